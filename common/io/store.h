@@ -1,0 +1,44 @@
+/* The history store: SQLite on a writer thread with a bounded queue (SAFETY section 8). scs only.
+ *
+ * store_append() never waits for a disk: it queues, and counts what did not fit. What could not be written (disk full, corrupt file) is counted, said once
+ * (store_problem()), retried with the next rows, and never ends the program. Reading uses a connection of its own; a query is bounded by its limit.
+ *
+ * Schema: history(id INTEGER PRIMARY KEY, time_us, number, name, level, object, object2, text, fields); decision(id, time_us, pair, rule, name, document BLOB); meta(key, value).
+ * Indexes by (object, time_us), (number, time_us), (time_us). user_version is the schema's; a file of a newer one is refused, a corrupt one is moved aside (FILE.corrupt-TIME) and said. */
+#pragma once
+
+#include "common/base/record.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct store;
+
+struct store_row {
+    int64_t id, time_us;
+    uint16_t number;
+    char name[48], level[12];
+    char object[NAME_SIZE], object2[NAME_SIZE]; /* application or pair, and host: what it can be asked by */
+    char text[RECORD_TEXT + 256], fields[RECORD_TEXT + 512];
+};
+
+/* Opens or creates. 0; negative errno, with the reason in `why`: the program may go on without (store_* take NULL and do nothing). */
+int store_open(const char *path, struct strbuf *why, struct store **ret_store);
+void store_close(struct store *s); /* writes what is queued, bounded by 2 s */
+
+void store_append(struct store *s, const struct record *r, int64_t wall_us);
+/* A decision with its evidence: `document` is a packed admin.Decision. The same `key` (pair, counter) replaces the former row: a decision grows while it is carried out. */
+void store_decision(struct store *s, const char *pair, uint64_t key, int64_t wall_us, const uint8_t *document, size_t n);
+
+/* Terms (SAFETY section 1): read at start, and written and synced before it returns. Blocking: for the start of the program only. */
+int store_term(struct store *s, uint64_t *ret_counter);
+int store_set_term(struct store *s, uint64_t counter);
+
+/* Newest rows first as found, handed out oldest first, at most `limit`. `object` NULL or "": all; `since_us` 0: all. Calls `fn` per row; stops when it returns non-zero. */
+int store_history(struct store *s, const char *object, int64_t since_us, unsigned limit, int (*fn)(void *arg, const struct store_row *row), void *arg);
+/* The newest decision of a pair; 1: none. `ret_n` in: room, out: length. */
+int store_last_decision(struct store *s, const char *pair, uint8_t *document, size_t *ret_n);
+
+/* Rows lost so far, and the present problem ("" when it writes). */
+uint64_t store_dropped(const struct store *s);
+const char *store_problem(struct store *s);
