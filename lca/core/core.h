@@ -1,0 +1,161 @@
+/* The agent's brain: what happens to the applications of one host. Pure: events and time in, actions out.
+ *
+ * It knows applications (app.h), the controllers it hears from, the agents of its peers, and the keeper's records. It does not know sockets, processes or files: the
+ * agent (lca/agent) executes its actions on the keeper and on links, the simulator on a model. Incoming messages become events in wire.h; outgoing ones are packed there.
+ *
+ * A step fills a bounded list of actions; their order is the order of execution. Texts in events are borrowed for the step, texts in actions until the next step. */
+#pragma once
+
+#include "common/base/record.h"
+#include "common/base/str.h"
+#include "common/base/time.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LCA_APPS_MAX 1024
+#define LCA_SCS_MAX 2
+#define LCA_PEERS_MAX 64
+#define LCA_DEFINITION_MAX 5120 /* a packed agent.Define */
+#define LCA_ACTIONS_MAX 64      /* per step; what does not fit is done in the next step, which is due at once */
+
+enum app_status { APP_UNKNOWN, APP_STOPPED, APP_STOP_TRANSITION, APP_STOP_PENDING, APP_START_TRANSITION, APP_START_PENDING, APP_STARTED, APP_INITIALIZING,
+                  APP_SERVICE_UNAVAILABLE, APP_SUSPENDING, APP_SUSPENDED };
+enum app_role { APP_NO_ROLE, APP_BACKUP, APP_PRIMARY, APP_EXITING };
+
+struct epoch {
+    uint64_t term, n;
+};
+static inline int epoch_compare(struct epoch a, struct epoch b)
+{
+    if (a.term != b.term)
+        return a.term < b.term ? -1 : 1;
+    return a.n < b.n ? -1 : a.n > b.n;
+}
+
+struct exit_info {
+    enum { EXIT_NONE, EXIT_CODE, EXIT_SIGNAL, EXIT_ADOPTED, EXIT_NOT_STARTED } how;
+    int code, signal;
+    bool core;
+};
+
+/* An order as it came: grants and demotions have the shape of SAFETY section 3 and 6. */
+struct lca_order {
+    enum { ORDER_START, ORDER_STOP, ORDER_RESET, ORDER_KILL, ORDER_GRANT, ORDER_DEMOTE } kind;
+    const char *app;
+    uint64_t term, order_id;
+    struct epoch epoch;      /* grant, demote */
+    uint64_t incarnation, poll_seq; /* grant */
+    span_t lease;            /* grant; 0: fencing = none */
+    span_t deadline;         /* from arrival; 0: none */
+    const char *reason;
+};
+
+enum lca_event_type {
+    LCA_EV_TIMER,
+    /* the keeper */
+    LCA_EV_KEEPER_WELCOME, LCA_EV_KEEPER_RECORD, LCA_EV_KEEPER_RESUMED, LCA_EV_KEEPER_STARTED, LCA_EV_KEEPER_START_FAILED, LCA_EV_KEEPER_EXITED,
+    LCA_EV_KEEPER_TREE_GONE, LCA_EV_KEEPER_ROLE_ENDED, LCA_EV_KEEPER_NOTIFY, LCA_EV_STOP_ALL,
+    /* controllers: `scs` is the index the shell gave the connection */
+    LCA_EV_SCS_UP, LCA_EV_SCS_DOWN, LCA_EV_CONFIGURE, LCA_EV_DEFINE, LCA_EV_DEFINE_END, LCA_EV_POLL_ANSWER, LCA_EV_ORDER,
+    /* the agents of the pairs' other hosts */
+    LCA_EV_PEER_UP, LCA_EV_PEER_DOWN,
+    /* a linked application's own connection (DOMAIN row 1b; told by the application socket) */
+    LCA_EV_APP_LINK_LOST, LCA_EV_APP_LINK_BACK,
+};
+
+struct lca_peer_host {
+    char name[NAME_SIZE], address[64];
+    uint16_t port;
+    bool call;
+    span_t addp_timeout, addp_remote_timeout;
+};
+
+struct lca_event {
+    enum lca_event_type type;
+    unsigned scs;
+    const char *name; /* application, SCS or peer host */
+    uint64_t start_id;
+    const char *reason;
+    union {
+        struct { uint64_t incarnation; uint32_t generation; uint8_t boot_id[16]; const uint8_t *blob; size_t blob_len; } welcome;
+        struct { uint32_t pid; bool adopted, has_exit, tree_left, role_running; struct exit_info exit; mono_t exit_at; const uint8_t *blob; size_t blob_len; } record;
+        struct { uint32_t pid; } started;
+        struct { int error; } failed; /* `reason` says it */
+        struct { struct exit_info exit; mono_t at; } exited; /* EXITED, ROLE_ENDED */
+        struct { uint32_t pid, uid; const char *data; size_t length; } notify;
+        struct { uint64_t term; const char *config_hash; span_t poll_period; unsigned n_peers; const struct lca_peer_host *peers; } configure;
+        struct { const uint8_t *bytes; size_t length; } define; /* a packed agent.Define; the core scans and reads what it needs */
+        struct { unsigned count; } define_end;
+        struct { uint64_t answer, poll_seq, term; } poll_answer;
+        struct lca_order order;
+    };
+};
+
+enum lca_action_type {
+    LCA_DO_START,      /* app, start_id, role environment: the agent builds argv and environment from the definition (wire.h) */
+    LCA_DO_SIGNAL,     /* app, start_id, signal */
+    LCA_DO_KILL_TREE,  /* app, start_id */
+    LCA_DO_ROLE,       /* app, start_id (fresh), role environment: on-primary or on-backup by `role` */
+    LCA_DO_KILL_ROLE,
+    LCA_DO_STORE,      /* app: lca_app_save() gives the bytes */
+    LCA_DO_STORE_HOST, /* lca_core_save_host() gives the bytes */
+    LCA_DO_EXIT_SEEN, LCA_DO_FORGET,
+    LCA_DO_SEND,       /* message for `scs` (or every one that is up: scs = LCA_ALL_SCS): packed by lca_wire_pack() */
+    LCA_DO_PEERS,      /* the set of peers to call or to expect changed: lca_core_peers() */
+    LCA_DO_RECORD,     /* `record` for the log; `to_scs` also as agent.Event */
+    LCA_DO_END,        /* STOP_ALL finished: every application has ended */
+};
+#define LCA_ALL_SCS (~0u)
+
+/* What is sent; the packer reads the rest from the core. */
+enum lca_message { MSG_REPORT, MSG_REPORT_END, MSG_POLL, MSG_RELEASED, MSG_ORDER_RESULT, MSG_EVENT, MSG_PEER_VIEW };
+
+struct lca_result {
+    uint64_t order_id;
+    enum { RESULT_DONE = 1, RESULT_ACCEPTED, RESULT_DECLINED, RESULT_STALE, RESULT_REFUSED, RESULT_FAILED, RESULT_TIMED_OUT } outcome; /* as OrderResult.Outcome */
+    const char *error; /* literal: control error's name */
+    char text[200];
+    struct epoch epoch;
+    uint64_t term_seen;
+    span_t took;
+};
+
+struct lca_action {
+    enum lca_action_type type;
+    unsigned app; /* index; valid until the application is forgotten */
+    uint64_t start_id;
+    int signal;
+    enum app_role role;
+    struct epoch epoch;
+    char reason[120]; /* LCA_REASON */
+    unsigned scs;
+    enum lca_message message;
+    struct lca_result result;
+    unsigned peer;    /* MSG_PEER_VIEW */
+    struct record record;
+    bool to_scs;
+};
+
+struct lca_actions {
+    unsigned count;
+    struct lca_action list[LCA_ACTIONS_MAX];
+};
+
+struct lca_core; /* core_state.h; about 6 MB of mostly untouched memory: static in the agent, allocated in the simulator */
+
+struct lca_core_config {
+    char host[NAME_SIZE];
+    uint64_t seed; /* of start ids and jitter */
+};
+
+void lca_core_init(struct lca_core *c, const struct lca_core_config *config, mono_t now);
+void lca_core_step(struct lca_core *c, const struct lca_event *event, mono_t now, struct lca_actions *ret_actions);
+mono_t lca_core_deadline(const struct lca_core *c);
+/* One line per application: for debugging and transcripts. */
+void lca_core_dump(const struct lca_core *c, mono_t now, struct strbuf *out);
+
+const char *app_status_name(enum app_status s);
+const char *app_role_name(enum app_role r);
+/* "exit code 1", "killed by signal 9 (SIGKILL)", "unknown (adopted)", "not started: No such file or directory" */
+void exit_print(const struct exit_info *e, struct strbuf *out);
