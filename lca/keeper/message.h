@@ -1,0 +1,144 @@
+/* What keeper and agent say to each other: fixed-size structs over one SOCK_SEQPACKET pair, one struct per packet.
+ *
+ * The keeper trusts nothing in a packet: length, type, counts, NULs and names are checked, and a packet that fails is answered by KM_REFUSED and
+ * otherwise ignored. It parses no configuration language from it; texts are NUL-terminated and packed. An application is named in every packet; a
+ * start is named by its start id, so that a late packet about a former process touches nothing.
+ *
+ * Order of a connection: the agent says KM_HELLO; the keeper answers KM_WELCOME, one KM_RECORD per application it knows (running, or ended and not
+ * yet seen, or with a stored state only), then KM_RESUMED. From then on both speak as things happen. The keeper keeps an exit record until
+ * KM_EXIT_SEEN. */
+#pragma once
+
+#include "common/base/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define KEEPER_VERSION 1
+#define KEEPER_APPS_MAX 1024
+#define KEEPER_BLOB_MAX 6144 /* what the agent keeps with an application: opaque to the keeper */
+#define KEEPER_TEXT_MAX 8192
+#define KEEPER_NOTIFY_MAX 4096
+#define KEEPER_PACKET_MAX 16384
+#define KEEPER_REASON 400
+#define KEEPER_AGENT_FD 3          /* where the agent finds its end */
+#define KEEPER_AGENT_ALL_STOPPED 10 /* exit code of an agent that has carried out KM_STOP_ALL */
+
+enum keeper_message_type {
+    /* agent to keeper */
+    KM_HELLO = 1,
+    KM_START,      /* struct keeper_start: a process, in its own session, group and (where present) cgroup */
+    KM_SIGNAL,     /* struct keeper_signal: to the main process */
+    KM_KILL_TREE,  /* struct keeper_ref: everything of this start; KM_TREE_GONE follows */
+    KM_ROLE,       /* struct keeper_start: a role command of this application; at most one at a time */
+    KM_KILL_ROLE,  /* struct keeper_ref: the role command and its tree; KM_ROLE_ENDED follows */
+    KM_STORE,      /* struct keeper_blob: the agent's state of this application; survives agent and keeper, not the boot */
+    KM_STORE_HOST, /* struct keeper_blob, app "": the agent's state of the host */
+    KM_EXIT_SEEN,  /* struct keeper_ref */
+    KM_FORGET,     /* struct keeper_ref: no process; drop state and record */
+    /* keeper to agent */
+    KM_WELCOME,      /* struct keeper_welcome */
+    KM_RECORD,       /* struct keeper_record */
+    KM_RESUMED,      /* struct keeper_resumed */
+    KM_STARTED,      /* struct keeper_started: exec succeeded (also for KM_ROLE) */
+    KM_START_FAILED, /* struct keeper_failed: also for KM_ROLE, by its start id */
+    KM_EXITED,       /* struct keeper_exit: the main process; what it left is killed, then KM_TREE_GONE */
+    KM_TREE_GONE,    /* struct keeper_ref: no process of this start is left */
+    KM_ROLE_ENDED,   /* struct keeper_exit */
+    KM_NOTIFY,       /* struct keeper_notify */
+    KM_REFUSED,      /* struct keeper_failed: a packet that was not understood or not allowed */
+    KM_STOP_ALL,     /* struct keeper_ref, app "": stop every application, then end with KEEPER_AGENT_ALL_STOPPED */
+    KM_END,          /* struct keeper_ref, app "": the keeper ends and leaves applications running; the agent ends too */
+};
+
+struct keeper_header {
+    uint32_t type;
+    uint32_t size; /* of the whole packet */
+    char app[NAME_SIZE];
+    uint64_t start_id; /* 0: none */
+};
+
+struct keeper_hello {
+    struct keeper_header h;
+    uint32_t version;
+};
+
+/* Texts behind each other, each with its NUL: argv (argc of them), environment (envc), then working directory, user, output file (each may be ""). */
+struct keeper_start {
+    struct keeper_header h;
+    uint16_t argc, envc;
+    uint8_t notify; /* bind a notify socket and put NOTIFY_SOCKET into the environment (KM_START only) */
+    uint8_t zero[3];
+    uint32_t text_len;
+    char text[KEEPER_TEXT_MAX]; /* only `text_len` bytes are sent */
+};
+
+struct keeper_signal {
+    struct keeper_header h;
+    int32_t signal; /* TERM, HUP, INT, QUIT, USR1, USR2, CONT, ABRT, KILL; others are refused */
+};
+
+struct keeper_ref {
+    struct keeper_header h;
+};
+
+struct keeper_blob {
+    struct keeper_header h;
+    uint32_t length;
+    uint8_t data[KEEPER_BLOB_MAX]; /* only `length` bytes are sent */
+};
+
+struct keeper_welcome {
+    struct keeper_header h;
+    uint32_t version;
+    uint32_t generation;  /* which agent of this keeper this is: 1, 2, … */
+    uint64_t incarnation; /* fresh per keeper start */
+    uint8_t boot_id[16];
+    uint32_t blob_len;
+    uint8_t blob[KEEPER_BLOB_MAX]; /* of KM_STORE_HOST; only `blob_len` bytes are sent */
+};
+
+enum keeper_how { KEEPER_EXITED = 1, KEEPER_SIGNALLED, KEEPER_ADOPTED };
+
+struct keeper_exit {
+    struct keeper_header h;
+    uint32_t how; /* enum keeper_how; ADOPTED: its status could not be had */
+    int32_t code, signal;
+    uint8_t core, zero[3];
+    int64_t at_boot_ns; /* CLOCK_BOOTTIME when it was seen */
+};
+
+struct keeper_record {
+    struct keeper_header h; /* start_id of the last start */
+    uint32_t pid;           /* 0: no main process */
+    uint8_t adopted;        /* not a child of this keeper */
+    uint8_t has_exit;       /* `exit` waits for KM_EXIT_SEEN */
+    uint8_t tree_left;      /* processes of the start are still being killed */
+    uint8_t role_running;
+    struct keeper_exit exit;
+    uint32_t blob_len;
+    uint8_t blob[KEEPER_BLOB_MAX]; /* only `blob_len` bytes are sent */
+};
+
+struct keeper_resumed {
+    struct keeper_header h;
+    uint32_t records;
+};
+
+struct keeper_started {
+    struct keeper_header h;
+    uint32_t pid;
+};
+
+struct keeper_failed {
+    struct keeper_header h;
+    int32_t error; /* errno; EPERM: not allowed by this host's configuration, `reason` names the missing line */
+    char reason[KEEPER_REASON];
+};
+
+struct keeper_notify {
+    struct keeper_header h;
+    uint32_t pid, uid; /* of the sender, by the kernel */
+    uint32_t length;
+    char data[KEEPER_NOTIFY_MAX]; /* only `length` bytes are sent */
+};
