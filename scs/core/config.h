@@ -1,0 +1,99 @@
+/* What scs.conf says, as the core uses it: controller options, licence, hosts, applications, pairs.
+ *
+ * options.c has the tables that parse and print it; config_check.c resolves names to indexes and complains about what cannot be (dangling and duplicate names, pairs
+ * across redundancy types, an application in two pairs, relative commands, definitions too large for the wire). Sizes are fixed; memory that is not used is not touched. */
+#pragma once
+
+#include "common/base/option.h"
+#include "common/base/str.h"
+#include "common/base/time.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SCS_HOSTS_MAX 1024
+#define SCS_APPS_MAX 8192
+#define SCS_NONE UINT16_MAX
+
+enum scs_host_loss { HOST_LOSS_CONFIRMED, HOST_LOSS_CONTROLLER };
+enum scs_trace { TRACE_NONE, TRACE_LOCAL, TRACE_REMOTE, TRACE_BOTH };
+enum scs_readiness { READINESS_EXEC, READINESS_NOTIFY };
+enum scs_redundancy { REDUNDANCY_WARM, REDUNDANCY_HOT };
+enum scs_fencing { FENCING_NONE, FENCING_LEASE }; /* lease is refused by the check until leases exist */
+
+struct scs_options {
+    int line;
+    char name[NAME_SIZE], site[NAME_SIZE];
+    char admin_socket[108];       /* unix path */
+    char admin_address[64];       /* "" : no TCP for operators */
+    int64_t admin_port;
+    char state_directory[200];    /* history, term */
+    bool tls;
+    char certificate[200], key[200], ca[200], crl[200];
+    char log_file[200];
+    int log_level;
+    span_t addp_timeout, addp_remote_timeout; /* defaults for hosts */
+    int addp_trace;
+    span_t poll_period;
+    span_t disconnect_switchover_timeout, haflip_detect_timeout, agent_return_timeout;
+    int host_loss;
+};
+
+struct scs_license {
+    int line;
+    bool ha;
+};
+
+struct scs_host_config {
+    int line;
+    char name[NAME_SIZE];
+    char address[64];
+    int64_t port;
+    span_t addp_timeout, addp_remote_timeout; /* negative: the [scs] section's */
+    int addp_trace;                           /* -1 likewise */
+};
+
+struct scs_app_config {
+    int line;
+    char name[NAME_SIZE], host_name[NAME_SIZE];
+    struct words command, environment, on_primary, on_backup;
+    char working_directory[200], user[64], output[200];
+    int readiness;
+    span_t startup_timeout, shutdown_timeout;
+    bool autostart, auto_restart;
+    span_t restart_delay, restart_delay_max, restart_window;
+    int64_t restart_limit;
+    span_t heartbeat_period;
+    bool hangup_restart;
+    span_t reconnect_timeout;
+    char backup_name[NAME_SIZE]; /* set in the primary's section only */
+    int redundancy, fencing;
+    span_t role_timeout;
+    int64_t declined_exit_code;
+    /* resolved by config_check() */
+    uint16_t host;   /* index */
+    uint16_t pair;   /* index of its pair, SCS_NONE */
+};
+
+/* A pair is named by its configured primary. */
+struct scs_pair_config {
+    uint16_t member[2]; /* application indexes: configured primary, its backup */
+};
+
+struct scs_config {
+    struct scs_options scs;
+    struct scs_license license;
+    unsigned n_hosts, n_apps, n_pairs;
+    struct scs_host_config hosts[SCS_HOSTS_MAX];
+    struct scs_app_config apps[SCS_APPS_MAX];
+    struct scs_pair_config pairs[SCS_APPS_MAX / 2];
+    char hash[65];
+};
+
+extern const struct option_schema scs_schema;
+
+/* Resolves and complains; adds to what the loader found. */
+void scs_config_check(struct scs_config *c, struct complaints *complaints);
+/* SCS_NONE when there is none. */
+uint16_t scs_config_host(const struct scs_config *c, const char *name);
+uint16_t scs_config_app(const struct scs_config *c, const char *name);

@@ -1,0 +1,204 @@
+/* The controller's brain: hosts, applications, pairs; what happens when one of them is lost. Pure: events and time in, actions out.
+ *
+ * Decisions are rows of the rule table (rules.c): number, facts, actions, sentence; first match wins. After every event each pair concerned is looked at once; the
+ * row that matches either stands (nothing to do, and why) or starts a *change*: a short list of steps (demote, wait for the release, grant, confirm), each
+ * with a deadline. Everything that was decided is remembered with its evidence (struct scs_decision), for `scsctl why`.
+ *
+ * It does not know connections, SQLite or the admin protocol's bytes beyond wire.h: the shell (scs/shell) and the simulator execute its actions. */
+#pragma once
+
+#include "common/base/record.h"
+#include "common/base/str.h"
+#include "common/base/time.h"
+#include "scs/core/config.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SCS_ACTIONS_MAX 128 /* per step; what does not fit is done in the next step, which is due at once */
+#define SCS_REQUESTS_MAX 64 /* operators' orders under way */
+
+/* The same words as the wire's (proto/agent.proto) with the same numbers. */
+enum scs_status { ST_UNKNOWN, ST_STOPPED, ST_STOP_TRANSITION, ST_STOP_PENDING, ST_START_TRANSITION, ST_START_PENDING, ST_STARTED, ST_INITIALIZING,
+                  ST_SERVICE_UNAVAILABLE, ST_SUSPENDING, ST_SUSPENDED };
+enum scs_role { SR_NONE, SR_BACKUP, SR_PRIMARY, SR_EXITING };
+enum scs_host_status { HS_UNKNOWN, HS_DISCONNECTED, HS_RUNNING, HS_UNAVAILABLE, HS_UNREACHABLE };
+
+struct scs_epoch {
+    uint64_t term, n;
+};
+
+/* Why a host's connection is not there, as the shell learned it (common/io/link.h, enum link_down). */
+enum scs_down { SCS_DOWN_CLOSED, SCS_DOWN_REFUSED, SCS_DOWN_TIMED_OUT, SCS_DOWN_UNREACHABLE, SCS_DOWN_ADDP, SCS_DOWN_REJECTED };
+
+enum scs_event_type {
+    SCS_EV_TIMER,
+    SCS_EV_HOST_UP,      /* hello done; `text` is the agent's software */
+    SCS_EV_HOST_DOWN,    /* an open connection ended, or a call failed: `down`, `text` the reason */
+    SCS_EV_REPORT, SCS_EV_REPORT_END, SCS_EV_POLL, SCS_EV_RELEASED, SCS_EV_ORDER_RESULT, SCS_EV_AGENT_EVENT, SCS_EV_PEER_VIEW,
+    SCS_EV_REQUEST,      /* an operator's order: start, stop, reset, switchover */
+    SCS_EV_REQUEST_GONE, /* the operator hung up: its order goes on, nobody is told */
+    SCS_EV_CONFIG,       /* a checked new configuration; the core asked scs_core_may_reload() before */
+};
+
+struct scs_member_poll {
+    char app[NAME_SIZE];
+    enum scs_role role;
+    struct scs_epoch epoch;
+    uint64_t granted_seq;
+    bool has_released;
+    uint64_t released_incarnation, released_seq;
+    struct scs_epoch released_epoch;
+    uint64_t sync_mark;
+};
+
+struct scs_report {
+    enum scs_status status;
+    enum scs_role role;
+    struct scs_epoch epoch;
+    uint32_t pid;
+    bool failed;
+    int wanted; /* agent.Wanted */
+    const char *reason, *status_text;
+    bool has_exit, exit_asked, exit_adopted; /* the last exit; `reason` says it in words */
+    uint32_t restarts;
+    span_t age;
+    uint64_t start_id;
+};
+
+enum scs_order_kind { SO_START, SO_STOP, SO_RESET, SO_SWITCHOVER };
+
+struct scs_event {
+    enum scs_event_type type;
+    uint16_t host;        /* index */
+    const char *app;      /* name; borrowed for the step */
+    const char *text;
+    enum scs_down down;
+    union {
+        struct scs_report report;
+        struct { uint64_t incarnation; const uint8_t *boot_id; uint64_t poll_seq, echo, term_seen; unsigned n_members; const struct scs_member_poll *members; } poll;
+        struct { uint64_t incarnation, poll_seq; struct scs_epoch epoch; } released;
+        struct { uint64_t order_id; int outcome; /* OrderResult.Outcome */ const char *error; struct scs_epoch epoch; uint64_t term_seen; span_t took; } result;
+        struct { struct record record; span_t age; } agent_event;
+        struct { const char *peer; bool seen; span_t age; } view;
+        struct { uint64_t id; /* the shell's, unique */ enum scs_order_kind kind; bool force; const char *operator; } request;
+        struct { const struct scs_config *config; } config;
+    };
+};
+
+enum scs_action_type {
+    SCS_DO_SEND,           /* message for `host`: packed by scs_wire_pack() */
+    SCS_DO_RECORD,         /* log and history */
+    SCS_DO_DECISION,       /* `decision` of `pair` is new or has grown: keep it (same key: replace) */
+    SCS_DO_STEP,           /* tell the request's operator a step */
+    SCS_DO_RESULT,         /* and the end of it */
+    SCS_DO_HURRY,          /* call this host at once, without waiting for the back-off */
+};
+
+enum scs_message { SM_CONFIGURE, SM_DEFINE, SM_DEFINE_END, SM_POLL_ANSWER, SM_GRANT, SM_DEMOTE, SM_ORDER };
+
+struct scs_action {
+    enum scs_action_type type;
+    uint16_t host, app, pair;
+    enum scs_message message;
+    /* SM_POLL_ANSWER, SM_GRANT, SM_DEMOTE, SM_ORDER */
+    struct scs_epoch epoch;
+    uint64_t incarnation, poll_seq, answer, order_id;
+    int order_kind; /* agent.Order.Kind */
+    span_t deadline;
+    /* REQUEST_* */
+    uint64_t request;
+    bool ok;
+    const char *error; /* literal: control error's name, "" when ok */
+    span_t at;         /* since the request arrived */
+    char text[300];    /* step, result, or an order's reason */
+    struct record record;
+};
+
+struct scs_actions {
+    unsigned count;
+    struct scs_action list[SCS_ACTIONS_MAX];
+};
+
+/* A decision and its evidence. Bounded; the newest one of each pair is kept by the core, all of them by the history. */
+#define DECISION_FACTS 16
+#define DECISION_STEPS 12
+struct scs_decision {
+    uint64_t key;     /* unique per run of this controller; 0: none yet */
+    uint16_t rule;
+    const char *name, *sentence; /* of the rule; literals */
+    char cause[200];  /* what was seen */
+    char ordered_by[NAME_SIZE];
+    mono_t evidence_at, decided_at;
+    struct { const char *name; char value[120]; } facts[DECISION_FACTS];
+    unsigned n_facts;
+    struct { mono_t at; char text[160]; } steps[DECISION_STEPS];
+    unsigned n_steps;
+    enum { DECISION_STANDING, DECISION_UNDER_WAY, DECISION_DONE, DECISION_FAILED } state;
+    char result[200];
+    uint16_t from, to; /* application indexes, SCS_NONE */
+    struct scs_epoch epoch;
+};
+
+struct scs_core; /* core_state.h; allocated once by the shell and the simulator with scs_core_size() */
+
+struct scs_core_config {
+    const struct scs_config *config; /* borrowed until the next SCS_EV_CONFIG was stepped */
+    uint64_t term;                   /* of this run; the core raises it when it hears a higher one */
+};
+
+size_t scs_core_size(void);
+void scs_core_init(struct scs_core *c, const struct scs_core_config *config, mono_t now);
+void scs_core_step(struct scs_core *c, const struct scs_event *event, mono_t now, struct scs_actions *ret_actions);
+mono_t scs_core_deadline(const struct scs_core *c);
+void scs_core_dump(const struct scs_core *c, mono_t now, struct strbuf *out);
+
+/* Would this configuration be taken over? Adds what forbids it (a running member of a pair removed or moved, naming it) to the complaints; false then. */
+bool scs_core_may_reload(const struct scs_core *c, const struct scs_config *next, struct complaints *complaints);
+
+/* What operators are shown; all pure reads. */
+struct scs_host_view {
+    const char *name, *reason, *software, *seen_by;
+    enum scs_host_status status;
+    mono_t since;
+    unsigned applications;
+};
+struct scs_app_view {
+    const char *name, *host, *reason, *status_text, *pair;
+    enum scs_status status;
+    enum scs_role role;
+    struct scs_epoch epoch;
+    uint32_t pid, restarts;
+    bool failed;
+    mono_t since;
+};
+struct scs_pair_view {
+    const char *name, *primary, *backup; /* "" when nobody is */
+    enum scs_redundancy redundancy;
+    struct scs_epoch epoch;
+    const char *state; /* normal switching no-primary two-primaries degraded held learning */
+    uint16_t rule;
+    const char *sentence;
+    unsigned changes;
+};
+bool scs_core_host(const struct scs_core *c, uint16_t host, struct scs_host_view *ret_view);
+bool scs_core_app(const struct scs_core *c, uint16_t app, struct scs_app_view *ret_view);
+bool scs_core_pair(const struct scs_core *c, uint16_t pair, struct scs_pair_view *ret_view);
+/* The pair of this name or of an application's name; SCS_NONE. */
+uint16_t scs_core_find_pair(const struct scs_core *c, const char *name);
+/* The last decision that changed something (key 0: none in this run), and the rule that stands now with its facts. */
+const struct scs_decision *scs_core_decision(const struct scs_core *c, uint16_t pair);
+void scs_core_standing(const struct scs_core *c, uint16_t pair, mono_t now, struct scs_decision *ret_decision);
+uint64_t scs_core_term(const struct scs_core *c);
+bool scs_core_recovering(const struct scs_core *c);
+
+const char *scs_status_name(enum scs_status s);
+const char *scs_role_name(enum scs_role r);
+const char *scs_host_status_name(enum scs_host_status s);
+
+/* The table itself, for `why`, documents and the test that every rule has a scenario. */
+struct scs_rule_info {
+    uint16_t number;
+    const char *name, *sentence;
+};
+const struct scs_rule_info *scs_rules(unsigned *ret_n);
