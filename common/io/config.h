@@ -1,8 +1,9 @@
 /* Configuration files: inih reads the lines, the option tables (common/base/option.h) say what they mean.
  *
  * Every complaint is collected, with its line: unknown sections and keys (the nearest known one is suggested), wrong values, repeated keys and sections, missing
- * required ones, over-long lines, text before the first section, indented lines (inih would glue them to the one above), a NUL or non-UTF-8 byte.
- * Comments: a line that starts with ';' or '#', and ' ;' or ' #' behind a value. */
+ * required ones, over-long lines (8 KiB), text before the first section, indented lines (inih would glue them to the one above), a NUL or non-UTF-8 byte.
+ * Comments: a line that starts with ';' or '#', and ' ;' or ' #' behind a value (in a list of words not inside quotes). A list of words replaces its default
+ * with its first line, and its further lines append. */
 #pragma once
 
 #include "common/base/option.h"
@@ -15,15 +16,12 @@ int config_load(const char *path, const struct option_schema *schema, void *conf
 /* The same for text in memory: tests, and the controller's config check of a pushed file. */
 int config_parse(const char *name, const char *text, size_t n, const struct option_schema *schema, void *config, struct complaints *ret_complaints);
 
-/* -T: the effective configuration; reading it again gives the same. Written to `out`. */
+/* -T: the effective configuration, the file's or the defaults; reading it again gives the same. Written to `out`. */
 void config_print(const struct option_schema *schema, const void *config, FILE *out);
 /* --help-options: every section and option with type, range, default, reload class and sentence. */
 void config_help(const struct option_schema *schema, FILE *out);
 /* "FILE:LINE: error: …" one line each, sorted by line, and a closing count. */
 void complaints_print(const struct complaints *c, FILE *out);
-/* SHA-256 of the file's bytes as 64 hex digits. Negative errno when it cannot be read. */
-int config_hash(const char *path, char ret_hex[65]);
-
 /* The options every daemon has: -f FILE, -t, -T, --help-options, --version, -h. */
 enum daemon_mode { MODE_RUN, MODE_CHECK, MODE_PRINT, MODE_EXIT };
 struct daemon_args {
