@@ -11,11 +11,13 @@
  *   OPT_STRING char[]     at most size-1 bytes, UTF-8, no control bytes; min..max is its length
  *   OPT_NAME   char[]     as OPT_STRING and str_is_name()
  *   OPT_PATH   char[]     as OPT_STRING, absolute
- *   OPT_WORDS  struct words   words split at blanks; '…' and "…" group, \ escapes inside "…" and bare; a repeated key appends
+ *   OPT_WORDS  struct words   words split at blanks; '…' and "…" group, \ escapes inside "…" and bare; a repeated key appends;
+ *                             no control bytes within a word; min..max counts the words
  *
  * Every type but OPT_WORDS refuses a second value for the same section (the loader tracks that). */
 #pragma once
 
+#include "common/base/span.h"
 #include "common/base/str.h"
 #include "common/base/time.h"
 
@@ -72,6 +74,10 @@ const struct option *option_find(const struct option_section *s, const char *key
  * unchanged then. */
 int option_set(const struct option *o, void *section, const char *text, struct strbuf *why);
 
+/* Makes the field absent: zero, empty. A loader calls it before the first value of an OPT_WORDS key in a section, so that a file's words replace
+ * the default's and only then append. */
+void option_clear(const struct option *o, void *section);
+
 /* Sets every option that has a fallback to it. Asserts that the fallbacks parse: a bad one is a bug in the table. */
 void option_defaults(const struct option_section *s, void *section);
 
@@ -80,11 +86,8 @@ void option_print(const struct option *o, const void *section, struct strbuf *ou
 
 /* "time, 1ms to 1h, default 1s": for --help-options. */
 void option_describe(const struct option *o, struct strbuf *out);
-
-/* Parses "90", "250ms", "1.5s", "2m", "1h". False when it is none of these or overflows. */
-bool span_parse(const char *text, span_t *ret_span);
-/* The shortest exact spelling: "250ms", "90s", "1h". */
-void span_print(span_t d, struct strbuf *out);
+/* The first part of it, "time, 1ms to 1h": what a value has to be. */
+void option_expects(const struct option *o, struct strbuf *out);
 
 /* What a config check found: one line each, in the order of the file. Bounded; `dropped` counts what did not fit. */
 #define COMPLAINT_TEXT 300

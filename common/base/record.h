@@ -27,7 +27,8 @@ struct record_def {
 #define RECORD_FIELDS 10
 #define RECORD_TEXT 640
 
-/* Keys are string literals (borrowed), values are copied into `text`. A value that does not fit is cut. */
+/* Keys are string literals (borrowed), values are copied into `text`. A value that does not fit is cut, at a code point; a field past
+ * RECORD_FIELDS is dropped. A key is given once. */
 struct record {
     enum record_id id;
     uint8_t n_fields;
@@ -40,6 +41,10 @@ struct record {
 };
 
 const struct record_def *record_def(enum record_id id);
+/* The row with this number, NULL when there is none (a peer said it). */
+const struct record_def *record_by_number(unsigned number);
+/* The id of a row of the table. */
+enum record_id record_def_id(const struct record_def *def);
 const char *record_level_name(enum record_level level);
 
 void record_init(struct record *r, enum record_id id);
@@ -51,5 +56,5 @@ const char *record_get(const struct record *r, const char *key);
 
 /* The sentence, places filled and values escaped; a place without a field stays as "?" . */
 void record_sentence(const struct record *r, struct strbuf *out);
-/* The fields as one JSON object. */
+/* The fields as one JSON object of strings, in the order given. */
 void record_json(const struct record *r, struct strbuf *out);

@@ -12,7 +12,8 @@
 #define NAME_MAX_LEN 63               /* longest name of a host, application, site or operator, in bytes */
 #define NAME_SIZE (NAME_MAX_LEN + 1)  /* with its NUL */
 
-/* A printer into the caller's memory. `text` is always NUL-terminated once initialised; `len` excludes the NUL. */
+/* A printer into the caller's memory. `text` is always NUL-terminated once initialised; `len` excludes the NUL. Once something did not
+ * fit, nothing more is added: what is there is the beginning of the whole text. */
 struct strbuf {
     char *text;
     size_t size;
@@ -28,7 +29,7 @@ void strbuf_add_bytes(struct strbuf *b, const char *bytes, size_t n);
 void strbuf_printf(struct strbuf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void strbuf_vprintf(struct strbuf *b, const char *format, va_list ap) __attribute__((format(printf, 2, 0)));
 
-/* Adds bytes from elsewhere with control bytes, DEL, backslash and bytes that are not UTF-8 written as \xNN, so that a log line stays
+/* Adds bytes from elsewhere with control characters, DEL, backslash and bytes that are not UTF-8 written as \xNN, so that a log line stays
  * one line (SECURITY.md 10). */
 void strbuf_add_escaped(struct strbuf *b, const char *bytes, size_t n);
 
@@ -46,6 +47,8 @@ bool str_equal(const char *a, const char *b);
 /* A name is 1 to NAME_MAX_LEN of A-Z a-z 0-9 . _ - and does not start with '.' or '-'. Names travel as bytes; both ends check. */
 bool str_is_name(const char *bytes, size_t n);
 bool str_is_utf8(const char *bytes, size_t n);
+/* UTF-8 without control characters (below U+0020, U+007F..U+009F). */
+bool str_is_text(const char *bytes, size_t n);
 
 /* A list of words in one block: NUL-terminated, one behind the other. Used for argv, environment, allow-lists.
  * A zeroed struct is an empty list. */
