@@ -5,7 +5,9 @@
  *
  * The caller's side sends its hello at once; the other side answers with its own or with a refusal that names both versions. ADDP is
  * configured by the caller's hello (DOMAIN section 3). After an event that ends the session (REFUSED, LOST, BYE, BROKEN) nothing more is
- * read, and what is still to be written should be drained before closing.
+ * read, and what is still to be written should be drained before closing: after REFUSED and BROKEN it tells the peer why.
+ *
+ * A turn that had both bytes and a deadline feeds first: what is in the buffer was in time.
  *
  * Memory: two buffers handed in by the owner, never more. What a peer can make us hold is one frame in and SESSION_TX out. */
 #pragma once
@@ -14,6 +16,7 @@
 #include "common/base/time.h"
 #include "proto/addp.h"
 #include "proto/frame.h"
+#include "proto/identity.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,21 +25,10 @@
 #define PROTOCOL_VERSION_MAX 1
 #define SESSION_RX (2 * FRAME_MAX)
 #define SESSION_TX (4 * FRAME_MAX)
+#define SESSION_TX_RESERVE 8192 /* of SESSION_TX: kept free by messages, for ADDP, refusals and the bye */
 #define SESSION_REASON 256
-
-enum session_role { ROLE_NONE, ROLE_SCS, ROLE_LCA, ROLE_OPERATOR, ROLE_APPLICATION };
-const char *session_role_name(enum session_role role); /* "scs", "lca", … as in certificates */
-
-struct identity {
-    char site[NAME_SIZE];
-    enum session_role role;
-    char name[NAME_SIZE];
-};
-
-/* Prints understudy://SITE/ROLE/NAME. */
-void identity_print(const struct identity *id, struct strbuf *out);
-/* Strict: exactly that form, names by str_is_name(). False otherwise. (SECURITY.md 1) */
-bool identity_parse(const char *uri, size_t n, struct identity *ret_identity);
+#define SESSION_HELLO_TIMEOUT SPAN_S(2)
+#define SESSION_FRAME_TIMEOUT SPAN_S(10)
 
 struct session_config {
     struct identity self;
@@ -46,8 +38,8 @@ struct session_config {
     span_t addp_timeout;        /* caller: of this side; */
     span_t addp_remote_timeout; /* caller: of the other side */
     bool addp_trace_local, addp_trace_remote;
-    span_t hello_timeout;       /* SECURITY.md 3: 2 s to the first whole frame, */
-    span_t frame_timeout;       /* 10 s for each frame to become whole, absolute */
+    span_t hello_timeout;       /* to the first whole frame; 0: SESSION_HELLO_TIMEOUT (SECURITY.md 3) */
+    span_t frame_timeout;       /* for each frame to become whole, absolute; 0: SESSION_FRAME_TIMEOUT */
     uint32_t version_min, version_max; /* 0: PROTOCOL_VERSION_*; tests set others */
     const char *software;       /* borrowed */
 };
@@ -56,7 +48,7 @@ enum session_event_type {
     SESSION_NONE,
     SESSION_UP,      /* hello done: `peer` says who */
     SESSION_MESSAGE, /* payload, length: borrowed until the next call on the session */
-    SESSION_TRACE,   /* ADDP trace line in `reason` */
+    SESSION_TRACE,   /* ADDP trace line in `reason`; the newest when two steps had no session_next() between them */
     SESSION_REFUSED, /* we refused or were refused: `reason` */
     SESSION_LOST,    /* ADDP: no answer */
     SESSION_BYE,     /* the peer ended it: `reason` */
@@ -78,10 +70,12 @@ struct session {
     struct identity peer;
     char peer_software[NAME_SIZE];
     uint64_t features;
+    uint32_t version; /* both speak it; 0 before SESSION_UP */
     struct identity certified; /* what the peer's certificate says; empty name: no TLS */
     bool is_certified;
     bool trace;
     struct addp addp;
+    mono_t heard; /* when the last byte came, or the session began */
     mono_t hello_deadline, frame_deadline;
     uint8_t *rx, *tx;
     size_t rx_len, rx_used, tx_len, tx_sent;
@@ -109,7 +103,8 @@ int session_send(struct session *s, const uint8_t *payload, size_t n);
 /* Room for one more message of n bytes? For owners that can wait (bulk answers). */
 bool session_has_room(const struct session *s, size_t n);
 
-/* Refuses an accepted hello afterwards, as a duplicate or for lack of room; and ends the session in order. */
+/* Refuses an accepted hello afterwards, as a duplicate or for lack of room (link.proto Refused.Reason); ends the session in order. Neither end is
+ * told by session_next(): the owner knows. */
 void session_refuse(struct session *s, int refused_reason, const char *text);
 void session_bye(struct session *s, const char *reason);
 
@@ -121,5 +116,8 @@ void session_drained(struct session *s, size_t n);
 void session_step(struct session *s, mono_t now);
 mono_t session_deadline(const struct session *s);
 
-/* Sends an ADDP poll now, whatever the timer says (a suspected duplicate, SECURITY.md 1). */
+/* Sends an ADDP poll now, whatever the timer says (a suspected duplicate, SECURITY.md 1). The timer is not touched; whether the peer
+ * lives is seen by session_heard() moving. */
 void session_poll_now(struct session *s, mono_t now);
+/* When the last byte came, or the session began. */
+mono_t session_heard(const struct session *s);
