@@ -6,7 +6,11 @@
  *
  * Order of a connection: the agent says KM_HELLO; the keeper answers KM_WELCOME, one KM_RECORD per application it knows (running, or ended and not
  * yet seen, or with a stored state only), then KM_RESUMED. From then on both speak as things happen. The keeper keeps an exit record until
- * KM_EXIT_SEEN. */
+ * KM_EXIT_SEEN. An end can be told twice (in KM_RECORD to a restarted agent, or again by a keeper that could not know): the start id tells.
+ *
+ * The agent is started as `lca-agent -f FILE` with a nearly empty environment and the keeper's own user (root), so that it can read the key, open the log and bind;
+ * it then becomes `agent-user`, asks for PR_SET_PDEATHSIG (SIGKILL) again because a change of user clears it, ends if its parent is gone by then, and says
+ * KM_HELLO when it listens: the keeper takes that for "ready". SIGTERM or KM_END: it ends with 0. */
 #pragma once
 
 #include "common/base/str.h"
@@ -20,6 +24,8 @@
 #define KEEPER_TEXT_MAX 8192
 #define KEEPER_NOTIFY_MAX 4096
 #define KEEPER_PACKET_MAX 16384
+#define KEEPER_NOTIFY_QUEUE 64     /* notifications kept per application while no agent takes them; the newest stay */
+#define KEEPER_NOTIFY_RATE 200     /* per application and second; more are dropped and counted */
 #define KEEPER_REASON 400
 #define KEEPER_AGENT_FD 3          /* where the agent finds its end */
 #define KEEPER_AGENT_ALL_STOPPED 10 /* exit code of an agent that has carried out KM_STOP_ALL */
@@ -63,7 +69,8 @@ struct keeper_hello {
     uint32_t version;
 };
 
-/* Texts behind each other, each with its NUL: argv (argc of them), environment (envc), then working directory, user, output file (each may be ""). */
+/* Texts behind each other, each with its NUL: argv (argc of them, at least one; the first is an absolute path), environment (envc, NAME=value), then working directory
+ * ("": /), user ("": default-user), output file ("": /dev/null). KM_START is refused (EBUSY) while anything of a former start is left. */
 struct keeper_start {
     struct keeper_header h;
     uint16_t argc, envc;
