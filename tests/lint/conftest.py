@@ -1,0 +1,5 @@
+"""The lints find the tree by tests/lib."""
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
