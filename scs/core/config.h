@@ -13,7 +13,9 @@
 
 #define SCS_HOSTS_MAX 1024
 #define SCS_APPS_MAX 8192
+#define SCS_PAIRS_MAX (SCS_APPS_MAX / 2)
 #define SCS_NONE UINT16_MAX
+#define SCS_DEFINITION_MAX 5120 /* a packed agent.Define, at most: agents keep no longer one */
 
 enum scs_host_loss { HOST_LOSS_CONFIRMED, HOST_LOSS_CONTROLLER };
 enum scs_trace { TRACE_NONE, TRACE_LOCAL, TRACE_REMOTE, TRACE_BOTH };
@@ -31,9 +33,9 @@ struct scs_options {
     bool tls;
     char certificate[200], key[200], ca[200], crl[200];
     char log_file[200];
-    int log_level;
+    int log_level;                            /* enum record_level */
     span_t addp_timeout, addp_remote_timeout; /* defaults for hosts */
-    int addp_trace;
+    int addp_trace;                           /* the word's index; scs_config_check() puts its meaning into the hosts' `trace` */
     span_t poll_period;
     span_t disconnect_switchover_timeout, haflip_detect_timeout, agent_return_timeout;
     int host_loss;
@@ -49,8 +51,11 @@ struct scs_host_config {
     char name[NAME_SIZE];
     char address[64];
     int64_t port;
-    span_t addp_timeout, addp_remote_timeout; /* negative: the [scs] section's */
-    int addp_trace;                           /* -1 likewise */
+    span_t addp_timeout, addp_remote_timeout; /* as written; zero: the [scs] section's. Polling is turned off for all hosts or for none. */
+    int addp_trace;                           /* the word's index; 0: the [scs] section's */
+    /* resolved by scs_config_check() */
+    span_t timeout, remote_timeout;
+    int trace;                                /* enum scs_trace */
 };
 
 struct scs_app_config {
@@ -70,7 +75,7 @@ struct scs_app_config {
     int redundancy, fencing;
     span_t role_timeout;
     int64_t declined_exit_code;
-    /* resolved by config_check() */
+    /* resolved by scs_config_check() */
     uint16_t host;   /* index */
     uint16_t pair;   /* index of its pair, SCS_NONE */
 };
@@ -86,14 +91,18 @@ struct scs_config {
     unsigned n_hosts, n_apps, n_pairs;
     struct scs_host_config hosts[SCS_HOSTS_MAX];
     struct scs_app_config apps[SCS_APPS_MAX];
-    struct scs_pair_config pairs[SCS_APPS_MAX / 2];
-    char hash[65];
+    struct scs_pair_config pairs[SCS_PAIRS_MAX];
+    char hash[65]; /* of the file, set by who read it */
+    /* names.c: built by scs_config_check(); an entry is an index + 1, 0 is empty */
+    bool indexed;
+    uint16_t host_index[2 * SCS_HOSTS_MAX], app_index[2 * SCS_APPS_MAX];
 };
 
 extern const struct option_schema scs_schema;
 
-/* Resolves and complains; adds to what the loader found. */
+/* Resolves names and defaults and complains; adds to what the loader found. Call it once after every load, also when the loader found errors (so that all of them are
+ * told at once); a configuration with errors is not used further. */
 void scs_config_check(struct scs_config *c, struct complaints *complaints);
-/* SCS_NONE when there is none. */
+/* By name; SCS_NONE when there is none. O(1) once checked. */
 uint16_t scs_config_host(const struct scs_config *c, const char *name);
 uint16_t scs_config_app(const struct scs_config *c, const char *name);
