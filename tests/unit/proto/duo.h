@@ -24,7 +24,7 @@ void duo_start(struct duo *d);
 /* Moves what `from` has to write into the other end, `step` bytes at a time (0: at once). */
 void duo_carry(struct duo *d, enum side from, size_t step);
 
-/* Drains both ends into each other until nothing is left, reading no events. */
+/* The next event of one end. */
 struct session_event duo_next(struct duo *d, enum side side);
 
 /* Carries both hellos and eats the two SESSION_UP; fails the test when they do not come. */
