@@ -1,8 +1,8 @@
 /* Links: a socket (TCP or unix), an optional TLS filter and a session, as one thing with one queue of events.
  *
  * The owner holds a `struct links`; every link of it, dialled or accepted, tells its events through links_next(), which the program calls in its turn until it
- * says LINK_NONE. Nothing is called back. A link that is down is freed by the set at the end of the turn after its LINK_DOWN was told, never
- * before; from LINK_DOWN on only link_user() may be asked.
+ * says LINK_NONE. Nothing is called back. A link that is down is freed by links_turn() after its LINK_DOWN was told, never before; from LINK_DOWN on only its
+ * getters may be used, until then. Every link tells LINK_DOWN once, also an accepted one that never came up.
  *
  * Dialled links do not come back by themselves: the program dials again (link_backoff() helps), because when to call is its decision. */
 #pragma once
@@ -46,6 +46,7 @@ struct links_limits {
     unsigned unauthenticated; /* accepted, before LINK_UP [64]; beyond it a random one of them is dropped */
     unsigned per_source;      /* unauthenticated per source address [16] */
     unsigned accepts_per_turn; /* [32] */
+    unsigned handshakes_per_second; /* TLS, accepted [200]; beyond it the rest waits in the kernel's queue */
 };
 struct links_counters {
     uint64_t accepted, dropped_unauthenticated, dropped_source, dropped_limit, broken, rejected, accept_errors;
@@ -56,34 +57,37 @@ int links_open(struct loop *loop, const struct links_limits *limits, struct link
 void links_close(struct links *ls);
 const struct links_counters *links_counters(const struct links *ls);
 
-/* Calls `address` (IPv4, IPv6 or unix:/path; a host name is resolved by the caller's configuration check, never here) with the
+/* Calls `address` (IPv4, IPv6 with or without %interface, or unix:/path; a host name is resolved by the caller's configuration check, never here) with the
  * session given (its `caller` set). `tls` NULL: off. `connect_timeout` bounds the connecting; the handshake has 5 s. The result always comes as an event. `user` is the owner's.
  * Negative only when out of memory or limits. */
 int links_dial(struct links *ls, const char *address, uint16_t port, const struct session_config *session, struct tls_context *tls, span_t connect_timeout,
                void *user, struct link **ret_link);
 
-/* Listens. Several listeners may belong to one set. `session` is the template for accepted links (not caller). For unix sockets `mode` is the socket
+/* Listens; port 0 takes a free one, listener_port() tells it. Several listeners may belong to one set. `session` is the template for accepted links (not caller). For unix sockets `mode` is the socket
  * file's; a stale socket file is replaced, one that is listened on is -EADDRINUSE. A failed bind is negative errno. */
 struct listener;
 int links_listen(struct links *ls, const char *address, uint16_t port, mode_t mode, const struct session_config *session, struct tls_context *tls,
                  struct listener **ret_listener);
-void listener_close(struct listener *l);
+void listener_close(struct listener *l); /* accepted links stay */
+uint16_t listener_port(const struct listener *l); /* 0: unix */
 /* Swaps certificate and limits for links accepted from now on. */
 void listener_set_tls(struct listener *l, struct tls_context *tls);
 
 void links_next(struct links *ls, mono_t now, struct link_event *ret_event);
 
+/* Queues a message; it is written by links_turn(). 0; -ENOTCONN before LINK_UP or after the end; -EMSGSIZE; -ENOBUFS: the peer does not read, the link is ended. */
 int link_send(struct link *l, const uint8_t *payload, size_t n);
 bool link_has_room(const struct link *l, size_t n);
 const struct identity *link_peer(const struct link *l); /* after LINK_UP */
 const char *link_software(const struct link *l);
-const char *link_source(const struct link *l); /* "10.0.0.1:4711", "unix uid 0 pid 77" */
+const char *link_source(const struct link *l); /* "10.0.0.1:4711", "unix uid 0 pid 77"; dialled: what was called */
 bool link_credentials(const struct link *l, uid_t *ret_uid, pid_t *ret_pid); /* unix sockets: SO_PEERCRED */
 bool link_is_tls(const struct link *l);
-struct listener *link_listener(const struct link *l); /* NULL: dialled */
+struct listener *link_listener(const struct link *l); /* NULL: dialled, or the listener is closed */
 void link_set_user(struct link *l, void *user);
 void *link_user(const struct link *l);
 void link_poll_now(struct link *l); /* session_poll_now() */
+mono_t link_heard(const struct link *l); /* session_heard(); MONO_ZERO before anything was said */
 /* Ends it: refused (a refusal frame is sent), or in order (bye). LINK_DOWN follows as an event with DOWN_LOCAL. */
 void link_refuse(struct link *l, int refused_reason, const char *text);
 void link_close(struct link *l, const char *reason);
