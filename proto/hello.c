@@ -159,12 +159,12 @@ static bool certificate_judge(const struct identity *certified, const struct ide
     return false;
 }
 
-/* The site is always known: the expected one, or our own. */
+/* The site is the expected one, our own, or any. */
 static bool expectation_judge(const struct session_config *c, const struct identity *id, struct refusal *r)
 {
     const char *site = c->expect.site[0] ? c->expect.site : c->self.site;
     const int reason = UNDERSTUDY__LINK__REFUSED__REASON__IDENTITY;
-    if (!str_equal(site, id->site))
+    if (!str_equal(site, SITE_ANY) && !str_equal(site, id->site))
         return refuse(r, reason, "site '%s' expected, found '%s'", site, id->site);
     if (!c->caller) {
         if (!(c->accept_roles >> id->role & 1))

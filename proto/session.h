@@ -30,6 +30,9 @@
 #define SESSION_HELLO_TIMEOUT SPAN_S(2)
 #define SESSION_FRAME_TIMEOUT SPAN_S(10)
 
+/* As expect.site: whatever site the other side says. For unix sockets, where the peer's credentials count (SECURITY.md 1). */
+#define SITE_ANY "*"
+
 struct session_config {
     struct identity self;
     bool caller;                /* this side opened the connection */

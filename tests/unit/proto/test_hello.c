@@ -180,6 +180,9 @@ static void identities(void **state)
     refused(site_invalid, reason, "hello with a site that is no name");
     acceptor.expect.site[0] = 'b';
     assert_true(hello_judge(&acceptor, NULL, bytes, said(other_site), &hello, &refusal));
+    str_copy(acceptor.expect.site, NAME_SIZE, SITE_ANY);
+    assert_true(hello_judge(&acceptor, NULL, bytes, said(other_site), &hello, &refusal));
+    refused(site_invalid, reason, "hello with a site that is no name");
 }
 
 static void the_expected_answers(void **state)
