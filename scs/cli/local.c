@@ -1,0 +1,106 @@
+/* What scsctl does by itself: checking a file, reading a scs.conf for the way to its controller, asking a person.
+ *
+ * It owns nothing that lasts. The check is the controller's own: the same tables, the same loader, the same rules. */
+#include "scs/cli/cli.h"
+
+#include "common/io/config.h"
+#include "scs/core/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Negative: not readable; else the number of errors found. */
+static int config_read(const char *file, struct scs_config **ret_config, struct complaints *complaints)
+{
+    struct scs_config *c = calloc(1, sizeof(*c));
+    if (!c)
+        return -1;
+    int r = config_load(file, &scs_schema, c, complaints);
+    if (r < 0) {
+        free(c);
+        return r;
+    }
+    scs_config_check(c, complaints);
+    *ret_config = c;
+    return (int)complaints->errors;
+}
+
+static void check_rows(const char *file, const struct complaints *complaints, struct answer *a)
+{
+    static struct row row;
+    for (unsigned i = 0; i < complaints->count; i++) {
+        const struct complaint *c = &complaints->list[i];
+        memset(&row, 0, sizeof(row));
+        row.type = ROW_COMPLAINT;
+        row.complaint.line = c->line > 0 ? (uint32_t)c->line : 0;
+        row.complaint.warning = c->warning;
+        (void)str_copy(row.complaint.file, sizeof(row.complaint.file), file);
+        (void)str_copy(row.complaint.text, sizeof(row.complaint.text), c->text);
+        (void)answer_add(a, &row);
+    }
+}
+
+int local_check(const char *file, struct answer *ret_answer)
+{
+    static struct complaints complaints;
+    memset(&complaints, 0, sizeof(complaints));
+    struct scs_config *config = NULL;
+    char text[400];
+    struct strbuf b;
+    strbuf_init(&b, text, sizeof(text));
+    int r = config_read(file, &config, &complaints);
+    check_rows(file, &complaints, ret_answer);
+    if (r < 0)
+        strbuf_printf(&b, "%s cannot be read: %s", file, strerror(-r));
+    else if (r > 0)
+        strbuf_printf(&b, "%u error%s", complaints.errors, complaints.errors == 1 ? "" : "s");
+    else
+        strbuf_add(&b, "no errors");
+    answer_end(ret_answer, r == 0, r == 0 ? "" : r < 0 ? "OperatingSystemError" : "UnableToExecute", text);
+    free(config);
+    return call_exit_code(&ret_answer->result);
+}
+
+bool local_config(struct cli *cli, struct strbuf *why)
+{
+    static struct complaints complaints;
+    struct scs_config *config = NULL;
+    int r = config_read(cli->config, &config, &complaints);
+    if (r < 0)
+        strbuf_printf(why, "%s cannot be read: %s", cli->config, strerror(-r));
+    if (r > 0)
+        strbuf_printf(why, "%s has errors: scsctl config check %s", cli->config, cli->config);
+    if (r == 0 && !cli->socket[0] && !cli->address[0])
+        (void)str_copy(cli->socket, sizeof(cli->socket), config->scs.admin_socket);
+    if (r == 0 && !cli->site[0])
+        (void)str_copy(cli->site, sizeof(cli->site), config->scs.site);
+    free(config);
+    return r == 0;
+}
+
+const char *local_default_socket(void)
+{
+    for (size_t i = 0; i < scs_schema.n_sections; i++) {
+        const struct option *o = option_find(&scs_schema.sections[i], "admin-socket");
+        if (o)
+            return o->fallback;
+    }
+    return "";
+}
+
+bool local_confirm(const struct cli *cli, FILE *in, FILE *out, bool terminal)
+{
+    char line[16] = "";
+    if (cli->yes)
+        return true;
+    if (!terminal) {
+        fprintf(out, "scsctl: --force asks for confirmation and there is no terminal: say --yes\n");
+        return false;
+    }
+    fprintf(out, "%s %s --force: what the standby has not received is lost. Type yes to go on: ", cli->command->words[0], cli->object);
+    fflush(out);
+    if (fgets(line, sizeof(line), in) && str_equal(line, "yes\n"))
+        return true;
+    fprintf(out, "scsctl: not confirmed, nothing was ordered\n");
+    return false;
+}

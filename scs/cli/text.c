@@ -1,0 +1,353 @@
+/* Rows for people: tables, sentences, steps.
+ *
+ * It owns the wording of scsctl's text and nothing else; programs read --json. Bytes from elsewhere are escaped, so that no row can write to the terminal. */
+#include "scs/cli/cli.h"
+#include "scs/cli/table.h"
+#include "scs/core/core.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+void text_age(uint64_t s, struct strbuf *out)
+{
+    if (s < 60)
+        strbuf_printf(out, "%" PRIu64 "s", s);
+    else if (s < 3600)
+        strbuf_printf(out, "%" PRIu64 "m%02" PRIu64 "s", s / 60, s % 60);
+    else if (s < 86400)
+        strbuf_printf(out, "%" PRIu64 "h%02" PRIu64 "m", s / 3600, s / 60 % 60);
+    else
+        strbuf_printf(out, "%" PRIu64 "d%02" PRIu64 "h", s / 86400, s / 3600 % 24);
+}
+
+void text_time(uint64_t us, struct strbuf *out)
+{
+    time_t s = (time_t)(us / 1000000);
+    struct tm tm;
+    char text[40];
+    if (!gmtime_r(&s, &tm) || !strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm))
+        text[0] = '\0';
+    strbuf_printf(out, "%s.%06uZ", text, (unsigned)(us % 1000000));
+}
+
+static void put(FILE *out, const char *text)
+{
+    char escaped[4 * 1024 + 1];
+    struct strbuf b;
+    strbuf_init(&b, escaped, sizeof(escaped));
+    strbuf_add_escaped(&b, text, strlen(text));
+    fputs(escaped, out);
+}
+
+static void age_cell(struct table *t, uint64_t s)
+{
+    char text[40];
+    struct strbuf b;
+    strbuf_init(&b, text, sizeof(text));
+    text_age(s, &b);
+    table_text(t, text);
+}
+
+static void epoch_cell(struct table *t, struct row_epoch e)
+{
+    if (e.term || e.n)
+        table_printf(t, "%" PRIu64 ".%" PRIu64, e.term, e.n);
+    else
+        table_text(t, "");
+}
+
+static const char *status_word(int status)
+{
+    return status >= 0 && status <= ST_SUSPENDED ? scs_status_name((enum scs_status)status) : "?";
+}
+
+static const char *role_word(int role)
+{
+    return role <= 0 ? "" : role <= SR_EXITING ? scs_role_name((enum scs_role)role) : "?";
+}
+
+static const char *host_word(int status)
+{
+    return status >= 0 && status <= HS_UNREACHABLE ? scs_host_status_name((enum scs_host_status)status) : "?";
+}
+
+static void text_controller(FILE *out, const struct row_controller *c)
+{
+    char up[40];
+    struct strbuf b;
+    strbuf_init(&b, up, sizeof(up));
+    text_age(c->uptime_s, &b);
+    fputs("controller ", out);
+    put(out, c->name);
+    fputs(", understudy ", out);
+    put(out, c->version);
+    fprintf(out, ", up %s, term %" PRIu64 "%s\n", up, c->term, c->recovering ? ", learning the state from the agents" : "");
+    fprintf(out, "HA licence: %s\n", c->licence ? "yes" : "no: no switchover will be performed");
+    fprintf(out, "tls: %s\n", c->tls ? "on" : "off: peers are neither authenticated nor encrypted");
+    if (!c->history_error[0] && !c->history_dropped)
+        return;
+    fputs("history: ", out);
+    put(out, c->history_error[0] ? c->history_error : "is written again");
+    fprintf(out, ", %" PRIu64 " rows lost\n", c->history_dropped);
+}
+
+static void host_cells(struct table *t, const struct row *row)
+{
+    const struct row_host *h = &row->host;
+    char reason[2 * ROW_TEXT];
+    struct strbuf b;
+    strbuf_init(&b, reason, sizeof(reason));
+    strbuf_add(&b, h->reason);
+    if (h->seen_by[0])
+        strbuf_printf(&b, "%sseen by %s", b.len ? "; " : "", h->seen_by);
+    table_text(t, h->name);
+    table_text(t, host_word(h->status));
+    age_cell(t, h->since_s);
+    table_printf(t, "%s:%u", h->address, (unsigned)h->port);
+    table_printf(t, "%ums/%ums", (unsigned)h->addp_timeout_ms, (unsigned)h->addp_remote_timeout_ms);
+    table_printf(t, "%u", (unsigned)h->applications);
+    table_text(t, reason);
+}
+
+static void application_cells(struct table *t, const struct row *row)
+{
+    const struct row_application *a = &row->application;
+    char reason[2 * ROW_TEXT + 32];
+    struct strbuf b;
+    strbuf_init(&b, reason, sizeof(reason));
+    strbuf_printf(&b, "%s%s%s", a->failed ? "failed: " : "", a->reason, a->reason[0] && a->status_text[0] ? "; " : "");
+    strbuf_add(&b, a->status_text);
+    table_text(t, a->name);
+    table_text(t, a->host);
+    table_text(t, status_word(a->status));
+    table_text(t, role_word(a->role));
+    table_printf(t, "%s", a->pair);
+    epoch_cell(t, a->epoch);
+    if (a->pid)
+        table_printf(t, "%u", (unsigned)a->pid);
+    else
+        table_text(t, "");
+    age_cell(t, a->since_s);
+    table_printf(t, "%u", (unsigned)a->restarts);
+    table_text(t, reason);
+}
+
+static void pair_cells(struct table *t, const struct row *row)
+{
+    const struct row_pair *p = &row->pair;
+    table_text(t, p->name);
+    table_text(t, p->primary);
+    table_text(t, p->backup);
+    table_text(t, p->redundancy);
+    table_text(t, p->fencing);
+    table_text(t, p->state);
+    epoch_cell(t, p->epoch);
+    table_printf(t, "%u", (unsigned)p->changes);
+    table_printf(t, "%u %s", (unsigned)p->rule, p->sentence);
+}
+
+static const struct {
+    enum row_type type;
+    const char *object;
+    const char *headers[TABLE_COLUMNS];
+    void (*cells)(struct table *t, const struct row *row);
+} tables[] = {
+    {ROW_HOST, "hosts", {"HOST", "STATUS", "SINCE", "ADDRESS", "ADDP", "APPLICATIONS", "REASON"}, host_cells},
+    {ROW_APPLICATION, "applications", {"APPLICATION", "HOST", "STATUS", "ROLE", "PAIR", "EPOCH", "PID", "SINCE", "RESTARTS", "REASON"}, application_cells},
+    {ROW_PAIR, "pairs", {"PAIR", "PRIMARY", "BACKUP", "TYPE", "FENCING", "STATE", "EPOCH", "CHANGES", "RULE"}, pair_cells},
+};
+
+static bool has_unfenced(const struct answer *a)
+{
+    for (unsigned i = 0; i < a->n; i++)
+        if (a->rows[i]->type == ROW_PAIR && str_equal(a->rows[i]->pair.fencing, "none"))
+            return true;
+    return false;
+}
+
+static void text_status(FILE *out, const struct cli *cli, const struct answer *a, unsigned width)
+{
+    for (unsigned i = 0; i < a->n; i++)
+        if (a->rows[i]->type == ROW_CONTROLLER)
+            text_controller(out, &a->rows[i]->controller);
+    if (has_unfenced(a))
+        fputs("fencing: none: a cut host can leave two primaries until it heals\n", out);
+    for (size_t k = 0; k < sizeof(tables) / sizeof(tables[0]); k++) {
+        if (cli->object[0] && !str_equal(cli->object, tables[k].object))
+            continue;
+        struct table t;
+        table_open(&t, tables[k].headers);
+        for (unsigned i = 0; i < a->n; i++)
+            if (a->rows[i]->type == tables[k].type)
+                tables[k].cells(&t, a->rows[i]);
+        fputs("\n", out);
+        table_close(&t, out, width);
+    }
+}
+
+static void text_history(FILE *out, const struct answer *a)
+{
+    for (unsigned i = 0; i < a->n; i++) {
+        const struct row_history *h = &a->rows[i]->history;
+        if (a->rows[i]->type != ROW_HISTORY)
+            continue;
+        char time[48];
+        struct strbuf b;
+        strbuf_init(&b, time, sizeof(time));
+        text_time(h->time_us, &b);
+        fprintf(out, "%s ", time);
+        put(out, h->level);
+        fprintf(out, " %u ", (unsigned)h->number);
+        put(out, h->name);
+        fputs(" ", out);
+        put(out, h->text);
+        fputs("\n", out);
+    }
+}
+
+static void step_print(FILE *out, const char *indent, const struct row_step *s)
+{
+    fprintf(out, "%s%8.1f ms  ", indent, (double)s->at_us / 1000);
+    put(out, s->text);
+    fputs("\n", out);
+}
+
+void text_step(FILE *out, const struct row *row)
+{
+    step_print(out, "", &row->step);
+}
+
+static void labelled(FILE *out, const char *label, const char *text)
+{
+    if (!text[0])
+        return;
+    fprintf(out, "  %-8s", label);
+    put(out, text);
+    fputs("\n", out);
+}
+
+static void decision_roles(FILE *out, const struct row_decision *d)
+{
+    if (!d->from[0] && !d->to[0])
+        return;
+    fputs("  roles   ", out);
+    put(out, d->from[0] ? d->from : "nobody");
+    fputs(" -> ", out);
+    put(out, d->to[0] ? d->to : "nobody");
+    if (d->epoch.term || d->epoch.n)
+        fprintf(out, ", epoch %" PRIu64 ".%" PRIu64, d->epoch.term, d->epoch.n);
+    fputs("\n", out);
+}
+
+static void decision_facts(FILE *out, const struct row_decision *d)
+{
+    size_t widest = 0;
+    for (unsigned i = 0; i < d->n_facts; i++)
+        widest = strlen(d->facts[i].name) > widest ? strlen(d->facts[i].name) : widest;
+    if (d->n_facts)
+        fputs("  facts\n", out);
+    for (unsigned i = 0; i < d->n_facts; i++) {
+        fputs("    ", out);
+        put(out, d->facts[i].name);
+        fprintf(out, "%*s", (int)(widest - strlen(d->facts[i].name) + 2), "");
+        put(out, d->facts[i].value);
+        fputs("\n", out);
+    }
+}
+
+static void text_decision(FILE *out, const struct cli *cli, const struct row_decision *d)
+{
+    char time[48];
+    struct strbuf b;
+    strbuf_init(&b, time, sizeof(time));
+    text_time(d->time_us, &b);
+    if (d->standing)
+        fprintf(out, "%s: what stands now\n", cli->object);
+    else
+        fprintf(out, "%s: last decision, %s\n", cli->object, time);
+    fprintf(out, "  rule %u ", (unsigned)d->rule);
+    put(out, d->name);
+    fputs(": ", out);
+    put(out, d->sentence);
+    fputs("\n", out);
+    labelled(out, "seen", d->cause);
+    labelled(out, "by", d->ordered_by);
+    decision_roles(out, d);
+    decision_facts(out, d);
+    if (d->n_steps)
+        fputs("  steps\n", out);
+    for (unsigned i = 0; i < d->n_steps; i++)
+        step_print(out, "  ", &d->steps[i]);
+    labelled(out, "result", d->result);
+}
+
+static void text_why(FILE *out, const struct cli *cli, const struct answer *a)
+{
+    bool any = false;
+    for (unsigned i = 0; i < a->n; i++)
+        any |= a->rows[i]->type == ROW_DECISION && !a->rows[i]->decision.standing;
+    if (a->result.ok && !any)
+        fprintf(out, "%s: nothing was decided so far\n", cli->object);
+    for (unsigned i = 0; i < a->n; i++)
+        if (a->rows[i]->type == ROW_DECISION)
+            text_decision(out, cli, &a->rows[i]->decision);
+}
+
+static void text_complaints(FILE *out, const struct answer *a)
+{
+    for (unsigned i = 0; i < a->n; i++) {
+        const struct row_complaint *c = &a->rows[i]->complaint;
+        if (a->rows[i]->type != ROW_COMPLAINT)
+            continue;
+        put(out, c->file);
+        if (c->line)
+            fprintf(out, ":%u", (unsigned)c->line);
+        fputs(c->warning ? ": warning: " : ": error: ", out);
+        put(out, c->text);
+        fputs("\n", out);
+    }
+}
+
+void text_answer(FILE *out, const struct cli *cli, const struct answer *a, unsigned width)
+{
+    switch (cli->command->kind) {
+    case COMMAND_STATUS:
+        if (a->result.ok)
+            text_status(out, cli, a, width);
+        return;
+    case COMMAND_HISTORY:
+        text_history(out, a);
+        return;
+    case COMMAND_WHY:
+        text_why(out, cli, a);
+        return;
+    case COMMAND_CONFIG:
+        text_complaints(out, a);
+        return;
+    case COMMAND_ORDER:
+        return; /* its steps were printed as they happened */
+    }
+}
+
+void text_result(FILE *out, const struct cli *cli, const struct row_result *r)
+{
+    const struct command *c = cli->command;
+    if (r->ok && c->kind != COMMAND_ORDER && c->kind != COMMAND_CONFIG)
+        return;
+    if (!r->ok) {
+        fprintf(out, "scsctl: %s%s%s%s", c->words[0], c->words[1] ? " " : "", c->words[1] ? c->words[1] : "", cli->object[0] ? " " : "");
+        put(out, cli->object);
+        fputs(": ", out);
+        put(out, r->error[0] ? r->error : "failed");
+    } else if (c->kind == COMMAND_ORDER) {
+        fputs("done", out);
+    }
+    if (r->text[0]) {
+        fputs(r->ok && c->kind == COMMAND_CONFIG ? "" : ": ", out);
+        put(out, r->text);
+    }
+    if (c->kind == COMMAND_ORDER && r->took_us)
+        fprintf(out, " (%.1f ms)", (double)r->took_us / 1000);
+    fputs("\n", out);
+}
