@@ -48,14 +48,16 @@ bool identity_parse(const char *uri, size_t n, struct identity *ret_identity)
     if (n < scheme || memcmp(uri, SCHEME, scheme) != 0)
         return false;
     const char *site = uri + scheme, *end = uri + n;
-    const char *role = memchr(site, '/', (size_t)(end - site));
-    if (!role++)
+    const char *behind_site = memchr(site, '/', (size_t)(end - site));
+    if (!behind_site)
         return false;
-    const char *name = memchr(role, '/', (size_t)(end - role));
-    if (!name++)
+    const char *role = behind_site + 1;
+    const char *behind_role = memchr(role, '/', (size_t)(end - role));
+    if (!behind_role)
         return false;
+    const char *name = behind_role + 1;
     struct identity id = {0};
-    if (!name_parse(site, (size_t)(role - 1 - site), id.site) || !role_parse(role, (size_t)(name - 1 - role), &id.role) ||
+    if (!name_parse(site, (size_t)(behind_site - site), id.site) || !role_parse(role, (size_t)(behind_role - role), &id.role) ||
         !name_parse(name, (size_t)(end - name), id.name))
         return false;
     *ret_identity = id;

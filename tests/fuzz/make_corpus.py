@@ -1,0 +1,298 @@
+#!/usr/bin/python3
+"""Writes the stored hostile inputs of tests/fuzz/corpus (the same bytes each time).
+
+    make_corpus.py           write them
+    make_corpus.py --check   exit 1 when a stored input differs from what would be written
+
+Files named found-* are findings of the fuzzers, kept as they are. The layouts of the inputs are at the top of fuzz_*.c.
+"""
+import pathlib
+import random
+import struct
+import sys
+
+CORPUS = pathlib.Path(__file__).resolve().parent / "corpus"
+PAYLOAD_MAX = 65536 - 8
+HELLO, REFUSED, POLL, ANSWER, MESSAGE, BYE = range(1, 7)
+FRAMES = {"hello": HELLO, "refused": REFUSED, "poll": POLL, "answer": ANSWER, "message": MESSAGE, "bye": BYE}
+
+
+# ---- protobuf by hand: only so can it be wrong ----
+
+def varint(n):
+    out = bytearray()
+    while n > 0x7F:
+        out.append(n & 0x7F | 0x80)
+        n >>= 7
+    out.append(n)
+    return bytes(out)
+
+
+def number(field, value):
+    return varint(field << 3) + varint(value)
+
+
+def block(field, data):
+    return varint(field << 3 | 2) + varint(len(data)) + data
+
+
+def frame(kind, payload=b"", flags=0, zero=0, length=None):
+    return struct.pack(">IBBH", len(payload) if length is None else length, kind, flags, zero) + payload
+
+
+def hello(role=2, site=b"a", name=b"h1", low=1, high=1, addp=500, extra=b""):
+    return (number(1, low) + number(2, high) + block(4, site) + number(5, role) + block(6, name) + block(7, b"corpus 1")
+            + number(8, addp) + extra)
+
+
+def refused(reason, text):
+    return number(1, reason) + block(2, text) + number(3, 1) + number(4, 2) + number(5, 3) + number(6, 4)
+
+
+# ---- sessions: modes, chunk, time step, bytes ----
+
+ACCEPTOR, CALLER, OPEN, DEAF, TRACED = 0, 1, 2, 4, 8
+
+
+def session(modes, data, chunk=0, step=0):
+    return bytes([modes, chunk, step]) + data
+
+
+def states():
+    return {"acceptor-opening": ACCEPTOR, "caller-opening": CALLER, "acceptor-open": OPEN, "caller-open": OPEN | CALLER}
+
+
+def payload_of(kind):
+    return {HELLO: hello(), REFUSED: refused(2, b"no"), POLL: bytes(8), ANSWER: bytes(7) + b"\1", MESSAGE: number(1, 7),
+            BYE: block(1, b"done")}[kind]
+
+
+def every_frame_in_every_state():
+    for state, modes in states().items():
+        for name, kind in FRAMES.items():
+            yield f"{state}-{name}", session(modes, frame(kind, payload_of(kind)) * 2)
+            yield f"{state}-{name}-empty", session(modes, frame(kind))
+            yield f"{state}-{name}-garbage", session(modes, frame(kind, b"\xff" * 9))
+        yield f"{state}-type-0", session(modes, frame(0))
+        yield f"{state}-type-7", session(modes, frame(7))
+
+
+def bad_headers():
+    yield "flags", session(OPEN, frame(MESSAGE, flags=1))
+    yield "zero", session(OPEN, frame(MESSAGE, zero=1))
+    yield "oversized", session(OPEN, frame(MESSAGE, b"x", length=PAYLOAD_MAX + 1))
+    yield "oversized-4g", session(OPEN, frame(MESSAGE, b"x", length=0xFFFFFFFF))
+    yield "promised-64k", session(OPEN, frame(MESSAGE, b"x", length=PAYLOAD_MAX))
+    yield "http", session(ACCEPTOR, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    yield "tls", session(ACCEPTOR, bytes.fromhex("160301020001000001fc0303") + bytes(40))
+
+
+def hellos():
+    cases = {
+        "version-2": hello(low=2, high=3), "version-0": hello(low=0, high=0), "version-backwards": hello(low=4, high=2),
+        "version-huge": hello(low=1, high=2**32 - 1), "site-b": hello(site=b"b"), "role-0": hello(role=0), "role-99": hello(role=99),
+        "role-negative": hello(role=2**64 - 1), "role-operator": hello(role=3), "name-nul": hello(name=b"h1\0x"),
+        "name-utf8": hello(name=b"h\xc3\xa9"), "name-bad-utf8": hello(name=b"h\xc3"), "name-empty": hello(name=b""),
+        "name-long": hello(name=b"h" * 64), "name-huge": hello(name=b"h" * 5000), "name-dots": hello(name=b"../../etc/passwd"),
+        "addp-0": hello(addp=0), "addp-hour": hello(addp=3600000), "addp-more": hello(addp=3600001), "addp-huge": hello(addp=2**32 - 1),
+        "later-fields": hello(extra=block(99, b"later") + number(100, 1)), "many-fields": hello(extra=number(99, 1) * 1000),
+        "twice-every-field": hello() + hello(name=b"h2"), "wrong-types": block(1, b"x") + number(4, 1),
+    }
+    for name, payload in cases.items():
+        yield f"hello-{name}", session(ACCEPTOR, frame(HELLO, payload))
+        yield f"hello-{name}-answer", session(CALLER, frame(HELLO, payload))
+
+
+def goodbyes():
+    for reason in (0, 1, 2, 3, 4, 5, 6, 2**31, 2**64 - 1):
+        yield f"refused-{reason}", session(CALLER, frame(REFUSED, refused(reason, b"because")))
+    for name, text in {"control": b"\x1b[2J\n\0", "bad-utf8": b"\xff\xc0\xaf", "long": b"x" * 4000, "too-long": b"x" * 5000}.items():
+        yield f"refused-text-{name}", session(CALLER | OPEN, frame(REFUSED, refused(4, text)))
+        yield f"bye-text-{name}", session(OPEN, frame(BYE, block(1, text)))
+
+
+def times():
+    whole = frame(HELLO, hello()) + frame(MESSAGE, b"x" * 30) + frame(POLL, bytes(8)) + frame(BYE)
+    for step in (0, 1, 4, 20, 40, 255):
+        yield f"slow-bytes-{step}", session(ACCEPTOR | TRACED, whole, chunk=1, step=step)
+        yield f"slow-frames-{step}", session(OPEN | TRACED, frame(POLL, b"pollpoll") * 12, chunk=16, step=step)
+    yield "poll-flood", session(OPEN | DEAF | TRACED, frame(POLL, b"pollpoll") * 4000)
+    yield "poll-flood-slow", session(OPEN | DEAF, frame(POLL, b"pollpoll") * 1500, chunk=255)
+    yield "largest-frame", session(OPEN, frame(MESSAGE, b"m" * PAYLOAD_MAX) + frame(MESSAGE, b"n" * 100), chunk=0)
+    yield "largest-frame-odd-chunks", session(OPEN, frame(MESSAGE, b"m" * PAYLOAD_MAX) + frame(MESSAGE, b"n" * 100), chunk=251)
+    yield "behind-bye", session(OPEN, frame(BYE) + frame(MESSAGE, b"x") + b"\xff" * 50)
+
+
+def random_sessions(rng):
+    for i in range(12):
+        yield f"random-{i}", session(rng.randrange(16), rng.randbytes(rng.randrange(4, 200)), rng.randrange(20), rng.randrange(60))
+    for i in range(12):
+        stream = b"".join(frame(rng.randrange(1, 7), rng.randbytes(rng.randrange(30))) for _ in range(8))
+        yield f"random-frames-{i}", session(rng.randrange(16), stream, rng.randrange(20), rng.randrange(60))
+
+
+def sessions(rng):
+    yield from every_frame_in_every_state()
+    yield from bad_headers()
+    yield from hellos()
+    yield from goodbyes()
+    yield from times()
+    yield from random_sessions(rng)
+
+
+# ---- payloads: message, arena, bytes ----
+
+AGENT, REQUEST, REPLY, LINK_HELLO, LINK_REFUSED, LINK_BYE = range(6)
+
+
+def wire(message, payload, arena=0):
+    return bytes([message, arena]) + payload
+
+
+def good_messages():
+    epoch = number(1, 2**40) + number(2, 7)
+    pair = block(1, b"db1") + block(2, b"db2") + block(3, b"h2") + block(5, b"/bin/promote") + block(6, b"/bin/demote") + number(7, 10000)
+    define = block(1, b"db1") + block(2, b"/bin/db") + block(2, b"--port=1") + block(4, b"db") + number(7, 1) + block(18, pair)
+    member = block(1, b"db1") + number(2, 2) + block(3, epoch) + block(5, block(1, b"db1") + block(3, epoch) + number(4, 9))
+    poll = b"\x09" + bytes(8) + block(2, bytes(16)) + number(3, 5) + block(6, member) * 3
+    exit_info = number(1, 2) + number(3, 9) + number(4, 1)
+    report = block(1, b"db1") + number(2, 6) + number(3, 2) + block(4, epoch) + number(5, 4711) + block(10, exit_info)
+    peer = block(1, b"h2") + block(2, b"192.0.2.2") + number(3, 4999) + number(4, 1)
+    bodies = {"configure": (2, block(1, b"scs1") + number(2, 5) + block(5, peer)), "define": (3, define), "define-end": (4, number(1, 3)),
+              "poll-answer": (5, number(1, 1) + number(2, 5)), "grant": (6, block(1, b"db1") + block(2, epoch) + b"\x19" + bytes(8)),
+              "demote": (7, block(1, b"db1") + block(2, epoch)), "order": (8, number(1, 1) + block(2, b"db1")), "report": (16, report),
+              "report-end": (17, number(1, 3)), "poll": (18, poll), "released": (19, block(1, b"db1")),
+              "order-result": (20, number(1, 1) + number(3, 6) + block(4, b"ApplicationNotStarted")),
+              "event": (21, number(1, 5064) + block(2, block(1, b"how") + block(2, b"killed"))), "peer-view": (22, block(1, b"h2") + number(2, 1))}
+    for name, (field, body) in bodies.items():
+        yield f"agent-{name}", wire(AGENT, number(1, 1) + block(field, body))
+    yield "agent-every-body", wire(AGENT, b"".join(block(field, body) for field, body in bodies.values()))
+    yield "agent-body-twice", wire(AGENT, block(3, define) + block(3, define))
+    yield "agent-poll-merged", wire(AGENT, block(18, poll) + block(18, block(6, member)))
+    for verb in range(11):
+        yield f"request-{verb}", wire(REQUEST, number(1, 1) + number(2, verb) + block(3, b"db1") + number(4, 1))
+    for field in list(range(2, 10)) + [15]:
+        yield f"reply-{field}", wire(REPLY, number(1, 1) + block(field, block(1, b"x") if field in (4, 5, 6) else number(1, 1)))
+    yield "hello", wire(LINK_HELLO, hello())
+    yield "refused", wire(LINK_REFUSED, refused(1, b"no"))
+    yield "bye", wire(LINK_BYE, block(1, b"done"))
+
+
+def tiny_elements():
+    inner = (PAYLOAD_MAX - 5) // 2
+    for name, outer, field in (("members", 18, 6), ("peers", 2, 5), ("fields", 21, 2), ("words", 3, 2)):
+        yield f"tiny-{name}-64k", wire(AGENT, block(outer, block(field, b"") * inner))
+        yield f"tiny-{name}-4095", wire(AGENT, block(outer, block(field, b"") * 4095))
+        yield f"tiny-{name}-4096", wire(AGENT, block(outer, block(field, b"") * 4096))
+        yield f"tiny-{name}-small-arena", wire(AGENT, block(outer, block(field, b"") * 2000), arena=4)
+    yield "tiny-unknown-64k", wire(AGENT, number(99, 0) * (PAYLOAD_MAX // 3))
+    yield "tiny-unknown-4096", wire(AGENT, number(99, 0) * 4096)
+    yield "tiny-unknown-small-arena", wire(AGENT, number(99, 0) * 3000, arena=1)
+
+
+def nested():
+    for message, outer in ((AGENT, 18), (AGENT, 2), (REPLY, 5)):
+        data = b""
+        while len(data) < PAYLOAD_MAX - 20:
+            data = block(outer, data)
+        yield f"nested-{message}-{outer}", wire(message, data)
+    data = b""
+    for _ in range(20):
+        data = block(6, data)
+    yield "nested-members", wire(AGENT, block(18, data))
+    yield "groups", wire(AGENT, b"\x9b\x06" * 20000)
+
+
+def broken_encodings():
+    cases = {
+        "field-0": b"\0\0", "group": b"\x0b\x0c", "wire-type-6": b"\x0e", "wire-type-7": b"\x0f", "tag-long": b"\x80" * 5 + b"\1",
+        "tag-endless": b"\xff" * 30, "number-long": b"\x08" + b"\xff" * 10 + b"\1", "number-endless": b"\x08" + b"\x80" * 100,
+        "length-past-end": b"\x7a\x02\0", "length-4g": b"\x7a\xff\xff\xff\xff\x0f", "length-64-bit": b"\x7a" + b"\xff" * 9 + b"\1",
+        "length-negative": b"\x7a\xff\xff\xff\xff\xff\xff\xff\xff\xff\1", "fixed64-short": b"\x09\0\0", "fixed32-short": b"\x0d\0",
+        "id-as-bytes": b"\x0a\0", "body-as-number": b"\x10\1", "body-as-fixed": b"\x15\0\0\0\0", "inner-short": b"\x12\2\x0a\5",
+        "inner-longer-than-outer": b"\x12\3\x0a\x7f\0", "bytes-overlong-length": b"\x12\4\x0a\x81\x80\0", "length-zero-padded": b"\x12\x80\x80\x80\x80\0",
+        "words-nul": block(3, block(1, b"a\0b") + block(2, b"\0\0")), "words-bad-utf8": block(3, block(1, b"\xc3\x28\xff")),
+    }
+    for name, payload in cases.items():
+        yield f"broken-{name}", wire(AGENT, payload)
+
+
+def random_payloads(rng):
+    good = [data for _, data in good_messages()]
+    for i in range(20):
+        yield f"random-{i}", wire(rng.randrange(6), rng.randbytes(rng.randrange(2, 120)))
+    for i in range(30):
+        data = bytearray(rng.choice(good))
+        for _ in range(rng.randrange(1, 5)):
+            data[rng.randrange(2, len(data))] = rng.randrange(256)
+        yield f"flipped-{i}", bytes(data)
+
+
+def wires(rng):
+    yield from good_messages()
+    yield from tiny_elements()
+    yield from nested()
+    yield from broken_encodings()
+    yield from random_payloads(rng)
+
+
+# ---- values of options: row, text ----
+
+def options(rng):
+    rows = {
+        0: [b"yes", b"no", b"TRUE", b"2", b""],
+        1: [b"0", b"-0", b"007", b"9223372036854775807", b"9223372036854775808", b"-9223372036854775808", b"1 ", b"0x1", b"1e3"],
+        2: [b"64KiB", b"1GiB", b"9223372036854775807GiB", b"8589934592GiB", b"-1", b"1kb", b"KiB"],
+        3: [b"90", b"250ms", b"1.5h", b"0.000001ms", b"1.1234567s", b"2562047h", b"2562048h", b".5", b"5.", b"1us", b"9223372036854.775807ms"],
+        4: [b"1ms", b"1h", b"0", b"3600.000001s", b"0.9ms"],
+        5: [b"warm", b"hot", b"Hot", b"warm\0hot"],
+        6: [b"text", b"caf\xc3\xa9", b"\xff", b"a\tb", b"\xc2\x85", b"x" * 19, b"x" * 20, b"x" * 5000],
+        7: [b"db-1", b".x", b"-x", b"a/b", b"x" * 63, b"x" * 64],
+        8: [b"/a/b", b"a/b", b"/" + b"x" * 300, b"/a\nb"],
+        9: [b"/bin/x 'a b' \"c\\\"d\" e\\ f", b"'", b'"', b"\\", b"a\\", b"''''", b'""', b";x #y", b"x " * 1100, b"x" * 2044, b"x" * 2043,
+            b"'" + b" " * 2043 + b"'", b"\\;" * 1000, b'"' * 2000, b"a\x01b", b"a\xc3"],
+        10: [b"understudy://a/lca/h1", b"understudy://a/none/h1", b"understudy://a/lca/h1/x", b"understudy:///lca/h1", b"understudy://a/lca/h\0x",
+             b"understudy://a/lca/" + b"h" * 64],
+    }
+    for row, texts in rows.items():
+        for i, text in enumerate(texts):
+            yield f"row-{row}-{i}", bytes([row]) + text
+    for i in range(20):
+        letters = b"0123456789.msh '\"\\;#KMGiB/-"
+        yield f"random-{i}", bytes([rng.randrange(11)]) + bytes(rng.choice(letters) for _ in range(rng.randrange(30)))
+
+
+def inputs():
+    """Each stored input: (path below the corpus, bytes)."""
+    for target, make in (("session", sessions), ("wire", wires), ("option", options)):
+        for name, data in make(random.Random(4999)):
+            yield f"{target}/{name}", data
+
+
+def check(wanted):
+    stored = {str(p.relative_to(CORPUS)): p.read_bytes() for p in CORPUS.glob("*/*") if not p.name.startswith("found-")}
+    wrong = sorted(name for name in wanted.keys() | stored.keys() if wanted.get(name) != stored.get(name))
+    for name in wrong:
+        print(f"{name}: {'missing' if name not in stored else 'differs' if name in wanted else 'is not made by this script'}")
+    return 1 if wrong else 0
+
+
+def main():
+    wanted = {}
+    for name, data in inputs():
+        assert name not in wanted, name
+        wanted[name] = data
+    if sys.argv[1:] == ["--check"]:
+        sys.exit(check(wanted))
+    if sys.argv[1:]:
+        sys.exit(__doc__)
+    for old in CORPUS.glob("*/*"):
+        if not old.name.startswith("found-"):
+            old.unlink()
+    for name, data in wanted.items():
+        (CORPUS / name).parent.mkdir(parents=True, exist_ok=True)
+        (CORPUS / name).write_bytes(data)
+    print(f"{len(wanted)} inputs")
+
+
+main()
