@@ -232,21 +232,21 @@ static void row_check(const struct option *o)
     (void)size;
 }
 
-#define FOUND_MAX 60 /* bytes of a wrong value that a complaint repeats */
+#define FOUND_MAX 60 /* bytes that a complaint prints of a wrong value, escapes included: the whole fits COMPLAINT_TEXT */
 
 static void why_refused(const struct option *o, const char *text, const char *wrong, struct strbuf *why)
 {
-    size_t n = strlen(text);
+    char memory[FOUND_MAX + 1];
+    struct strbuf found;
+    strbuf_init(&found, memory, sizeof memory);
+    strbuf_add_escaped(&found, text, strlen(text));
     strbuf_add(why, "found ");
-    if (wrong) {
+    if (wrong)
         strbuf_add(why, wrong);
-    } else if (n == 0) {
+    else if (!*text)
         strbuf_add(why, "nothing");
-    } else {
-        strbuf_add(why, "'");
-        strbuf_add_escaped(why, text, n < FOUND_MAX ? n : FOUND_MAX);
-        strbuf_add(why, n <= FOUND_MAX ? "'" : "…'");
-    }
+    else
+        strbuf_printf(why, "'%s%s'", found.text, found.cut ? "…" : "");
     strbuf_add(why, ", expected ");
     option_expects(o, why);
 }
