@@ -280,6 +280,26 @@ static void fields_of_later_versions_are_skipped(void **state)
     assert_true(hello_judge(&acceptor, NULL, bytes, n + 6, &hello, &refusal));
 }
 
+/* The bytes that end proto/PROTOCOL.md, frame header included. */
+static void the_example_of_the_document(void **state)
+{
+    static const uint8_t example[] = {
+        0x00, 0x00, 0x00, 0x17, 0x01, 0x00, 0x00, 0x00, 0x08, 0x01, 0x10, 0x01, 0x22, 0x01, 0x61, 0x28,
+        0x01, 0x32, 0x04, 0x73, 0x63, 0x73, 0x31, 0x3a, 0x03, 0x78, 0x20, 0x31, 0x40, 0xf4, 0x03,
+    };
+    struct frame f;
+    assert_int_equal(frame_parse(example, sizeof example, &f), 0);
+    assert_int_equal(f.type, FRAME_HELLO);
+    assert_true(hello_judge(&acceptor, NULL, f.payload, f.length, &hello, &refusal));
+    assert_string_equal(hello.peer.name, "scs1");
+    assert_string_equal(hello.software, "x 1");
+    assert_int_equal(hello.addp_timeout.ns, SPAN_MS(500).ns);
+    caller.addp_remote_timeout = SPAN_MS(500);
+    caller.software = "x 1";
+    assert_int_equal(hello_pack(&caller, bytes), f.length);
+    assert_memory_equal(bytes, f.payload, f.length);
+}
+
 static const char *explained(size_t n)
 {
     static char text[SESSION_REASON];
@@ -331,7 +351,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(accepted), T(both_sides_accept_each_other), T(a_timeout_never_rounds_to_off), T(versions), T(identities), T(the_expected_answers),
         T(the_certificate_has_the_last_word), T(addp_is_bounded), T(trace_by_request), T(software_is_escaped_and_cut), T(unreadable),
-        T(fields_of_later_versions_are_skipped), T(refusals_are_explained), T(long_texts_fit),
+        T(fields_of_later_versions_are_skipped), T(the_example_of_the_document), T(refusals_are_explained), T(long_texts_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
