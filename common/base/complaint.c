@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+static void insert(struct complaints *c, int line, bool warning, const char *format, va_list ap) __attribute__((format(printf, 4, 0)));
 static void insert(struct complaints *c, int line, bool warning, const char *format, va_list ap)
 {
     if (!warning)

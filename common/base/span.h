@@ -1,4 +1,4 @@
-/* Durations as people write them. */
+/* Durations as people write them in files and read them in logs: one spelling for each, exact to the nanosecond. */
 #pragma once
 
 #include "common/base/str.h"

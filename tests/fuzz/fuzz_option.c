@@ -2,7 +2,7 @@
  *
  * Input: one byte chooses the row (one past the last: an identity); the rest is the text. What is accepted prints to a text that is accepted and prints
  * the same; what is refused leaves the field alone and says why. */
-#include "fuzz.h"
+#include "tests/fuzz/fuzz.h"
 
 #include "common/base/option.h"
 #include "proto/identity.h"

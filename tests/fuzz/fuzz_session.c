@@ -2,7 +2,7 @@
  *
  * Input: one byte of modes, one byte chunk size (0: all at once), one byte step of time in units of 25 ms; the rest is what the peer
  * sends. Modes: 1 the session under test is the caller's; 2 it is open already; 4 its output is never drained; 8 traces on. */
-#include "fuzz.h"
+#include "tests/fuzz/fuzz.h"
 
 #include "proto/session.h"
 

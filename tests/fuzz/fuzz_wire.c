@@ -2,7 +2,7 @@
  *
  * Input: one byte chooses the message, one the arena's size in units of 4 KiB (0: the whole); the rest is the payload. What was unpacked
  * is packed again, and what that gives is unpacked and packed to the same bytes. */
-#include "fuzz.h"
+#include "tests/fuzz/fuzz.h"
 
 #include "proto/admin.pb-c.h"
 #include "proto/agent.pb-c.h"

@@ -2,7 +2,7 @@
  *
  * Every file is given whole, and small ones also cut at every length, since a truncated input is the commonest hostile one. An empty folder is a
  * failure: it would test nothing. */
-#include "fuzz.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* The harness of the session tests: see duo.h. Virtual time starts at one hour, so that nothing depends on zero. */
-#include "duo.h"
+#include "tests/unit/proto/duo.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* proto/session.c: two sessions that talk to each other, and what hostile bytes do to one. Its times are in test_session_time.c. */
-#include "duo.h"
+#include "tests/unit/proto/duo.h"
 
 #include "tests/lib/seed.h"
 

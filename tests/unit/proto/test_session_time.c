@@ -1,5 +1,5 @@
 /* proto/session.c in virtual time: ADDP between two ends, its traces, the time limits of frames. */
-#include "duo.h"
+#include "tests/unit/proto/duo.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
