@@ -200,7 +200,7 @@ class Answer:
 class World:
     """World() makes hosts and configuration; start() starts the daemons. Change `scs_conf` and `lca_conf[host]` before."""
 
-    def __init__(self, hosts=("a", "b"), tls=True, name=None):
+    def __init__(self, hosts=("a", "b"), tls=True, name=None, others=()):
         self.base = scratch()
         _state["count"] += 1
         self.name = name or f"w{_state['count']}"
@@ -218,7 +218,7 @@ class World:
         self.pairs = []
         self.closed = False
         _state["worlds"].append(self)
-        self.net = network.Network(self.hosts + ["scs"])
+        self.net = network.Network(self.hosts + ["scs", *others])
         self.lca_conf, self.scs_conf = {}, {}
         self._default_configuration()
 
@@ -403,9 +403,10 @@ class World:
     def history(self, *words):
         answer = self.ctl("history", *words)
         assert answer.code == 0, answer
-        return answer.json["history"]
+        return answer.json["rows"]
 
     def why(self, pair="p1"):
+        """The last decision and the rule that stands: {"decision": …, "standing": …}."""
         answer = self.ctl("why", pair)
         assert answer.code == 0, answer
         return answer.json
