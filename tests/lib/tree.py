@@ -18,7 +18,7 @@ def files(*suffixes, under=""):
     for folder, folders, names in os.walk(SOURCE / under):
         folders[:] = [f for f in folders if not is_left_out(f)]
         for name in names:
-            if not suffixes or name.endswith(suffixes):
+            if name not in LEFT_OUT and (not suffixes or name.endswith(suffixes)):
                 found.append(str((pathlib.Path(folder) / name).relative_to(SOURCE)))
     return sorted(found)
 

@@ -38,6 +38,8 @@ def test_include_same_or_lower_floor(path):
     for quote, target in includes(path):
         if quote == '"':
             there = floor_of(target)
+            if there is None and floor == 5 and "/" not in target:
+                continue  # a test's own helper beside it
             assert there is not None, f'"{target}": ours are included by their path from the top'
             assert there <= floor, f'floor {floor} includes "{target}" of floor {there}'
 
@@ -78,16 +80,6 @@ NO_PROTOBUF = ("common/base",)
 
 def archives():
     return [str(a.relative_to(tree.BUILD)) for folder in PURE for a in sorted((tree.BUILD / folder).glob("*.a"))]
-
-
-def symbols(archive, *flags):
-    out = tree.run("nm", "-A", *flags, tree.BUILD / archive)
-    assert out.returncode == 0, out.stderr
-    for line in out.stdout.splitlines():
-        where, _, rest = line.rpartition(": ") if ": " in line else (line.split(":")[0], "", line.split(":")[-1])
-        words = rest.split()
-        if words:
-            yield where.split(":")[1] if ":" in where else where, words[-1]
 
 
 def pure_members():
