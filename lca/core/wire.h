@@ -18,7 +18,7 @@ struct lca_command {
     bool notify;
     size_t text_len;
 };
-int lca_wire_command(const struct lca_core *c, const struct lca_action *action, char *text, size_t size, struct lca_command *ret_command);
+int lca_wire_command(struct lca_core *c, const struct lca_action *action, char *text, size_t size, struct lca_command *ret_command);
 
 /* What LCA_DO_STORE and LCA_DO_STORE_HOST keep: definition, role, epoch, wanted, intent; highest term. */
 int lca_app_save(const struct lca_core *c, unsigned app, uint8_t *out, size_t size);

@@ -1,0 +1,140 @@
+/* From a definition to what the keeper executes: argv, environment and places, as texts behind each other.
+ *
+ * The environment is the definition's own, without names that are ours to set, then ours. Nothing of this program's own environment is passed on. */
+#include "lca/core/core_state.h"
+#include "lca/core/wire.h"
+
+#include "proto/agent.pb-c.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+struct texts {
+    char *at, *end;
+    bool full;
+};
+
+static void add_bytes(struct texts *t, const void *bytes, size_t n)
+{
+    if (t->full || (size_t)(t->end - t->at) < n + 1) {
+        t->full = true;
+        return;
+    }
+    if (n > 0)
+        memcpy(t->at, bytes, n);
+    t->at[n] = '\0';
+    t->at += n + 1;
+}
+
+static void add(struct texts *t, ProtobufCBinaryData b)
+{
+    add_bytes(t, b.data, b.len);
+}
+
+/* One NAME=value of ours. */
+static void set(struct texts *t, unsigned *count, const char *name, const char *value)
+{
+    char line[256];
+    struct strbuf b;
+    strbuf_init(&b, line, sizeof line);
+    strbuf_printf(&b, "%s=%s", name, value);
+    add_bytes(t, line, b.len);
+    ++*count;
+}
+
+static bool begins(ProtobufCBinaryData b, const char *text)
+{
+    size_t n = strlen(text);
+    return b.len >= n && memcmp(b.data, text, n) == 0;
+}
+
+static bool is_reserved(ProtobufCBinaryData b)
+{
+    return begins(b, "LCA_") || begins(b, "NOTIFY_SOCKET=") || begins(b, "WATCHDOG_USEC=") || begins(b, "WATCHDOG_PID=");
+}
+
+static void add_own(struct texts *t, unsigned *count, const Understudy__Agent__Define *m)
+{
+    bool has_path = false;
+    for (size_t i = 0; i < m->n_environment; i++) {
+        if (is_reserved(m->environment[i]))
+            continue;
+        has_path = has_path || begins(m->environment[i], "PATH=");
+        add(t, m->environment[i]);
+        ++*count;
+    }
+    if (!has_path) {
+        add_bytes(t, DEFAULT_PATH, strlen(DEFAULT_PATH));
+        ++*count;
+    }
+}
+
+static void text_of(ProtobufCBinaryData b, char *out, size_t size)
+{
+    if (!wire_copy_text(out, size, b))
+        out[0] = '\0';
+}
+
+static void add_pair(struct texts *t, unsigned *count, const Understudy__Agent__PairMember *p, const struct lca_action *action)
+{
+    char text[128];
+    struct strbuf b;
+    strbuf_init(&b, text, sizeof text);
+    epoch_print(action->epoch, &b);
+    set(t, count, "LCA_ROLE", action->role == APP_PRIMARY ? "primary" : "backup");
+    set(t, count, "LCA_EPOCH", text);
+    text_of(p->peer_application, text, sizeof text);
+    set(t, count, "LCA_PEER_APPLICATION", text);
+    text_of(p->peer_host, text, sizeof text);
+    set(t, count, "LCA_PEER_HOST", text);
+    text_of(p->peer_address, text, sizeof text);
+    set(t, count, "LCA_PEER_ADDRESS", text);
+}
+
+static void add_environment(struct texts *t, unsigned *count, const struct app *a, const Understudy__Agent__Define *m, const struct lca_action *action)
+{
+    add_own(t, count, m);
+    set(t, count, "LCA_APPLICATION", a->name);
+    if (m->pair)
+        add_pair(t, count, m->pair, action);
+    set(t, count, "LCA_REASON", action->reason);
+    if (action->type != LCA_DO_START || m->heartbeat_period_ms == 0)
+        return;
+    char text[32];
+    struct strbuf b;
+    strbuf_init(&b, text, sizeof text);
+    strbuf_printf(&b, "%llu", (unsigned long long)m->heartbeat_period_ms * 1000);
+    set(t, count, "WATCHDOG_USEC", text);
+}
+
+int lca_wire_command(struct lca_core *c, const struct lca_action *action, char *text, size_t size, struct lca_command *ret_command)
+{
+    if (action->app >= c->n_slots || !c->apps[action->app].has_definition)
+        return -ENOENT;
+    const struct app *a = &c->apps[action->app];
+    struct arena arena;
+    arena_init(&arena, c->scratch, sizeof c->scratch);
+    const Understudy__Agent__Define *m = (const Understudy__Agent__Define *)(const void *)wire_unpack(&understudy__agent__define__descriptor, define_bytes(c, a), a->def_len, &arena);
+    if (!m)
+        return -EPROTO;
+    const ProtobufCBinaryData *argv = m->command;
+    size_t argc = m->n_command;
+    if (action->type == LCA_DO_ROLE && m->pair) {
+        argv = action->role == APP_PRIMARY ? m->pair->on_primary : m->pair->on_backup;
+        argc = action->role == APP_PRIMARY ? m->pair->n_on_primary : m->pair->n_on_backup;
+    }
+    struct texts t = {text, text + size, false};
+    unsigned envc = 0;
+    for (size_t i = 0; i < argc; i++)
+        add(&t, argv[i]);
+    add_environment(&t, &envc, a, m, action);
+    add(&t, m->working_directory);
+    add(&t, m->user);
+    add(&t, m->output);
+    if (t.full || argc == 0 || argc > UINT16_MAX)
+        return -EMSGSIZE;
+    *ret_command = (struct lca_command){.argc = (unsigned)argc, .envc = envc, .notify = action->type == LCA_DO_START, .text_len = (size_t)(t.at - text)};
+    return 0;
+}

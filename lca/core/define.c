@@ -1,0 +1,337 @@
+/* What a controller says about this host: its peers, and the applications that belong here.
+ *
+ * A definition is kept as its packed bytes, behind the others in one pool, because a start needs all of it and nothing else does; the few values that the core decides by are read
+ * out once. A changed definition touches no running process: its times apply at once, the rest at the next start. An application that a complete pass of definitions leaves
+ * out is forgotten when it does not run, and supervised until it ends when it does. A refused definition leaves the former one in force. */
+#include "lca/core/core_state.h"
+
+#include "proto/agent.pb-c.h"
+#include "proto/wire.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define TEXT_MAX 7168 /* argv and environment of one start; KEEPER_TEXT_MAX less what is added to it */
+#define STARTUP_MAX SPAN_S(86400)
+
+/* --- the pool --- */
+
+const uint8_t *define_bytes(const struct lca_core *c, const struct app *a)
+{
+    return c->pool + a->def_at;
+}
+
+void define_drop(struct lca_core *c, struct app *a)
+{
+    if (!a->has_definition)
+        return;
+    uint32_t end = a->def_at + a->def_len;
+    memmove(c->pool + a->def_at, c->pool + end, c->pool_used - end);
+    for (unsigned i = 0; i < c->n_slots; i++)
+        if (c->apps[i].has_definition && c->apps[i].def_at > a->def_at)
+            c->apps[i].def_at -= a->def_len;
+    c->pool_used -= a->def_len;
+    a->has_definition = false;
+    if (a->def.member)
+        c->members--;
+}
+
+static void pool_put(struct lca_core *c, struct app *a, const uint8_t *bytes, size_t n)
+{
+    define_drop(c, a);
+    a->def_at = c->pool_used;
+    a->def_len = (uint32_t)n;
+    memcpy(c->pool + a->def_at, bytes, n);
+    c->pool_used += a->def_len;
+    a->has_definition = true;
+}
+
+/* --- one definition --- */
+
+static span_t ms(uint32_t value, uint32_t otherwise)
+{
+    return SPAN_MS(value ? value : otherwise);
+}
+
+static void values_read(const Understudy__Agent__Define *m, struct definition *d)
+{
+    memset(d, 0, sizeof *d);
+    d->notify = m->readiness == UNDERSTUDY__AGENT__READINESS__NOTIFY;
+    d->auto_restart = m->auto_restart;
+    d->hangup_restart = m->hangup_restart;
+    d->restart_limit = m->restart_limit;
+    d->startup = SPAN_MS(m->startup_timeout_ms);
+    d->shutdown = SPAN_MS(m->shutdown_timeout_ms);
+    d->restart_delay = SPAN_MS(m->restart_delay_ms);
+    d->restart_delay_max = SPAN_MS(m->restart_delay_max_ms);
+    d->restart_window = ms(m->restart_window_ms, 60000);
+    d->heartbeat = SPAN_MS(m->heartbeat_period_ms);
+    d->reconnect = ms(m->reconnect_timeout_ms, 2000);
+    if (!m->pair)
+        return;
+    d->member = true;
+    d->on_primary = m->pair->n_on_primary > 0;
+    d->on_backup = m->pair->n_on_backup > 0;
+    d->fencing = m->pair->fencing;
+    d->declined_code = m->pair->declined_exit_code;
+    d->role = ms(m->pair->role_timeout_ms, 10000);
+}
+
+static bool text_is_plain(ProtobufCBinaryData t)
+{
+    return !t.len || (!memchr(t.data, '\0', t.len) && str_is_utf8((const char *)t.data, t.len));
+}
+
+static bool path_is_absolute(ProtobufCBinaryData t)
+{
+    return t.len > 0 && t.data[0] == '/' && text_is_plain(t);
+}
+
+/* Adds to `ret_room` what the words take. */
+static bool command_check(const ProtobufCBinaryData *words, size_t n, const char *what, size_t *room, struct strbuf *why)
+{
+    if (n > 0 && !path_is_absolute(words[0])) {
+        strbuf_printf(why, "%s does not begin with an absolute path", what);
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!text_is_plain(words[i])) {
+            strbuf_printf(why, "a word of %s holds a NUL or is not UTF-8", what);
+            return false;
+        }
+        *room += words[i].len + 1;
+    }
+    return true;
+}
+
+static bool environment_check(const Understudy__Agent__Define *m, size_t *room, struct strbuf *why)
+{
+    for (size_t i = 0; i < m->n_environment; i++) {
+        ProtobufCBinaryData e = m->environment[i];
+        const uint8_t *equals = e.len ? memchr(e.data, '=', e.len) : NULL;
+        if (!equals || equals == e.data || !text_is_plain(e)) {
+            strbuf_add(why, "an environment entry is not NAME=value");
+            return false;
+        }
+        *room += e.len + 1;
+    }
+    return true;
+}
+
+static bool pair_check(const Understudy__Agent__PairMember *p, size_t room, struct strbuf *why)
+{
+    char name[NAME_SIZE], address[64];
+    size_t primary = 0, backup = 0;
+    if (!wire_copy_name(name, p->pair) || !wire_copy_name(name, p->peer_application) || !wire_copy_name(name, p->peer_host) || !wire_copy_text(address, sizeof address, p->peer_address)) {
+        strbuf_add(why, "a name of its pair is not a name");
+        return false;
+    }
+    if (!command_check(p->on_primary, p->n_on_primary, "on-primary", &primary, why) || !command_check(p->on_backup, p->n_on_backup, "on-backup", &backup, why))
+        return false;
+    if (primary > room || backup > room) {
+        strbuf_add(why, "a role command and the environment are too long");
+        return false;
+    }
+    if (p->declined_exit_code > 255) {
+        strbuf_add(why, "declined-exit-code is above 255");
+        return false;
+    }
+    return true;
+}
+
+static bool define_check(const Understudy__Agent__Define *m, struct strbuf *why)
+{
+    size_t room = 0, environment = 0;
+    if (m->n_command == 0) {
+        strbuf_add(why, "it has no command");
+        return false;
+    }
+    if (!command_check(m->command, m->n_command, "the command", &room, why) || !environment_check(m, &environment, why))
+        return false;
+    if (!text_is_plain(m->working_directory) || !text_is_plain(m->user) || !text_is_plain(m->output)) {
+        strbuf_add(why, "a text holds a NUL or is not UTF-8");
+        return false;
+    }
+    room += m->working_directory.len + m->user.len + m->output.len;
+    if (room + environment > TEXT_MAX) {
+        strbuf_add(why, "command and environment are too long");
+        return false;
+    }
+    if ((m->working_directory.len && m->working_directory.data[0] != '/') || (m->output.len && m->output.data[0] != '/')) {
+        strbuf_add(why, "working-directory and output have to be absolute paths");
+        return false;
+    }
+    return !m->pair || pair_check(m->pair, TEXT_MAX - environment, why);
+}
+
+int define_set(struct lca_core *c, struct app *a, const uint8_t *bytes, size_t n, struct strbuf *why)
+{
+    if (n == 0 || n > LCA_DEFINITION_MAX) {
+        strbuf_printf(why, "it has %zu bytes, at most %d are taken", n, LCA_DEFINITION_MAX);
+        return -EPROTO;
+    }
+    struct arena arena;
+    arena_init(&arena, c->scratch, sizeof c->scratch);
+    const Understudy__Agent__Define *m = (const Understudy__Agent__Define *)(const void *)wire_unpack(&understudy__agent__define__descriptor, bytes, n, &arena);
+    if (!m) {
+        strbuf_add(why, "it cannot be read");
+        return -EPROTO;
+    }
+    char name[NAME_SIZE];
+    if (!wire_copy_name(name, m->name) || !str_equal(name, a->name)) {
+        strbuf_add(why, "its name is not the one expected");
+        return -EPROTO;
+    }
+    if (!define_check(m, why))
+        return -EPROTO;
+    bool was_member = a->has_definition && a->def.member;
+    if (m->pair && !was_member && c->members >= LCA_MEMBERS_MAX) {
+        strbuf_printf(why, "there are %d pair members on this host already", LCA_MEMBERS_MAX);
+        return -EPROTO;
+    }
+    struct definition d;
+    values_read(m, &d);
+    pool_put(c, a, bytes, n);
+    a->def = d;
+    if (d.member)
+        c->members++;
+    return 0;
+}
+
+/* --- one pass of definitions --- */
+
+static bool peers_differ(const struct lca_core *c, const struct lca_peer_host *peers, unsigned n)
+{
+    if (n != c->n_peers)
+        return true;
+    for (unsigned i = 0; i < n; i++) {
+        const struct lca_peer_host *a = &peers[i], *b = &c->peers[i];
+        if (!str_equal(a->name, b->name) || !str_equal(a->address, b->address) || a->port != b->port || a->call != b->call || a->addp_timeout.ns != b->addp_timeout.ns ||
+            a->addp_remote_timeout.ns != b->addp_remote_timeout.ns)
+            return true;
+    }
+    return false;
+}
+
+static void peers_set(struct lca_core *c, const struct lca_peer_host *peers, unsigned n)
+{
+    if (n > LCA_PEERS_MAX)
+        n = LCA_PEERS_MAX;
+    if (!peers_differ(c, peers, n))
+        return;
+    struct peer_state states[LCA_PEERS_MAX];
+    memset(states, 0, sizeof states);
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned j = 0; j < c->n_peers; j++)
+            if (str_equal(peers[i].name, c->peers[j].name))
+                states[i] = c->peer_states[j];
+    memcpy(c->peer_states, states, sizeof states);
+    memcpy(c->peers, peers, n * sizeof *peers);
+    c->n_peers = n;
+    core_act(c, LCA_DO_PEERS, NULL);
+}
+
+/* With two controllers the one of the higher term defines; a follower's pass is left aside. */
+static bool is_follower(const struct lca_core *c, unsigned scs)
+{
+    for (unsigned i = 0; i < LCA_SCS_MAX; i++)
+        if (i != scs && c->scs[i].up && c->scs[i].configured && c->scs[i].term > c->scs[scs].term)
+            return true;
+    return false;
+}
+
+void define_configure(struct lca_core *c, const struct lca_event *e)
+{
+    struct scs_link *s = &c->scs[e->scs];
+    s->term = e->configure.term;
+    s->configured = true;
+    core_hear_term(c, e->configure.term);
+    if (is_follower(c, e->scs))
+        return;
+    if (e->configure.poll_period.ns > 0)
+        c->poll_period = e->configure.poll_period;
+    c->poll_at = mono_min(c->poll_at, mono_add(c->now, c->poll_period));
+    peers_set(c, e->configure.peers, e->configure.n_peers);
+    c->pass++;
+    c->defines = 0;
+}
+
+static void refuse(struct lca_core *c, struct app *a, const char *name, const char *why)
+{
+    struct record *r = core_record(c, REC_DEFINITION_REFUSED, a);
+    if (!a)
+        record_str(r, "application", name);
+    record_str(r, "reason", why);
+    if (!a)
+        return;
+    app_reason(a, "definition refused: %s", why);
+    app_report(c, a);
+}
+
+/* The process of an unknown start gets its definition: what can be said about it is said. */
+static void define_adopted(struct lca_core *c, struct app *a)
+{
+    if (a->phase != PHASE_INITIALIZING)
+        return;
+    a->role = a->def.member ? APP_EXITING : APP_NO_ROLE;
+    a->demote_first = a->def.member;
+    a->notify_started = a->def.notify;
+    if (!a->def.notify)
+        app_ready(c, a);
+}
+
+void define_one(struct lca_core *c, const struct lca_event *e)
+{
+    if (is_follower(c, e->scs))
+        return;
+    c->defines++;
+    struct app *a = core_find(c, e->name);
+    if (!a)
+        a = core_take(c, e->name);
+    if (!a) {
+        refuse(c, NULL, e->name, "there is no room for another application");
+        return;
+    }
+    a->pass = c->pass;
+    if (a->has_definition && a->def_len == e->define.length && memcmp(define_bytes(c, a), e->define.bytes, a->def_len) == 0) {
+        if (a->removed) {
+            a->removed = false;
+            app_store(c, a);
+        }
+        return;
+    }
+    char text[120];
+    struct strbuf why;
+    strbuf_init(&why, text, sizeof text);
+    bool first = !a->has_definition;
+    if (define_set(c, a, e->define.bytes, e->define.length, &why) < 0) {
+        refuse(c, a, e->name, text);
+        return;
+    }
+    a->removed = false;
+    if (a->phase == PHASE_NONE)
+        a->role = a->def.member ? APP_BACKUP : APP_NO_ROLE;
+    else if (first)
+        define_adopted(c, a);
+    if (a->phase == PHASE_READY && !a->hung)
+        health_begin(c, a);
+    app_report(c, a);
+    app_store(c, a);
+}
+
+void define_end(struct lca_core *c, const struct lca_event *e)
+{
+    bool complete = e->define_end.count == c->defines;
+    if (!is_follower(c, e->scs) && complete)
+        for (unsigned i = 0; i < c->n_slots; i++) {
+            struct app *a = &c->apps[i];
+            if (!a->used || a->pass == c->pass || a->removed)
+                continue;
+            a->removed = true;
+            a->restart_at = MONO_NEVER;
+            app_reason(a, "no longer configured; it is supervised until it ends");
+            app_report(c, a);
+            app_store(c, a);
+        }
+    poll_snapshot(c, e->scs);
+}

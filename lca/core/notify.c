@@ -1,0 +1,95 @@
+/* Reads sd_notify text. Owns nothing; the bytes come from an application and are believed in nothing but their meaning.
+ *
+ * A datagram holding a NUL, control bytes or bytes that are not UTF-8 loses the lines concerned, never the others. The later of two equal names wins, as systemd has it. */
+#include "lca/core/notify.h"
+
+#include "common/base/str.h"
+
+#include <string.h>
+
+static bool name_is(const char *line, size_t name_len, const char *name)
+{
+    return strlen(name) == name_len && memcmp(line, name, name_len) == 0;
+}
+
+static bool value_is(const char *value, size_t n, const char *text)
+{
+    return strlen(text) == n && memcmp(value, text, n) == 0;
+}
+
+static const char *line_fault(const char *line, size_t n, const char *equals)
+{
+    if (memchr(line, '\0', n))
+        return "a line with a NUL";
+    if (!equals || equals == line)
+        return "a line without NAME=";
+    if (!str_is_utf8(line, n))
+        return "a line that is not UTF-8";
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)line[i] < 0x20 && line[i] != '\t')
+            return "a line with control bytes";
+    return NULL;
+}
+
+static void text_take(struct notify *ret, const char *value, size_t n)
+{
+    if (n > sizeof ret->text - 1) {
+        n = sizeof ret->text - 1;
+        while (n > 0 && ((unsigned char)value[n] & 0xc0) == 0x80)
+            n--;
+    }
+    memcpy(ret->text, value, n);
+    ret->text[n] = '\0';
+    ret->has_text = true;
+}
+
+static void refuse(struct notify *ret, const char *why)
+{
+    if (ret->refused++ == 0)
+        ret->why = why;
+}
+
+static void line_read(const char *line, size_t n, struct notify *ret)
+{
+    const char *equals = memchr(line, '=', n);
+    const char *fault = line_fault(line, n, equals);
+    if (fault) {
+        refuse(ret, fault);
+        return;
+    }
+    size_t name_len = (size_t)(equals - line), value_len = n - name_len - 1;
+    const char *value = equals + 1;
+    bool one = value_is(value, value_len, "1");
+    if (name_is(line, name_len, "READY"))
+        ret->ready = ret->ready || one;
+    else if (name_is(line, name_len, "WATCHDOG"))
+        ret->watchdog = ret->watchdog || one;
+    else if (name_is(line, name_len, "STOPPING"))
+        ret->stopping = ret->stopping || one;
+    else if (name_is(line, name_len, "RELOADING"))
+        ret->reloading = ret->reloading || one;
+    else if (name_is(line, name_len, "STATUS"))
+        text_take(ret, value, value_len);
+    else if (name_is(line, name_len, "X_STATUS")) {
+        if (value_is(value, value_len, "Started"))
+            ret->x_status = NOTIFY_X_STARTED;
+        else if (value_is(value, value_len, "ServiceUnavailable"))
+            ret->x_status = NOTIFY_X_UNAVAILABLE;
+        else
+            refuse(ret, "an X_STATUS that is neither Started nor ServiceUnavailable");
+    }
+}
+
+void notify_read(const char *data, size_t n, struct notify *ret_notify)
+{
+    memset(ret_notify, 0, sizeof *ret_notify);
+    while (n > 0) {
+        const char *end = memchr(data, '\n', n);
+        size_t line = end ? (size_t)(end - data) : n;
+        if (line > 0)
+            line_read(data, line, ret_notify);
+        size_t taken = end ? line + 1 : line;
+        data += taken;
+        n -= taken;
+    }
+}

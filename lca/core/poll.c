@@ -1,0 +1,158 @@
+/* Controllers and peers: who is there, what each was told, and the poll that every grant answers.
+ *
+ * Polls carry one counter for all controllers, generation above, count below, so that no number is used twice by one incarnation of the keeper. A poll goes out every period and
+ * at once when a role has changed. A controller gets a complete snapshot behind its definitions: one report each, the end of reports, then the view of the peers. */
+#include "lca/core/core_state.h"
+
+#include <string.h>
+
+bool poll_controlled(const struct lca_core *c)
+{
+    return c->controlled;
+}
+
+static bool any_up(const struct lca_core *c)
+{
+    for (unsigned i = 0; i < LCA_SCS_MAX; i++)
+        if (c->scs[i].up)
+            return true;
+    return false;
+}
+
+void poll_scs_up(struct lca_core *c, const struct lca_event *e)
+{
+    struct scs_link *s = &c->scs[e->scs];
+    memset(s, 0, sizeof *s);
+    s->up = true;
+    str_copy(s->name, sizeof s->name, e->name ? e->name : "");
+    if (c->controlled)
+        return;
+    c->controlled = true;
+    struct record *r = core_record(c, REC_CONTROLLED, NULL);
+    record_str(r, "scs", s->name);
+    for (unsigned i = 0; i < c->n_slots; i++)
+        if (c->apps[i].used)
+            role_controlled(c, &c->apps[i]);
+}
+
+void poll_scs_down(struct lca_core *c, const struct lca_event *e)
+{
+    c->scs[e->scs].up = false;
+    for (unsigned i = 0; i < c->n_slots; i++) { /* who asked is gone: whoever is there then is told */
+        struct app *a = &c->apps[i];
+        for (unsigned w = 0; w < LCA_WAITERS_MAX; w++)
+            if (a->waiters[w].used && a->waiters[w].scs == e->scs)
+                a->waiters[w].scs = LCA_ALL_SCS;
+        if (a->change.ordered && a->change.scs == e->scs)
+            a->change.scs = LCA_ALL_SCS;
+    }
+    if (!c->controlled || any_up(c))
+        return;
+    c->controlled = false;
+    c->uncontrolled_since = c->now;
+    c->poll_at = MONO_NEVER;
+    record_str(core_record(c, REC_UNCONTROLLED, NULL), "reason", e->reason && *e->reason ? e->reason : "the last connection ended");
+}
+
+void poll_answered(struct lca_core *c, const struct lca_event *e)
+{
+    struct scs_link *s = &c->scs[e->scs];
+    if (s->answer == 0)
+        c->poll_now = true; /* its echo proves the round trip at once */
+    if (e->poll_answer.answer > s->answer)
+        s->answer = e->poll_answer.answer;
+    core_hear_term(c, e->poll_answer.term);
+}
+
+void poll_snapshot(struct lca_core *c, unsigned scs)
+{
+    struct scs_link *s = &c->scs[scs];
+    s->snapshot = s->told = true;
+    s->snapshot_at = s->views_at = 0;
+    c->poll_now = true; /* the first poll of a new snapshot says all roles */
+}
+
+static struct lca_action *send(struct lca_core *c, unsigned scs, enum lca_message message, const struct app *a)
+{
+    struct lca_action *action = core_act(c, LCA_DO_SEND, a);
+    action->message = message;
+    action->scs = scs;
+    return action;
+}
+
+/* Goes on with a snapshot as far as there is room. */
+static void snapshot_step(struct lca_core *c, unsigned scs)
+{
+    struct scs_link *s = &c->scs[scs];
+    if (!s->up)
+        s->snapshot = false;
+    while (s->snapshot) {
+        if (!core_has_room(c, 4)) {
+            c->more = true;
+            return;
+        }
+        if (s->snapshot_at < c->n_slots) {
+            const struct app *a = &c->apps[s->snapshot_at++];
+            if (a->used && !a->forgotten)
+                send(c, scs, MSG_REPORT, a);
+        } else if (s->views_at == 0) {
+            send(c, scs, MSG_REPORT_END, NULL);
+            s->views_at = 1;
+        } else if (s->views_at <= c->n_peers) {
+            send(c, scs, MSG_PEER_VIEW, NULL)->peer = s->views_at - 1;
+            s->views_at++;
+        } else {
+            s->snapshot = false;
+        }
+    }
+}
+
+static void poll_send(struct lca_core *c)
+{
+    for (unsigned i = 0; i < LCA_SCS_MAX; i++) {
+        if (!c->scs[i].up || !c->scs[i].told)
+            continue;
+        c->scs[i].poll_seq = ++c->poll_seq;
+        send(c, i, MSG_POLL, NULL);
+    }
+}
+
+/* The last part of every step. */
+void poll_step(struct lca_core *c)
+{
+    for (unsigned i = 0; i < LCA_SCS_MAX; i++)
+        snapshot_step(c, i);
+    if (!c->poll_now && !mono_reached(c->poll_at, c->now))
+        return;
+    if (!core_has_room(c, LCA_SCS_MAX) || c->more) {
+        c->more = true; /* behind the reports that it follows */
+        return;
+    }
+    poll_send(c);
+    c->poll_now = false;
+    c->poll_at = any_up(c) ? mono_add(c->now, c->poll_period) : MONO_NEVER;
+}
+
+void poll_peer(struct lca_core *c, const struct lca_event *e, bool seen)
+{
+    for (unsigned i = 0; i < c->n_peers; i++) {
+        struct peer_state *p = &c->peer_states[i];
+        if (!str_equal(c->peers[i].name, e->name))
+            continue;
+        if (p->known && p->seen == seen)
+            return;
+        p->known = true;
+        p->seen = seen;
+        p->since = c->now;
+        str_copy(p->reason, sizeof p->reason, e->reason ? e->reason : "");
+        for (unsigned s = 0; s < LCA_SCS_MAX; s++)
+            if (c->scs[s].up && c->scs[s].told)
+                send(c, s, MSG_PEER_VIEW, NULL)->peer = i;
+        struct lca_action *action = core_act(c, LCA_DO_RECORD, NULL);
+        action->to_scs = true;
+        record_init(&action->record, seen ? REC_PEER_SEEN : REC_PEER_LOST);
+        record_str(&action->record, "host", e->name);
+        record_str(&action->record, "reason", p->reason);
+        return;
+    }
+}

@@ -1,0 +1,288 @@
+/* What survives the agent: one blob per application and one for the host, kept by the keeper.
+ *
+ * A blob is little-endian fields in a fixed order behind a version byte, the packed definition last, and a checksum (FNV-1a) over all of it. It is written by us and read by us, on the
+ * same boot: instants are CLOCK_BOOTTIME and stay valid. A blob that is short, long, damaged or of another version is no blob. The state names the start it belongs to, so a blob
+ * that is one start behind is recognised. */
+#include "lca/core/core_state.h"
+#include "lca/core/wire.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define SAVE_VERSION 1
+#define HOST_VERSION 0x81
+
+struct writer {
+    uint8_t *at, *end;
+    bool full;
+};
+
+static void put(struct writer *w, uint64_t value, unsigned bytes)
+{
+    if ((size_t)(w->end - w->at) < bytes) {
+        w->full = true;
+        return;
+    }
+    for (unsigned i = 0; i < bytes; i++)
+        *w->at++ = (uint8_t)(value >> (8 * i));
+}
+
+static void put_bytes(struct writer *w, const void *bytes, size_t n, unsigned length_bytes)
+{
+    put(w, n, length_bytes);
+    if (w->full || (size_t)(w->end - w->at) < n) {
+        w->full = true;
+        return;
+    }
+    memcpy(w->at, bytes, n);
+    w->at += n;
+}
+
+struct reader {
+    const uint8_t *at, *end;
+    bool bad;
+};
+
+static uint64_t get(struct reader *r, unsigned bytes)
+{
+    uint64_t value = 0;
+    if ((size_t)(r->end - r->at) < bytes) {
+        r->bad = true;
+        return 0;
+    }
+    for (unsigned i = 0; i < bytes; i++)
+        value |= (uint64_t)*r->at++ << (8 * i);
+    return value;
+}
+
+static const uint8_t *get_bytes(struct reader *r, unsigned length_bytes, size_t *ret_n)
+{
+    size_t n = (size_t)get(r, length_bytes);
+    if (r->bad || (size_t)(r->end - r->at) < n) {
+        r->bad = true;
+        *ret_n = 0;
+        return r->at;
+    }
+    const uint8_t *bytes = r->at;
+    r->at += n;
+    *ret_n = n;
+    return bytes;
+}
+
+static uint64_t checksum(const uint8_t *bytes, size_t n)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ bytes[i]) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+static int seal(struct writer *w, uint8_t *out)
+{
+    if (!w->full)
+        put(w, checksum(out, (size_t)(w->at - out)), 8);
+    return w->full ? -EMSGSIZE : (int)(w->at - out);
+}
+
+/* Opens a sealed blob of this version for reading. */
+static bool unseal(struct reader *r, const uint8_t *blob, size_t n, uint8_t version)
+{
+    if (n < 9 || blob[0] != version)
+        return false;
+    struct reader sum = {blob + n - 8, blob + n, false};
+    *r = (struct reader){blob + 1, blob + n - 8, false};
+    return get(&sum, 8) == checksum(blob, n - 8);
+}
+
+/* Enumerations read back are within their range, or the blob is bad. */
+static int get_enum(struct reader *r, int last)
+{
+    int value = (int)get(r, 1);
+    if (value > last)
+        r->bad = true;
+    return value;
+}
+
+static void put_epoch(struct writer *w, struct epoch e)
+{
+    put(w, e.term, 8);
+    put(w, e.n, 8);
+}
+
+static struct epoch get_epoch(struct reader *r)
+{
+    struct epoch e;
+    e.term = get(r, 8);
+    e.n = get(r, 8);
+    return e;
+}
+
+static void put_flags(struct writer *w, const struct app *a)
+{
+    const bool flags[] = {a->has_definition, a->removed, a->failed, a->notify_started, a->unavailable, a->demote_first, a->exit_asked, a->in_place_due,
+                          a->released, a->start_wanted, a->change.in_place, a->change.ordered};
+    uint64_t bits = 0;
+    for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++)
+        bits |= (uint64_t)flags[i] << i;
+    put(w, bits, 2);
+}
+
+static void get_flags(struct reader *r, struct app *a, bool *ret_defined)
+{
+    bool *flags[] = {ret_defined, &a->removed, &a->failed, &a->notify_started, &a->unavailable, &a->demote_first, &a->exit_asked, &a->in_place_due,
+                     &a->released, &a->start_wanted, &a->change.in_place, &a->change.ordered};
+    uint64_t bits = get(r, 2);
+    for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++)
+        *flags[i] = bits >> i & 1;
+}
+
+static const struct waiter *stop_waiter(const struct app *a)
+{
+    for (unsigned i = 0; i < LCA_WAITERS_MAX; i++)
+        if (a->waiters[i].used && !a->waiters[i].start)
+            return &a->waiters[i];
+    return NULL;
+}
+
+int lca_app_save(const struct lca_core *c, unsigned app, uint8_t *out, size_t size)
+{
+    const struct app *a = &c->apps[app];
+    struct writer w = {out, out + size, false};
+    put(&w, SAVE_VERSION, 1);
+    put(&w, a->start_id, 8);
+    put_flags(&w, a);
+    put(&w, a->phase, 1);
+    put(&w, a->cause, 1);
+    put(&w, a->role, 1);
+    put(&w, a->wanted, 1);
+    put(&w, a->intent, 1);
+    put_epoch(&w, a->epoch);
+    put_epoch(&w, a->epoch_seen);
+    put(&w, (uint64_t)a->started_at.ns, 8);
+    put(&w, (uint64_t)a->status_since.ns, 8);
+    put(&w, (uint64_t)a->restart_at.ns, 8);
+    put(&w, a->last_exit.how, 1);
+    put(&w, (uint32_t)a->last_exit.code, 4);
+    put(&w, (uint32_t)a->last_exit.signal, 4);
+    put(&w, a->last_exit.core, 1);
+    put(&w, (uint64_t)a->exit_at.ns, 8);
+    put(&w, a->streak, 4);
+    put(&w, a->window_former, 4);
+    put(&w, a->window_count, 4);
+    put(&w, (uint64_t)a->window_at.ns, 8);
+    for (unsigned i = 0; i < LCA_DONE_MAX; i++) {
+        put(&w, a->done[i].term, 8);
+        put(&w, a->done[i].order_id, 8);
+        put(&w, a->done[i].outcome, 1);
+    }
+    put(&w, a->done_next, 1);
+    put(&w, a->change.kind, 1);
+    put(&w, a->change.start_id, 8);
+    put(&w, a->change.term, 8);
+    put(&w, a->change.order_id, 8);
+    put_epoch(&w, a->change.epoch);
+    put(&w, a->granted_seq, 8);
+    put(&w, a->released_seq, 8);
+    put_epoch(&w, a->released_epoch);
+    const struct waiter *stop = stop_waiter(a);
+    put(&w, stop != NULL, 1);
+    put(&w, stop ? stop->term : 0, 8);
+    put(&w, stop ? stop->order_id : 0, 8);
+    put_bytes(&w, a->reason, strlen(a->reason), 1);
+    put_bytes(&w, define_bytes(c, a), a->has_definition ? a->def_len : 0, 2);
+    return seal(&w, out);
+}
+
+static void restore_orders(struct reader *r, struct app *a)
+{
+    for (unsigned i = 0; i < LCA_DONE_MAX; i++) {
+        a->done[i].term = get(r, 8);
+        a->done[i].order_id = get(r, 8);
+        a->done[i].outcome = (uint8_t)get_enum(r, RESULT_TIMED_OUT);
+    }
+    a->done_next = (uint8_t)get_enum(r, LCA_DONE_MAX - 1);
+    a->change.kind = (enum change_kind)get_enum(r, CHANGE_BACKUP);
+    a->change.start_id = get(r, 8);
+    a->change.term = get(r, 8);
+    a->change.order_id = get(r, 8);
+    a->change.epoch = get_epoch(r);
+    a->change.scs = LCA_ALL_SCS;
+    a->change.by = MONO_NEVER;
+    a->granted_seq = get(r, 8);
+    a->released_seq = get(r, 8);
+    a->released_epoch = get_epoch(r);
+    struct waiter *w = &a->waiters[0];
+    w->used = get_enum(r, 1);
+    w->term = get(r, 8);
+    w->order_id = get(r, 8);
+    w->scs = LCA_ALL_SCS;
+    w->by = MONO_NEVER;
+}
+
+static void restore_process(struct reader *r, struct app *a)
+{
+    a->phase = (enum phase)get_enum(r, PHASE_ENDED);
+    a->cause = (enum end_cause)get_enum(r, END_START_FAILED);
+    a->role = (enum app_role)get_enum(r, APP_EXITING);
+    a->wanted = (enum wanted)get_enum(r, WANTED_DOWN);
+    a->intent = (enum intent)get_enum(r, INTENT_PRIMARY);
+    a->epoch = get_epoch(r);
+    a->epoch_seen = get_epoch(r);
+    a->started_at.ns = (int64_t)get(r, 8);
+    a->status_since.ns = (int64_t)get(r, 8);
+    a->restart_at.ns = (int64_t)get(r, 8);
+    a->last_exit.how = (__typeof__(a->last_exit.how))get_enum(r, EXIT_NOT_STARTED);
+    a->last_exit.code = (int)(uint32_t)get(r, 4);
+    a->last_exit.signal = (int)(uint32_t)get(r, 4);
+    a->last_exit.core = get_enum(r, 1);
+    a->exit_at.ns = (int64_t)get(r, 8);
+    a->streak = (uint32_t)get(r, 4);
+    a->window_former = (uint32_t)get(r, 4);
+    a->window_count = (uint32_t)get(r, 4);
+    a->window_at.ns = (int64_t)get(r, 8);
+}
+
+bool app_restore(struct lca_core *c, struct app *a, const uint8_t *blob, size_t n)
+{
+    struct reader r;
+    if (!unseal(&r, blob, n, SAVE_VERSION))
+        return false;
+    struct app was = *a;
+    bool defined = false;
+    a->start_id = get(&r, 8);
+    get_flags(&r, a, &defined);
+    restore_process(&r, a);
+    restore_orders(&r, a);
+    size_t length;
+    const uint8_t *reason = get_bytes(&r, 1, &length);
+    bool said = str_copy_bytes(a->reason, sizeof a->reason, reason, length);
+    const uint8_t *definition = get_bytes(&r, 2, &length);
+    char text[120];
+    struct strbuf why;
+    strbuf_init(&why, text, sizeof text);
+    if (r.bad || r.at != r.end || !said || defined != (length > 0) || (defined && define_set(c, a, definition, length, &why) < 0)) {
+        *a = was;
+        return false;
+    }
+    return true;
+}
+
+int lca_core_save_host(const struct lca_core *c, uint8_t *out, size_t size)
+{
+    struct writer w = {out, out + size, false};
+    put(&w, HOST_VERSION, 1);
+    put(&w, c->term, 8);
+    return seal(&w, out);
+}
+
+bool core_restore_host(struct lca_core *c, const uint8_t *blob, size_t n)
+{
+    struct reader r;
+    if (!unseal(&r, blob, n, HOST_VERSION))
+        return false;
+    uint64_t term = get(&r, 8);
+    if (r.bad || r.at != r.end)
+        return false;
+    c->term = term > c->term ? term : c->term;
+    return true;
+}

@@ -1,0 +1,401 @@
+/* Between agent.proto and the core: a controller's messages become events, the core's messages become bytes.
+ *
+ * Reading refuses what cannot be meant (no body, a body that only an agent sends, names that are no names, numbers out of range); the caller ends the link. Packing reads the
+ * core's state at that moment, so a message tells the newest state, never an older one than its predecessor. */
+#include "lca/core/core_state.h"
+#include "lca/core/wire.h"
+
+#include "proto/agent.pb-c.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define POLL_MIN_MS 10
+#define POLL_MAX_MS 60000
+
+/* --- reading --- */
+
+static const char *name_read(ProtobufCBinaryData b, struct arena *a)
+{
+    char *name = arena_alloc(a, NAME_SIZE);
+    return name && wire_copy_name(name, b) ? name : NULL;
+}
+
+/* Texts for people: what does not fit or is not text is left out rather than refused. */
+static const char *text_read(ProtobufCBinaryData b, struct arena *a)
+{
+    char *text = arena_alloc(a, 128);
+    if (!text || !wire_copy_text(text, 128, b))
+        return "";
+    return text;
+}
+
+static int peer_read(const Understudy__Agent__PeerHost *p, struct lca_peer_host *out)
+{
+    memset(out, 0, sizeof *out);
+    if (!wire_copy_name(out->name, p->name) || !wire_copy_text(out->address, sizeof out->address, p->address) || p->port == 0 || p->port > UINT16_MAX)
+        return -EPROTO;
+    if (p->addp_timeout_ms > 3600000 || p->addp_remote_timeout_ms > 3600000)
+        return -EPROTO;
+    out->port = (uint16_t)p->port;
+    out->call = p->call;
+    out->addp_timeout = SPAN_MS(p->addp_timeout_ms);
+    out->addp_remote_timeout = SPAN_MS(p->addp_remote_timeout_ms);
+    return 0;
+}
+
+static int configure_read(const Understudy__Agent__Configure *m, struct arena *a, struct lca_peer_host *peers, struct lca_event *e, struct strbuf *why)
+{
+    e->type = LCA_EV_CONFIGURE;
+    e->name = name_read(m->scs, a);
+    if (!e->name || m->n_peers > LCA_PEERS_MAX || (m->poll_period_ms && (m->poll_period_ms < POLL_MIN_MS || m->poll_period_ms > POLL_MAX_MS))) {
+        strbuf_add(why, "Configure: name, poll period or number of peers out of range");
+        return -EPROTO;
+    }
+    for (size_t i = 0; i < m->n_peers; i++)
+        if (peer_read(m->peers[i], &peers[i]) < 0) {
+            strbuf_add(why, "Configure: a peer host is not one");
+            return -EPROTO;
+        }
+    e->configure.term = m->term;
+    e->configure.config_hash = text_read(m->config_hash, a);
+    e->configure.poll_period = SPAN_MS(m->poll_period_ms);
+    e->configure.n_peers = (unsigned)m->n_peers;
+    e->configure.peers = peers;
+    return 0;
+}
+
+static int define_read(const Understudy__Agent__Define *m, struct arena *a, struct lca_event *e, struct strbuf *why)
+{
+    e->type = LCA_EV_DEFINE;
+    e->name = name_read(m->name, a);
+    size_t size = understudy__agent__define__get_packed_size(m);
+    uint8_t *bytes = e->name ? arena_alloc(a, size ? size : 1) : NULL;
+    if (!bytes) {
+        strbuf_add(why, "Define: without a proper name, or too large");
+        return -EPROTO;
+    }
+    e->define.length = understudy__agent__define__pack(m, bytes);
+    e->define.bytes = bytes;
+    return 0;
+}
+
+static struct epoch epoch_read(const Understudy__Agent__Epoch *m)
+{
+    return m ? (struct epoch){m->term, m->n} : (struct epoch){0};
+}
+
+static int order_read(ProtobufCBinaryData app, ProtobufCBinaryData reason, struct arena *a, struct lca_event *e, struct strbuf *why)
+{
+    e->type = LCA_EV_ORDER;
+    e->order.app = name_read(app, a);
+    e->order.reason = text_read(reason, a);
+    if (e->order.app)
+        return 0;
+    strbuf_add(why, "an order without a proper application name");
+    return -EPROTO;
+}
+
+static int grant_read(const Understudy__Agent__Grant *m, struct arena *a, struct lca_event *e, struct strbuf *why)
+{
+    e->order = (struct lca_order){.kind = ORDER_GRANT, .order_id = m->order_id, .epoch = epoch_read(m->epoch), .incarnation = m->incarnation, .poll_seq = m->poll_seq,
+                                  .lease = SPAN_MS(m->lease_ms), .deadline = SPAN_MS(m->deadline_ms)};
+    e->order.term = e->order.epoch.term;
+    if (e->order.term == 0) {
+        strbuf_add(why, "Grant: without an epoch");
+        return -EPROTO;
+    }
+    return order_read(m->application, m->reason, a, e, why);
+}
+
+static int demote_read(const Understudy__Agent__Demote *m, struct arena *a, struct lca_event *e, struct strbuf *why)
+{
+    e->order = (struct lca_order){.kind = ORDER_DEMOTE, .term = m->term, .order_id = m->order_id, .epoch = epoch_read(m->epoch), .deadline = SPAN_MS(m->deadline_ms)};
+    return order_read(m->application, m->reason, a, e, why);
+}
+
+static int plain_read(const Understudy__Agent__Order *m, struct arena *a, struct lca_event *e, struct strbuf *why)
+{
+    static const int kinds[] = {-1, ORDER_START, ORDER_STOP, ORDER_RESET, ORDER_KILL};
+    unsigned kind = (unsigned)m->kind;
+    if (kind == 0 || kind >= sizeof kinds / sizeof *kinds) {
+        strbuf_add(why, "Order: of no known kind");
+        return -EPROTO;
+    }
+    e->order = (struct lca_order){.term = m->term, .order_id = m->order_id, .deadline = SPAN_MS(m->deadline_ms)};
+    e->order.kind = (__typeof__(e->order.kind))kinds[kind];
+    return order_read(m->application, m->reason, a, e, why);
+}
+
+int lca_wire_read(const uint8_t *payload, size_t n, struct arena *a, struct lca_peer_host *peers, struct lca_event *ret_event, struct strbuf *why)
+{
+    const Understudy__Agent__Message *m = (const Understudy__Agent__Message *)(const void *)wire_unpack(&understudy__agent__message__descriptor, payload, n, a);
+    if (!m) {
+        strbuf_add(why, "not a message of this protocol");
+        return -EPROTO;
+    }
+    struct lca_event e;
+    memset(&e, 0, sizeof e);
+    int r = -EPROTO;
+    switch (m->body_case) {
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_CONFIGURE:
+        r = configure_read(m->configure, a, peers, &e, why);
+        break;
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_DEFINE:
+        r = define_read(m->define, a, &e, why);
+        break;
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_DEFINE_END:
+        e.type = LCA_EV_DEFINE_END;
+        e.define_end.count = m->define_end->count;
+        r = 0;
+        break;
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_POLL_ANSWER:
+        e.type = LCA_EV_POLL_ANSWER;
+        e.poll_answer.answer = m->poll_answer->answer;
+        e.poll_answer.poll_seq = m->poll_answer->poll_seq;
+        e.poll_answer.term = m->poll_answer->term;
+        r = 0;
+        break;
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT:
+        r = grant_read(m->grant, a, &e, why);
+        break;
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_DEMOTE:
+        r = demote_read(m->demote, a, &e, why);
+        break;
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER:
+        r = plain_read(m->order, a, &e, why);
+        break;
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT: case UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT_END: case UNDERSTUDY__AGENT__MESSAGE__BODY_POLL:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_RELEASED: case UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER_RESULT: case UNDERSTUDY__AGENT__MESSAGE__BODY_EVENT:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_VIEW:
+        strbuf_add(why, "a message that only an agent sends");
+        break;
+    case UNDERSTUDY__AGENT__MESSAGE__BODY__NOT_SET:
+    case _UNDERSTUDY__AGENT__MESSAGE__BODY__CASE_IS_INT_SIZE:
+        strbuf_add(why, "a message without a known body");
+        break;
+    }
+    if (r == 0)
+        *ret_event = e;
+    return r;
+}
+
+/* --- packing --- */
+
+static int pack(Understudy__Agent__Message *m, uint8_t *out, size_t size)
+{
+    return wire_pack(&m->base, out, size);
+}
+
+static uint64_t age_us(mono_t since, mono_t now)
+{
+    span_t d = mono_sub(now, since);
+    return d.ns > 0 ? (uint64_t)d.ns / 1000 : 0;
+}
+
+static void epoch_fill(Understudy__Agent__Epoch *m, struct epoch e)
+{
+    understudy__agent__epoch__init(m);
+    m->term = e.term;
+    m->n = e.n;
+}
+
+static void exit_fill(Understudy__Agent__ExitInfo *m, const struct app *a, mono_t now)
+{
+    understudy__agent__exit_info__init(m);
+    m->how = (Understudy__Agent__ExitInfo__How)a->last_exit.how;
+    m->code = a->last_exit.code;
+    m->signal = a->last_exit.signal;
+    m->core = a->last_exit.core;
+    m->asked = a->exit_asked;
+    m->age_us = age_us(a->exit_at, now);
+}
+
+static int report_pack(const struct lca_core *c, const struct app *a, mono_t now, uint8_t *out, size_t size)
+{
+    Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
+    Understudy__Agent__Report r = UNDERSTUDY__AGENT__REPORT__INIT;
+    Understudy__Agent__Epoch epoch;
+    Understudy__Agent__ExitInfo exit;
+    epoch_fill(&epoch, a->epoch);
+    exit_fill(&exit, a, now);
+    r.application = wire_text(a->name);
+    r.status = (Understudy__Agent__Status)a->status;
+    r.role = (Understudy__Agent__AppRole)role_reported(a);
+    r.epoch = &epoch;
+    r.pid = a->pid;
+    r.failed = a->failed;
+    r.reason = wire_text(a->reason);
+    r.wanted = (Understudy__Agent__Wanted)a->wanted;
+    r.status_text = wire_text(a->status_text);
+    r.last_exit = a->last_exit.how != EXIT_NONE ? &exit : NULL;
+    r.restarts = a->window_count + a->window_former;
+    r.age_us = age_us(a->status_since, now);
+    r.incarnation_of_start = a->start_id;
+    m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT;
+    m.report = &r;
+    return pack(&m, out, size);
+}
+
+static unsigned apps_count(const struct lca_core *c)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < c->n_slots; i++)
+        n += c->apps[i].used && !c->apps[i].forgotten;
+    return n;
+}
+
+static int report_end_pack(const struct lca_core *c, uint8_t *out, size_t size)
+{
+    Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
+    Understudy__Agent__ReportEnd r = UNDERSTUDY__AGENT__REPORT_END__INIT;
+    r.count = apps_count(c);
+    m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT_END;
+    m.report_end = &r;
+    return pack(&m, out, size);
+}
+
+static void released_fill(Understudy__Agent__Released *r, Understudy__Agent__Epoch *epoch, const struct lca_core *c, const struct app *a)
+{
+    understudy__agent__released__init(r);
+    epoch_fill(epoch, a->released_epoch);
+    r->application = wire_text(a->name);
+    r->incarnation = c->incarnation;
+    r->epoch = epoch;
+    r->poll_seq = a->released_seq;
+}
+
+static int released_pack(const struct lca_core *c, const struct app *a, uint8_t *out, size_t size)
+{
+    Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
+    Understudy__Agent__Released r;
+    Understudy__Agent__Epoch epoch;
+    released_fill(&r, &epoch, c, a);
+    m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_RELEASED;
+    m.released = &r;
+    return pack(&m, out, size);
+}
+
+struct member_room {
+    Understudy__Agent__Member member;
+    Understudy__Agent__Released released;
+    Understudy__Agent__Epoch epoch, released_epoch;
+};
+
+static void member_fill(struct member_room *r, const struct lca_core *c, const struct app *a)
+{
+    understudy__agent__member__init(&r->member);
+    epoch_fill(&r->epoch, a->epoch);
+    r->member.application = wire_text(a->name);
+    r->member.role = (Understudy__Agent__AppRole)role_reported(a);
+    r->member.epoch = &r->epoch;
+    r->member.granted_seq = a->granted_seq;
+    if (!a->released)
+        return;
+    released_fill(&r->released, &r->released_epoch, c, a);
+    r->member.released = &r->released;
+}
+
+static int poll_pack(const struct lca_core *c, const struct lca_action *action, uint8_t *out, size_t size)
+{
+    Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
+    Understudy__Agent__Poll p = UNDERSTUDY__AGENT__POLL__INIT;
+    struct member_room rooms[LCA_MEMBERS_MAX];
+    Understudy__Agent__Member *members[LCA_MEMBERS_MAX];
+    const struct scs_link *s = &c->scs[action->scs];
+    p.incarnation = c->incarnation;
+    p.boot_id = (ProtobufCBinaryData){.len = sizeof c->boot_id, .data = (uint8_t *)(uintptr_t)c->boot_id};
+    p.poll_seq = s->poll_seq;
+    p.echo = s->answer;
+    p.term_seen = c->term;
+    for (unsigned i = 0; i < c->n_slots && p.n_members < LCA_MEMBERS_MAX; i++) {
+        const struct app *a = &c->apps[i];
+        if (!a->used || a->forgotten || a->role == APP_NO_ROLE)
+            continue;
+        member_fill(&rooms[p.n_members], c, a);
+        members[p.n_members] = &rooms[p.n_members].member;
+        p.n_members++;
+    }
+    p.members = members;
+    m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_POLL;
+    m.poll = &p;
+    return pack(&m, out, size);
+}
+
+static int result_pack(const struct lca_core *c, const struct lca_action *action, uint8_t *out, size_t size)
+{
+    Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
+    Understudy__Agent__OrderResult r = UNDERSTUDY__AGENT__ORDER_RESULT__INIT;
+    Understudy__Agent__Epoch epoch;
+    const struct lca_result *from = &action->result;
+    epoch_fill(&epoch, from->epoch);
+    r.order_id = from->order_id;
+    r.application = wire_text(action->app == LCA_NO_APP ? action->reason : lca_core_app_name(c, action->app));
+    r.outcome = (Understudy__Agent__OrderResult__Outcome)from->outcome;
+    r.error = wire_text(from->error ? from->error : "");
+    r.text = wire_text(from->text);
+    r.epoch = &epoch;
+    r.term_seen = from->term_seen;
+    uint64_t us = from->took.ns > 0 ? (uint64_t)from->took.ns / 1000 : 0;
+    r.took_us = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+    m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER_RESULT;
+    m.order_result = &r;
+    return pack(&m, out, size);
+}
+
+static int event_pack(const struct record *record, uint8_t *out, size_t size)
+{
+    Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
+    Understudy__Agent__Event e = UNDERSTUDY__AGENT__EVENT__INIT;
+    Understudy__Agent__Field rooms[RECORD_FIELDS];
+    Understudy__Agent__Field *fields[RECORD_FIELDS];
+    e.number = record_def(record->id)->number;
+    for (unsigned i = 0; i < record->n_fields; i++) {
+        understudy__agent__field__init(&rooms[i]);
+        rooms[i].key = wire_text(record->fields[i].key);
+        rooms[i].value = wire_text(record->text + record->fields[i].at);
+        fields[i] = &rooms[i];
+    }
+    e.n_fields = record->n_fields;
+    e.fields = fields;
+    m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_EVENT;
+    m.event = &e;
+    return pack(&m, out, size);
+}
+
+static int view_pack(const struct lca_core *c, const struct lca_action *action, mono_t now, uint8_t *out, size_t size)
+{
+    Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
+    Understudy__Agent__PeerView v = UNDERSTUDY__AGENT__PEER_VIEW__INIT;
+    const struct peer_state *p = &c->peer_states[action->peer];
+    v.host = wire_text(c->peers[action->peer].name);
+    v.seen = p->seen;
+    v.age_us = p->known ? age_us(p->since, now) : 0;
+    v.reason = wire_text(p->known ? p->reason : "not connected yet");
+    m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_VIEW;
+    m.peer_view = &v;
+    return pack(&m, out, size);
+}
+
+int lca_wire_pack(const struct lca_core *c, const struct lca_action *action, mono_t now, uint8_t *out, size_t size)
+{
+    if (action->type == LCA_DO_RECORD)
+        return event_pack(&action->record, out, size);
+    switch (action->message) {
+    case MSG_REPORT:
+        return report_pack(c, &c->apps[action->app], now, out, size);
+    case MSG_REPORT_END:
+        return report_end_pack(c, out, size);
+    case MSG_POLL:
+        return poll_pack(c, action, out, size);
+    case MSG_RELEASED:
+        return released_pack(c, &c->apps[action->app], out, size);
+    case MSG_ORDER_RESULT:
+        return result_pack(c, action, out, size);
+    case MSG_EVENT:
+        return event_pack(&action->record, out, size);
+    case MSG_PEER_VIEW:
+        return view_pack(c, action, now, out, size);
+    }
+    return -EINVAL;
+}
