@@ -27,6 +27,7 @@
 #define BACKOFF_FIRST SPAN_MS(20)
 #define BACKOFF_MOST SPAN_S(1)
 #define OBEY SPAN_S(2)
+#define FIRST_TRIES 9 /* about three seconds */
 #define READ_BATCH 64
 #define SEND_ROOM (1 << 20)
 
@@ -290,10 +291,25 @@ static void on_agent_exit(void *arg, unsigned ready, mono_t now)
     agent_check(k, k->agent.pid, now);
 }
 
+/* What of our own environment a program of ours gets: the sanitizers' settings, where it is built with them. */
+static void agent_environment(char **out, size_t max)
+{
+    static char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+    static const char *const passed[] = {"ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS="};
+    size_t n = 0;
+    out[n++] = path;
+    for (char **e = environ; *e; e++)
+        for (size_t i = 0; i < sizeof passed / sizeof passed[0] && n + 1 < max; i++)
+            if (strncmp(*e, passed[i], strlen(passed[i])) == 0)
+                out[n++] = *e;
+    out[n] = NULL;
+}
+
 static pid_t spawn_agent(struct keeper *k, int fd, int *ret_pidfd, int *ret_exec_fd)
 {
     char *const argv[] = {(char[]){"lca-agent"}, (char[]){"-f"}, (char *)(uintptr_t)k->config_file, NULL};
-    char *const envp[] = {(char[]){"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, NULL};
+    char *envp[8];
+    agent_environment(envp, sizeof envp / sizeof envp[0]);
     const struct spawn s = {.path = k->agent.program, .argv = argv, .envp = envp, .dies_with_keeper = true, .cgroup_fd = -1, .give_fd = fd,
                             .files = k->child_files};
     return spawn_process(&s, ret_pidfd, ret_exec_fd);
@@ -353,6 +369,18 @@ static void log_end(struct keeper *k, const siginfo_t *info)
         keeper_log(k, REC_AGENT_DIED, "how", how, NULL);
 }
 
+/* A first start that cannot succeed is an error of the operator's, told by ending; once anything runs the keeper stays and tries on. */
+static void give_up_early(struct keeper *k, const siginfo_t *info)
+{
+    bool refused = info->si_code == CLD_EXITED && info->si_status == KEEPER_AGENT_REFUSED;
+    if (k->told_ready || k->ending || !keeper_is_idle(k) || (!refused && k->agent.failures < FIRST_TRIES))
+        return;
+    keeper_log(k, REC_PROGRAM_STOPPING, "program", "lca", "reason",
+               refused ? "the agent cannot use the configuration" : "the agent does not start", NULL);
+    k->ending = true;
+    loop_stop(k->loop, 1);
+}
+
 bool agent_check(struct keeper *k, pid_t pid, mono_t now)
 {
     struct agent *g = &k->agent;
@@ -371,6 +399,7 @@ bool agent_check(struct keeper *k, pid_t pid, mono_t now)
     close(g->exec_fd);
     g->exec_fd = -1;
     start_later(k, now);
+    give_up_early(k, &info);
     return true;
 }
 
