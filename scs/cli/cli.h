@@ -51,7 +51,7 @@ enum cli_outcome cli_parse(int argc, char *const *argv, struct cli *ret_cli, str
 void cli_help(FILE *out);
 const struct command *cli_commands(size_t *ret_n);
 /* "10.0.0.1:4998", "[fe80::1]:4998". */
-bool address_parse(const char *text, char *ret_address, size_t size, uint16_t *ret_port);
+bool endpoint_parse(const char *text, char *ret_address, size_t size, uint16_t *ret_port);
 
 /* call.c: asks the controller. Rows are collected in `ret_answer`; steps are handed to `fn` as they come (NULL: nobody). Returns the exit code; the answer has
  * a result in every case. */

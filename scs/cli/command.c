@@ -94,7 +94,7 @@ void cli_help(FILE *out)
     fputs("\nexit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no controller reached, 4 timed out waiting, 5 not found\n", out);
 }
 
-bool address_parse(const char *text, char *ret_address, size_t size, uint16_t *ret_port)
+bool endpoint_parse(const char *text, char *ret_address, size_t size, uint16_t *ret_port)
 {
     const char *colon = strrchr(text, ':');
     if (!colon || colon == text)
@@ -167,7 +167,7 @@ static bool option_take(struct cli *cli, enum option_id id, const char *value)
     case O_CONFIG:
         return value[0] && str_copy(cli->config, sizeof(cli->config), value);
     case O_CONNECT:
-        return address_parse(value, cli->address, sizeof(cli->address), &cli->port);
+        return endpoint_parse(value, cli->address, sizeof(cli->address), &cli->port);
     case O_SITE:
         return name_parse(cli->site, value);
     case O_NAME:

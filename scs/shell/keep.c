@@ -80,6 +80,16 @@ static void keep_failed(struct shell *s, const char *reason, uint64_t lost)
     (void)str_copy(s->store_trouble, sizeof(s->store_trouble), reason);
 }
 
+/* The store opened all the same, but a person must know what it found. */
+static void keep_damaged(struct shell *s, const char *reason)
+{
+    struct record r;
+    record_init(&r, REC_STORE_DAMAGED);
+    record_str(&r, "file", s->history_file);
+    record_str(&r, "reason", reason);
+    shell_record(s, &r);
+}
+
 static void keep_check_directory(struct shell *s)
 {
     struct stat st;
@@ -104,7 +114,11 @@ void keep_open(struct shell *s)
     int r = store_open(s->history_file, &why, &s->store);
     if (r < 0)
         s->store = NULL;
-    else if ((r = store_term(s->store, &counter)) < 0)
+    else if (why.len)
+        keep_damaged(s, why.text);
+    if (r >= 0)
+        strbuf_reset(&why);
+    if (r >= 0 && (r = store_term(s->store, &counter)) < 0)
         strbuf_printf(&why, "the term cannot be read: %s", strerror(-r));
     counter = term_next(r < 0 ? 0 : counter, clock_wall_us());
     if (r >= 0 && (r = store_set_term(s->store, counter)) < 0)
