@@ -329,9 +329,11 @@ void define_end(struct lca_core *c, const struct lca_event *e)
                 continue;
             a->removed = true;
             a->restart_at = MONO_NEVER;
+            app_store(c, a);
+            if (a->phase == PHASE_NONE)
+                continue;
             app_reason(a, "no longer configured; it is supervised until it ends");
             app_report(c, a);
-            app_store(c, a);
         }
     poll_snapshot(c, e->scs);
 }

@@ -10,7 +10,8 @@
  *
  * The agent is started as `lca-agent -f FILE` with a nearly empty environment and the keeper's own user (root), so that it can read the key, open the log and bind;
  * it then becomes `agent-user`, asks for PR_SET_PDEATHSIG (SIGKILL) again because a change of user clears it, ends if its parent is gone by then, and says
- * KM_HELLO when it listens: the keeper takes that for "ready". SIGTERM or KM_END: it ends with 0. */
+ * KM_HELLO when it listens: the keeper takes that for "ready". SIGTERM or KM_END: it ends with 0. `lca-agent -f FILE -t` checks the configuration with everything it
+ * names (certificate, key, user), says every complaint on standard error and ends with 0 or 1: the keeper asks it before it takes over a reloaded file. */
 #pragma once
 
 #include "common/base/str.h"
@@ -29,6 +30,8 @@
 #define KEEPER_REASON 400
 #define KEEPER_AGENT_FD 3          /* where the agent finds its end */
 #define KEEPER_AGENT_ALL_STOPPED 10 /* exit code of an agent that has carried out KM_STOP_ALL */
+#define KEEPER_AGENT_REFUSED 11     /* exit code of an agent that cannot use its configuration (certificate, key, user) and has said why on standard error or in the log; a
+                                       keeper that never had a ready agent and looks after nothing ends then. An address in use is no such case: it passes. */
 
 enum keeper_message_type {
     /* agent to keeper */

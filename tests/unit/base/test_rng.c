@@ -35,11 +35,23 @@ static void below_a_bound(void **state)
         assert_true(rng_below(&r, (UINT64_C(1) << 63) + 1) <= UINT64_C(1) << 63);
 }
 
+/* A bound that 2^64 is far from a multiple of: taking the remainder alone would make the lowest third half of all. */
+static void large_bounds_are_even_too(void **state)
+{
+    struct rng r;
+    unsigned low = 0;
+    rng_init(&r, 42);
+    for (int i = 0; i < 30000; i++)
+        low += rng_below(&r, UINT64_C(3) << 62) < UINT64_C(1) << 62;
+    assert_in_range(low, 9500, 10500);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_numbers),
         cmocka_unit_test(below_a_bound),
+        cmocka_unit_test(large_bounds_are_even_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

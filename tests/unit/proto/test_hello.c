@@ -129,6 +129,8 @@ static void versions(void **state)
     acceptor.version_max = 5;
     assert_true(hello_judge(&acceptor, NULL, bytes, said(version_1_to_9), &hello, &refusal));
     assert_int_equal(hello.version, 5);
+    assert_true(hello_judge(&acceptor, NULL, bytes, said(NULL), &hello, &refusal));
+    assert_int_equal(hello.version, 1);
     assert_true(hello_judge(&acceptor, NULL, bytes, said(version_2_only), &hello, &refusal) == false);
     assert_int_equal(refusal.reason, UNDERSTUDY__LINK__REFUSED__REASON__IDENTITY);
 }

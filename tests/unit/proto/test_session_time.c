@@ -52,6 +52,7 @@ static void each_side_has_its_own_timeout(void **state)
     duo_init(&duo);
     duo.ends[CALLER].config.addp_timeout = SPAN_S(3600);
     duo.ends[CALLER].config.addp_remote_timeout = SPAN_MS(200);
+    duo.ends[ACCEPTOR].config.addp_timeout = SPAN_MS(50); /* not its to say */
     duo_open(&duo);
     assert_int_equal(session_deadline(&duo.ends[CALLER].s).ns, mono_add(duo.now, SPAN_S(3600)).ns);
     assert_int_equal(session_deadline(&duo.ends[ACCEPTOR].s).ns, mono_add(duo.now, SPAN_MS(200)).ns);

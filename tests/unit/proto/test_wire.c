@@ -201,6 +201,28 @@ static void the_schema_is_shallow(void **state)
     assert_in_range(depth_of(&understudy__admin__reply__descriptor, 1), 2, WIRE_DEPTH_MAX);
 }
 
+/* A type that contains itself, as ours may not: the scan ends at its depth whatever the schema says. */
+static const ProtobufCMessageDescriptor endless;
+static const ProtobufCFieldDescriptor endless_field[] = {{.name = "inner", .id = 1, .type = PROTOBUF_C_TYPE_MESSAGE, .descriptor = &endless}};
+static const ProtobufCIntRange endless_range[] = {{1, 0}, {0, 1}};
+static const ProtobufCMessageDescriptor endless = {
+    .n_fields = 1,
+    .fields = endless_field,
+    .n_field_ranges = 1,
+    .field_ranges = endless_range,
+};
+
+static void the_scan_ends_at_its_depth(void **state)
+{
+    uint8_t nested[2 * WIRE_DEPTH_MAX];
+    for (size_t i = 0; i < WIRE_DEPTH_MAX; i++) {
+        nested[2 * i] = 1 << 3 | 2;
+        nested[2 * i + 1] = (uint8_t)(sizeof nested - 2 * i - 2);
+    }
+    assert_int_equal(wire_scan(&endless, nested, sizeof nested), -EPROTO);
+    assert_int_equal(wire_scan(&endless, nested + 2, sizeof nested - 2), 0);
+}
+
 static void random_bytes_are_answered(void **state)
 {
     struct rng r;
@@ -260,7 +282,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(arena_is_aligned_and_bounded), T(packed_and_unpacked), T(every_truncation_is_refused_or_shorter), T(too_many_fields),
         T(a_frame_of_tiny_elements), T(the_end_of_the_arena_is_an_error), T(fields_of_messages_within_count), T(bad_tags_and_lengths),
-        T(wrong_wire_type_of_a_known_field), T(the_schema_is_shallow), T(random_bytes_are_answered), T(texts_are_checked),
+        T(wrong_wire_type_of_a_known_field), T(the_schema_is_shallow), T(the_scan_ends_at_its_depth), T(random_bytes_are_answered), T(texts_are_checked),
         T(names_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,23 @@
+/* One cgroup (v2) per start: it holds everything a process forks, whatever that does about sessions and environment. */
+#pragma once
+
+#include "lca/keeper/keeper.h"
+
+/* Finds the keeper's own cgroup and whether children can be made there; `cgroups.usable` says. */
+void cgroups_open(struct keeper *k);
+void cgroups_close(struct keeper *k); /* the prepared one is removed */
+/* Makes the next start's cgroup unless it is there. */
+void cgroups_prepare(struct keeper *k);
+/* The prepared cgroup, made at once when none is: its path (owned by the caller) and a descriptor for clone. NULL: start without. */
+char *cgroups_take(struct keeper *k, int *ret_fd);
+/* Removes what earlier keepers of this run directory left: empty ones, and after killing them those that no application of ours owns. */
+void cgroups_sweep(struct keeper *k);
+
+/* Whether a process lives in it or below. False when it does not exist. */
+bool cgroup_is_populated(const char *path);
+/* Kills everything in it. Nothing may be started in it afterwards. */
+int cgroup_kill(const char *path);
+/* Number of processes directly in it, for the log. */
+unsigned cgroup_count(const char *path);
+/* Removes it and what the application made below it. */
+int cgroup_remove(const char *path);

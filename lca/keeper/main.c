@@ -1,0 +1,112 @@
+/* lca, the program: the keeper's command line.
+ *
+ * It owns the order of a start: arguments, configuration with every complaint, agent program, log, then keeper.c. It refuses to daemonise: a service manager (or a
+ * shell) has it in the foreground. Exit codes: 0 ended as asked, 1 refused or failed, 2 wrong usage. */
+#include "common/io/config.h"
+#include "lca/keeper/control.h"
+#include "lca/keeper/keeper.h"
+#include "lca/keeper/reload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PATH_ROOM 4096
+
+/* Descriptors 0–2 have to be something, or a socket would become standard output. */
+static void open_standard(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= 2);
+    if (fd > 2)
+        close(fd);
+}
+
+/* Beside this program, in the build tree, or where it is installed. */
+static bool find_agent(char *out, size_t size)
+{
+    static const char *const beside[] = {"lca-agent", "../agent/lca-agent", "../lca/agent/lca-agent"};
+    char self[PATH_ROOM];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[n > 0 ? n : 0] = 0;
+    char *slash = strrchr(self, '/');
+    for (size_t i = 0; slash && i < sizeof beside / sizeof beside[0]; i++) {
+        slash[1] = 0;
+        if (snprintf(out, size, "%s%s", self, beside[i]) < (int)size && access(out, X_OK) == 0)
+            return true;
+    }
+    return str_copy(out, size, LIBEXECDIR "/lca-agent") && access(out, X_OK) == 0;
+}
+
+static int run(const char *file, struct lca_config *config)
+{
+    static char agent[PATH_ROOM * 2];
+    char text[512];
+    struct strbuf why;
+    struct keeper *k;
+    struct keeper_setup setup = {.config_file = file, .config = config, .agent_program = agent, .agent_fd = -1};
+    if (!find_agent(agent, sizeof agent)) {
+        fprintf(stderr, "lca: the program lca-agent is found neither beside lca nor in %s\n", LIBEXECDIR);
+        free(config);
+        return 1;
+    }
+    int r = log_open("lca", config->log_file, (enum record_level)config->log_level, &setup.log);
+    if (r < 0) {
+        fprintf(stderr, "lca: log-file %s: %s\n", config->log_file, strerror(-r));
+        free(config);
+        return 1;
+    }
+    strbuf_init(&why, text, sizeof text);
+    if (keeper_open(&setup, &why, &k) < 0) {
+        fprintf(stderr, "lca: %s\n", text);
+        return 1;
+    }
+    if (geteuid() != 0)
+        keeper_log(k, REC_PRIVILEGES, "detail", "lca does not run as root: applications run as its own user only", NULL);
+    if (!k->cgroups.usable)
+        keeper_log(k, REC_PRIVILEGES, "detail", "no usable cgroup v2: process trees are found through /proc", NULL);
+    r = keeper_run(k);
+    keeper_close(k);
+    return r;
+}
+
+static int stop_all(const struct lca_config *config)
+{
+    char text[512];
+    struct strbuf why;
+    strbuf_init(&why, text, sizeof text);
+    if (control_stop_all(config->run_directory, &why) == 0)
+        return 0;
+    fprintf(stderr, "lca: %s\n", text);
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    static struct complaints complaints;
+    struct daemon_args args;
+    struct lca_config *config;
+    int status;
+    open_standard();
+    daemon_args_parse(argc, argv, SYSCONFDIR "/lca.conf", &lca_schema, true, &args, &status);
+    if (args.mode == MODE_EXIT)
+        return status;
+    int r = keeper_load_config(args.file, &config, &complaints);
+    if (complaints.count > 0 || args.mode == MODE_CHECK)
+        complaints_print(&complaints, stderr);
+    if (r != 0)
+        return 1;
+    if (args.mode == MODE_RUN && !args.stop_all)
+        return run(args.file, config);
+    if (args.mode == MODE_PRINT)
+        config_print(&lca_schema, config, stdout);
+    else if (args.mode == MODE_RUN)
+        status = stop_all(config);
+    free(config);
+    return status;
+}

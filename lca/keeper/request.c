@@ -1,0 +1,144 @@
+/* Requests of the agent: checked for shape (packet.c), then for sense, then done.
+ *
+ * It owns what a request may do in which state of its application. It refuses whatever is not certain: a start id that is not the present one touches nothing, a start while anything of
+ * the former one is left is answered EBUSY. A stop that comes too late is no error: the exit has been told or will be. */
+#include "lca/keeper/request.h"
+
+#include "lca/keeper/agent.h"
+#include "lca/keeper/notify.h"
+#include "lca/keeper/packet.h"
+#include "lca/keeper/record.h"
+#include "lca/keeper/tree.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void refuse(struct keeper *k, const struct keeper_header *h, int error, const char *why)
+{
+    const char *app = h && h->app[0] ? h->app : "the host";
+    keeper_log(k, REC_REQUEST_REFUSED, "application", app, "reason", why, NULL);
+    agent_refuse(k, KM_REFUSED, h, error, why);
+}
+
+static void hello(struct keeper *k, const struct keeper_hello *p)
+{
+    if (p->version != KEEPER_VERSION) {
+        refuse(k, &p->h, EPROTO, "the agent is of another version than the keeper: restart lca");
+        return;
+    }
+    agent_resume(k);
+}
+
+static void start(struct keeper *k, const struct keeper_start *p, bool role, mono_t now)
+{
+    struct app *a;
+    int r = keeper_add_app(k, p->h.app, &a);
+    if (r < 0) {
+        agent_refuse(k, KM_START_FAILED, &p->h, -r, "the keeper has no room for another application");
+        return;
+    }
+    struct tree *t = role ? &a->role : &a->main;
+    if (t->state == TREE_NONE) {
+        tree_start(t, p, now);
+        return;
+    }
+    if (t->start_id != p->h.start_id)
+        agent_refuse(k, KM_START_FAILED, &p->h, EBUSY, role ? "a role command still runs" : "something of its last start is still there");
+    else if (t->state == TREE_RUNNING)
+        t->tell |= TELL_STARTED;
+}
+
+/* The tree of this start; NULL when it is not there any more, which is no error. */
+static struct tree *tree_of(struct keeper *k, const struct keeper_header *h, bool role)
+{
+    struct app *a = keeper_app(k, h->app);
+    struct tree *t = !a ? NULL : role ? &a->role : &a->main;
+    return t && t->start_id == h->start_id && t->state != TREE_NONE ? t : NULL;
+}
+
+static void signal_main(struct keeper *k, const struct keeper_signal *p)
+{
+    struct tree *t = tree_of(k, &p->h, false);
+    int r = t ? tree_signal(t, p->signal) : 0;
+    if (r < 0 && r != -ESRCH)
+        refuse(k, &p->h, -r, strerror(-r));
+}
+
+static void kill_tree(struct keeper *k, const struct keeper_header *h, bool role, mono_t now)
+{
+    struct tree *t = tree_of(k, h, role);
+    if (t)
+        tree_kill(t, now);
+}
+
+static void seen(struct keeper *k, const struct keeper_header *h)
+{
+    struct app *a = keeper_app(k, h->app);
+    if (!a)
+        return;
+    if (a->main.start_id == h->start_id && a->main.state != TREE_RUNNING)
+        tree_seen(&a->main);
+    if (a->role.start_id == h->start_id && a->role.state != TREE_RUNNING)
+        tree_seen(&a->role);
+}
+
+static void forget(struct keeper *k, const struct keeper_header *h)
+{
+    struct app *a = keeper_app(k, h->app);
+    if (!a)
+        return;
+    if (a->main.state != TREE_NONE || a->role.state != TREE_NONE) {
+        refuse(k, h, EBUSY, "it cannot be forgotten while it runs");
+        return;
+    }
+    record_remove(a);
+    notify_close(a, false);
+    keeper_free_app(a);
+}
+
+static void store(struct keeper *k, const struct keeper_blob *p)
+{
+    struct app *a = NULL;
+    if (p->h.type == KM_STORE && keeper_add_app(k, p->h.app, &a) < 0)
+        refuse(k, &p->h, ENOSPC, "the keeper has no room for another application");
+    else
+        blob_store(k, a, p->data, p->length);
+}
+
+void request_handle(struct keeper *k, const void *bytes, size_t n, mono_t now)
+{
+    const struct keeper_header *h = bytes;
+    const char *why = packet_check(bytes, n);
+    if (why) {
+        refuse(k, NULL, EBADMSG, why);
+        return;
+    }
+    switch (h->type) {
+    case KM_HELLO:
+        hello(k, bytes);
+        break;
+    case KM_START:
+    case KM_ROLE:
+        start(k, bytes, h->type == KM_ROLE, now);
+        break;
+    case KM_SIGNAL:
+        signal_main(k, bytes);
+        break;
+    case KM_KILL_TREE:
+    case KM_KILL_ROLE:
+        kill_tree(k, h, h->type == KM_KILL_ROLE, now);
+        break;
+    case KM_STORE:
+    case KM_STORE_HOST:
+        store(k, bytes);
+        break;
+    case KM_EXIT_SEEN:
+        seen(k, h);
+        break;
+    case KM_FORGET:
+        forget(k, h);
+        break;
+    default: /* packet_check() lets no other type through */
+        break;
+    }
+}

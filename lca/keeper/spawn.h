@@ -1,0 +1,28 @@
+/* Starting one process: clone3 into its cgroup, its own session, its user, exec without a shell. */
+#pragma once
+
+#include "lca/keeper/keeper.h"
+#include "lca/keeper/user.h"
+
+struct spawn {
+    const char *path;        /* executed */
+    char *const *argv, *const *envp;
+    const char *directory;   /* NULL: stays */
+    const char *output;      /* for standard output and error, appended; "": /dev/null; NULL: the keeper's own */
+    const struct user *user; /* NULL: the keeper's own */
+    bool dies_with_keeper;   /* PR_SET_PDEATHSIG */
+    int cgroup_fd;           /* -1: the keeper's */
+    int give_fd;             /* becomes KEEPER_AGENT_FD; -1: none */
+    struct rlimit files;
+};
+
+/* Why a child could not become its program: "working directory /x: No such file or directory". */
+struct spawn_error {
+    int error; /* errno */
+    char text[KEEPER_REASON];
+};
+
+/* The child's pid; its pidfd, and the pipe on which spawn_result() reads how exec went. Never waits for the child. Negative errno: no child. */
+pid_t spawn_process(const struct spawn *s, int *ret_pidfd, int *ret_exec_fd);
+/* 0: exec succeeded (or the child was killed before it); 1: not known yet; -1: it failed and the child ends, see `ret_error`. */
+int spawn_result(int exec_fd, struct spawn_error *ret_error);

@@ -1,0 +1,442 @@
+/* A process tree from KM_START to KM_TREE_GONE.
+ *
+ * It owns the states NONE → STARTING → RUNNING → ENDING → NONE of one main process and of what came from it, the pidfd, the exec pipe and the cgroup. It refuses to
+ * know why something is started or killed, and it never acts on a bare pid: signals go through the pidfd, remains through the cgroup or procfs.c.
+ *
+ * Invariants: a tree is in TREE_NONE only when nothing of it lives; an exit is reported once per start and kept (`unseen`) until the agent has seen it; death is seen by the
+ * pidfd, remains are looked for after it; what a main process left behind is killed without being asked. A status that cannot be had is KEEPER_ADOPTED, never a clean exit.
+ *
+ * Units: kill_delay is a span that doubles from KILL_FIRST to KILL_MOST. */
+#include "lca/keeper/tree.h"
+
+#include "lca/keeper/allow.h"
+#include "lca/keeper/cgroup.h"
+#include "lca/keeper/notify.h"
+#include "lca/keeper/packet.h"
+#include "lca/keeper/procfs.h"
+#include "lca/keeper/record.h"
+#include "lca/keeper/spawn.h"
+#include "lca/keeper/sys.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define KILL_FIRST SPAN_MS(2)
+#define KILL_MOST SPAN_MS(200)
+
+static void on_exit_ready(void *arg, unsigned ready, mono_t now)
+{
+    (void)ready;
+    tree_check(arg, now);
+}
+
+static void settle_start(struct tree *t);
+
+static void on_exec_ready(void *arg, unsigned ready, mono_t now)
+{
+    (void)ready, (void)now;
+    settle_start(arg);
+}
+
+void tree_init(struct tree *t, struct app *a, bool is_role)
+{
+    *t = (struct tree){.app = a, .is_role = is_role, .kill_at = MONO_NEVER, .kill_delay = KILL_FIRST};
+    t->exit_io = (struct loop_io){.fd = -1, .want = LOOP_READ, .fn = on_exit_ready, .arg = t};
+    t->exec_io = (struct loop_io){.fd = -1, .want = LOOP_READ, .fn = on_exec_ready, .arg = t};
+}
+
+static void close_io(struct tree *t, struct loop_io *io)
+{
+    loop_remove(t->app->keeper->loop, io);
+    if (io->fd >= 0)
+        close(io->fd);
+    io->fd = -1;
+}
+
+void tree_deinit(struct tree *t)
+{
+    close_io(t, &t->exit_io);
+    close_io(t, &t->exec_io);
+    free(t->cgroup);
+    free(t->failure_text);
+    t->cgroup = t->failure_text = NULL;
+}
+
+static void tell(struct tree *t, unsigned what)
+{
+    t->tell |= what;
+    record_dirty(t->app);
+}
+
+/* ---- what is left ---- */
+
+static struct proc_query query(const struct tree *t)
+{
+    return (struct proc_query){.main = t->pid, .start_id = t->start_id, .since_ticks = t->start_ticks};
+}
+
+static bool is_empty(const struct tree *t)
+{
+    if (t->cgroup)
+        return !cgroup_is_populated(t->cgroup);
+    const struct proc_query q = query(t);
+    return proc_find(&q, NULL, 0) == 0;
+}
+
+static void drop_cgroup(struct tree *t)
+{
+    struct keeper *k = t->app->keeper;
+    if (t->cgroup && cgroup_remove(t->cgroup) < 0)
+        k->cgroups.sweep_at = mono_add(loop_now(k->loop), SPAN_S(1));
+    free(t->cgroup);
+    t->cgroup = NULL;
+}
+
+static void nothing_runs(struct tree *t)
+{
+    drop_cgroup(t);
+    t->state = TREE_NONE;
+    t->kill_at = MONO_NEVER;
+    t->kill_delay = KILL_FIRST;
+    t->killing = t->adopted = false;
+    t->pid = 0;
+}
+
+static void gone(struct tree *t)
+{
+    nothing_runs(t);
+    tell(t, TELL_GONE);
+}
+
+static void kill_once(struct tree *t)
+{
+    if (t->exit_io.fd >= 0)
+        sys_pidfd_signal(t->exit_io.fd, SIGKILL);
+    if (t->cgroup && cgroup_kill(t->cgroup) == 0)
+        return;
+    const struct proc_query q = query(t);
+    proc_kill(&q);
+}
+
+static void kill_again_later(struct tree *t, mono_t now)
+{
+    t->kill_at = mono_add(now, t->kill_delay);
+    span_t twice = span_mul(t->kill_delay, 2);
+    t->kill_delay = span_less(twice, KILL_MOST) ? twice : KILL_MOST;
+}
+
+void tree_kill(struct tree *t, mono_t now)
+{
+    if (t->state == TREE_NONE)
+        return;
+    t->killing = true;
+    t->kill_delay = KILL_FIRST;
+    kill_once(t);
+    kill_again_later(t, now);
+}
+
+mono_t tree_turn(struct tree *t, mono_t now)
+{
+    if (!mono_reached(t->kill_at, now))
+        return t->kill_at;
+    if (t->state == TREE_ENDING && is_empty(t)) {
+        gone(t);
+        return MONO_NEVER;
+    }
+    kill_once(t);
+    kill_again_later(t, now);
+    return t->kill_at;
+}
+
+static void log_remains(struct tree *t)
+{
+    char count[16];
+    const struct proc_query q = query(t);
+    int n = t->cgroup ? (int)cgroup_count(t->cgroup) : proc_find(&q, NULL, 0);
+    snprintf(count, sizeof count, "%d", n);
+    keeper_log(t->app->keeper, REC_TREE_LEFT, "application", t->app->name, "count", count, NULL);
+}
+
+/* ---- the end ---- */
+
+void tree_ended(struct tree *t, const struct tree_exit *exit, mono_t now)
+{
+    close_io(t, &t->exit_io);
+    close_io(t, &t->exec_io);
+    t->exit = *exit;
+    t->unseen = true;
+    t->state = TREE_ENDING;
+    tell(t, TELL_EXITED);
+    if (is_empty(t)) {
+        gone(t);
+        return;
+    }
+    if (!t->killing)
+        log_remains(t);
+    tree_kill(t, now);
+}
+
+/* How a process that is not our child ended: its zombie's status word, or what the kernel kept with the pidfd. */
+static bool adopted_status(const struct tree *t, int *ret_status)
+{
+    struct proc_stat s;
+    if (sys_pidfd_exit(t->exit_io.fd, ret_status))
+        return true;
+    if (proc_stat_read(t->pid, &s) < 0 || s.start_ticks != t->start_ticks || !proc_stat_ended(&s))
+        return false;
+    /* Without leave to see it the kernel shows 0: only root is sure to be told. */
+    if (geteuid() != 0)
+        return false;
+    *ret_status = s.exit_code;
+    return true;
+}
+
+static struct tree_exit adopted_exit(const struct tree *t, mono_t now)
+{
+    struct tree_exit e = {.how = KEEPER_ADOPTED, .at_ns = now.ns};
+    int status;
+    if (adopted_status(t, &status))
+        exit_from_status(status, &e);
+    return e;
+}
+
+/* True when our child has ended; it is reaped then. */
+static bool reap_own(const struct tree *t, mono_t now, struct tree_exit *ret_exit)
+{
+    siginfo_t info = {0};
+    if (waitid(P_PIDFD, (id_t)t->exit_io.fd, &info, WEXITED | WNOHANG) < 0) {
+        if (errno != ECHILD)
+            return false;
+        *ret_exit = adopted_exit(t, now);
+        return true;
+    }
+    if (info.si_pid == 0)
+        return false;
+    *ret_exit = (struct tree_exit){.at_ns = now.ns};
+    if (info.si_code == CLD_EXITED) {
+        ret_exit->how = KEEPER_EXITED;
+        ret_exit->code = info.si_status;
+    } else {
+        ret_exit->how = KEEPER_SIGNALLED;
+        ret_exit->signal = info.si_status;
+        ret_exit->core = info.si_code == CLD_DUMPED;
+    }
+    return true;
+}
+
+bool tree_check(struct tree *t, mono_t now)
+{
+    struct tree_exit exit;
+    if (t->exit_io.fd < 0)
+        return false;
+    settle_start(t);
+    if (t->adopted) {
+        struct proc_stat s;
+        if (proc_stat_read(t->pid, &s) == 0 && s.start_ticks == t->start_ticks && !proc_stat_ended(&s))
+            return false;
+        exit = adopted_exit(t, now);
+    } else if (!reap_own(t, now, &exit)) {
+        return false;
+    }
+    if (t->state == TREE_STARTING) {
+        close_io(t, &t->exit_io);
+        nothing_runs(t);
+        tell(t, TELL_FAILED);
+    } else {
+        tree_ended(t, &exit, now);
+    }
+    return true;
+}
+
+void tree_seen(struct tree *t)
+{
+    t->unseen = false;
+    t->failure = 0;
+    free(t->failure_text);
+    t->failure_text = NULL;
+    t->exit.how = 0;
+    record_dirty(t->app);
+}
+
+int tree_signal(struct tree *t, int signal)
+{
+    if (t->exit_io.fd < 0)
+        return -ESRCH;
+    return sys_pidfd_signal(t->exit_io.fd, signal);
+}
+
+/* ---- the start ---- */
+
+struct plan {
+    struct spawn spawn;
+    const struct user *user;
+    const char *user_name;
+    char path[COMMAND_PATH_SIZE];
+    char start_id[40], notify_socket[320];
+    char *words[KEEPER_WORDS_MAX + 5]; /* argv, NULL, environment with two of ours, NULL */
+};
+
+/* Reads the packet's texts in place; the packet has been checked (request.c). */
+static const char *plan_words(struct plan *p, const struct tree *t, const struct keeper_start *packet)
+{
+    const char *text = packet->text;
+    size_t n = 0;
+    for (unsigned i = 0; i < packet->argc; i++, text += strlen(text) + 1)
+        p->words[n++] = (char *)(uintptr_t)text;
+    p->words[n++] = NULL;
+    p->spawn.argv = p->words;
+    p->spawn.envp = p->words + n;
+    snprintf(p->start_id, sizeof p->start_id, "LCA_START_ID=%016" PRIx64, t->start_id);
+    p->words[n++] = p->start_id;
+    if (packet->notify && !t->is_role) {
+        snprintf(p->notify_socket, sizeof p->notify_socket, "NOTIFY_SOCKET=%s/notify/%s.sock", t->app->keeper->run, t->app->name);
+        p->words[n++] = p->notify_socket;
+    }
+    for (unsigned i = 0; i < packet->envc; i++, text += strlen(text) + 1)
+        p->words[n++] = (char *)(uintptr_t)text;
+    p->words[n] = NULL;
+    return text;
+}
+
+static void plan_rest(struct plan *p, const struct tree *t, const char *text)
+{
+    p->spawn.directory = text[0] ? text : "/";
+    text += strlen(text) + 1;
+    p->user_name = text;
+    text += strlen(text) + 1;
+    p->spawn.output = text;
+    p->spawn.path = p->path;
+    p->spawn.dies_with_keeper = t->is_role;
+    p->spawn.give_fd = -1;
+    p->spawn.files = t->app->keeper->child_files;
+}
+
+static int plan_check(struct plan *p, struct tree *t, const struct keeper_start *packet, struct strbuf *why)
+{
+    struct keeper *k = t->app->keeper;
+    if (p->spawn.directory[0] != '/' || (p->spawn.output[0] && p->spawn.output[0] != '/')) {
+        strbuf_add(why, "working directory and output file have to be absolute paths");
+        return -EINVAL;
+    }
+    int r = allow_check(k, p->spawn.argv[0], p->user_name, why, p->path, &p->user);
+    if (r < 0)
+        return r;
+    p->spawn.user = p->user;
+    t->uid = p->user->uid;
+    if (packet->notify && !t->is_role && (r = notify_bind(t->app)) < 0)
+        strbuf_printf(why, "notify socket %s/notify/%s.sock: %s", k->run, t->app->name, strerror(-r));
+    return r;
+}
+
+/* Clones into a cgroup of its own; without one when that does not work. */
+static pid_t clone_tree(struct tree *t, struct plan *p, int *ret_pidfd, int *ret_exec_fd)
+{
+    struct keeper *k = t->app->keeper;
+    t->cgroup = cgroups_take(k, &p->spawn.cgroup_fd);
+    record_write_intent(t->app);
+    pid_t pid = spawn_process(&p->spawn, ret_pidfd, ret_exec_fd);
+    if (p->spawn.cgroup_fd >= 0)
+        close(p->spawn.cgroup_fd);
+    if (pid >= 0 || !t->cgroup || pid == -EAGAIN || pid == -ENOMEM || pid == -EMFILE || pid == -ENFILE)
+        return pid;
+    drop_cgroup(t);
+    k->cgroups.usable = false;
+    p->spawn.cgroup_fd = -1;
+    return spawn_process(&p->spawn, ret_pidfd, ret_exec_fd);
+}
+
+/* Watches the child; one that cannot be watched is not let live. */
+static int watch(struct tree *t, int pidfd, int exec_fd)
+{
+    struct keeper *k = t->app->keeper;
+    t->exit_io.fd = pidfd;
+    t->exec_io.fd = exec_fd;
+    int r = loop_add(k->loop, &t->exit_io);
+    if (r == 0 && (exec_fd < 0 || (r = loop_add(k->loop, &t->exec_io)) == 0))
+        return 0;
+    if (exec_fd >= 0) {
+        kill_once(t);
+        waitid(P_PIDFD, (id_t)pidfd, NULL, WEXITED);
+    }
+    close_io(t, &t->exit_io);
+    close_io(t, &t->exec_io);
+    return r;
+}
+
+static void start_failed(struct tree *t, int error, const struct strbuf *why)
+{
+    nothing_runs(t);
+    t->failure = error;
+    free(t->failure_text);
+    t->failure_text = strdup(why->text);
+    tell(t, TELL_FAILED);
+}
+
+void tree_start(struct tree *t, const struct keeper_start *packet, mono_t now)
+{
+    static struct plan p;
+    char text[KEEPER_REASON];
+    struct strbuf why;
+    int pidfd, exec_fd;
+    (void)now;
+    strbuf_init(&why, text, sizeof text);
+    tree_seen(t);
+    t->tell = 0;
+    t->start_id = packet->h.start_id;
+    p.spawn = (struct spawn){0};
+    plan_rest(&p, t, plan_words(&p, t, packet));
+    int r = plan_check(&p, t, packet, &why);
+    if (r < 0) {
+        start_failed(t, -r, &why);
+        return;
+    }
+    t->state = TREE_STARTING;
+    t->pid = 0;
+    pid_t pid = clone_tree(t, &p, &pidfd, &exec_fd);
+    if (pid > 0) {
+        struct proc_stat s;
+        t->pid = pid;
+        t->start_ticks = proc_stat_read(pid, &s) == 0 ? s.start_ticks : 0;
+        pid = (pid_t)watch(t, pidfd, exec_fd);
+    }
+    if (pid < 0) {
+        strbuf_printf(&why, "process: %s", strerror(-pid));
+        start_failed(t, -(int)pid, &why);
+        return;
+    }
+    record_dirty(t->app);
+}
+
+/* A failure is told when the child that reported it has been reaped, which is at once (tree_check). */
+static void settle_start(struct tree *t)
+{
+    struct spawn_error error;
+    if (t->state != TREE_STARTING || t->exec_io.fd < 0)
+        return;
+    int r = spawn_result(t->exec_io.fd, &error);
+    if (r > 0)
+        return;
+    close_io(t, &t->exec_io);
+    if (r == 0) {
+        t->state = TREE_RUNNING;
+        tell(t, TELL_STARTED);
+        return;
+    }
+    error.text[sizeof error.text - 1] = 0;
+    t->failure = error.error ? error.error : EIO;
+    free(t->failure_text);
+    t->failure_text = strdup(error.text);
+}
+
+int tree_adopt(struct tree *t, int pidfd)
+{
+    t->adopted = true;
+    t->state = TREE_RUNNING;
+    return watch(t, pidfd, -1);
+}

@@ -1,0 +1,24 @@
+/* The life of a started process and of everything that came from it. */
+#pragma once
+
+#include "lca/keeper/keeper.h"
+
+void tree_init(struct tree *t, struct app *a, bool is_role);
+/* Closes what it holds in this process; the processes stay. */
+void tree_deinit(struct tree *t);
+
+/* Starts what the checked packet says. Outcomes go to the agent (tree.tell), also the failures; only a tree in TREE_NONE may be started. */
+void tree_start(struct tree *t, const struct keeper_start *packet, mono_t now);
+/* Takes over a process found again. 0, or negative errno when it cannot be watched. `pidfd` is owned by the tree afterwards. */
+int tree_adopt(struct tree *t, int pidfd);
+/* The main process has ended and its status is `exit`; kills what is left. */
+void tree_ended(struct tree *t, const struct tree_exit *exit, mono_t now);
+/* Looks whether the main process has ended. True when it had: it has been reaped and tree_ended() called. */
+bool tree_check(struct tree *t, mono_t now);
+int tree_signal(struct tree *t, int signal);
+/* KILL to everything, again and again until nothing is left. */
+void tree_kill(struct tree *t, mono_t now);
+/* The part of a turn: looks again at trees that are being killed. The next instant to do so. */
+mono_t tree_turn(struct tree *t, mono_t now);
+/* The end has been seen by the agent. */
+void tree_seen(struct tree *t);

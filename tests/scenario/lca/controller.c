@@ -1,0 +1,212 @@
+/* A controller in a transcript: lines become messages of agent.proto, bytes, and events as lca_wire_read() makes them. */
+#include "tests/scenario/lca/world.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t ms_of(const char *line, const char *key, span_t otherwise)
+{
+    return (uint32_t)span_to_ms(span_of(line, key, otherwise));
+}
+
+static void receive(struct world *w, unsigned scs, const Understudy__Agent__Message *m)
+{
+    uint8_t bytes[65536];
+    static uint8_t memory[WIRE_ARENA];
+    struct arena arena;
+    struct lca_peer_host peers[LCA_PEERS_MAX];
+    struct lca_event e;
+    char text[200];
+    struct strbuf why;
+    strbuf_init(&why, text, sizeof text);
+    arena_init(&arena, memory, sizeof memory);
+    int n = wire_pack(&m->base, bytes, sizeof bytes);
+    if (n < 0)
+        die("cannot pack", "a controller's message");
+    if (lca_wire_read(bytes, (size_t)n, &arena, peers, &e, &why) < 0) {
+        say(w, "not accepted: %s", text);
+        return;
+    }
+    e.scs = scs;
+    step(w, &e);
+}
+
+static unsigned words_fill(char *text, ProtobufCBinaryData *out, unsigned max)
+{
+    unsigned n = 0;
+    for (char *save = NULL, *word = strtok_r(text, " ", &save); word && n < max; word = strtok_r(NULL, " ", &save))
+        out[n++] = wire_text(word);
+    return n;
+}
+
+static void send_define(struct world *w, unsigned scs, const struct model_app *a)
+{
+    char command[256] = "/bin/app", primary[256] = "", backup[256] = "", peer[64] = "", text[64];
+    const char *line = a->definition;
+    ProtobufCBinaryData words[3][16];
+    Understudy__Agent__Define d = UNDERSTUDY__AGENT__DEFINE__INIT;
+    Understudy__Agent__PairMember p = UNDERSTUDY__AGENT__PAIR_MEMBER__INIT;
+    Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
+    value_of(line, "command", command, sizeof command);
+    d.name = wire_text(a->name);
+    d.n_command = words_fill(command, words[0], 16);
+    d.command = words[0];
+    if (value_of(line, "readiness", text, sizeof text) && strcmp(text, "notify") == 0)
+        d.readiness = UNDERSTUDY__AGENT__READINESS__NOTIFY;
+    d.startup_timeout_ms = ms_of(line, "startup", SPAN_S(90));
+    d.shutdown_timeout_ms = ms_of(line, "shutdown", SPAN_S(10));
+    d.auto_restart = number_of(line, "auto-restart", 1) != 0;
+    d.restart_delay_ms = ms_of(line, "delay", SPAN_ZERO);
+    d.restart_delay_max_ms = ms_of(line, "delay-max", SPAN_S(30));
+    d.restart_limit = (uint32_t)number_of(line, "limit", 5);
+    d.restart_window_ms = ms_of(line, "window", SPAN_S(60));
+    d.heartbeat_period_ms = ms_of(line, "heartbeat", SPAN_ZERO);
+    d.hangup_restart = number_of(line, "hangup-restart", 1) != 0;
+    d.reconnect_timeout_ms = ms_of(line, "reconnect", SPAN_S(2));
+    if (value_of(line, "peer", peer, sizeof peer)) {
+        value_of(line, "on-primary", primary, sizeof primary);
+        value_of(line, "on-backup", backup, sizeof backup);
+        p.pair = wire_text(a->name);
+        p.peer_application = wire_text(peer);
+        p.peer_host = wire_text("b");
+        p.peer_address = wire_text("10.0.0.2");
+        p.n_on_primary = words_fill(primary, words[1], 16);
+        p.on_primary = words[1];
+        p.n_on_backup = words_fill(backup, words[2], 16);
+        p.on_backup = words[2];
+        p.role_timeout_ms = ms_of(line, "role-timeout", SPAN_S(10));
+        p.declined_exit_code = (uint32_t)number_of(line, "declined", 0);
+        d.pair = &p;
+    }
+    m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_DEFINE;
+    m.define = &d;
+    receive(w, scs, &m);
+}
+
+static void send_definitions(struct world *w, unsigned scs, const char *line)
+{
+    Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
+    Understudy__Agent__Configure c = UNDERSTUDY__AGENT__CONFIGURE__INIT;
+    Understudy__Agent__DefineEnd end = UNDERSTUDY__AGENT__DEFINE_END__INIT;
+    Understudy__Agent__PeerHost peer = UNDERSTUDY__AGENT__PEER_HOST__INIT;
+    Understudy__Agent__PeerHost *peers[1] = {&peer};
+    char name[64];
+    c.scs = wire_text("scs1");
+    c.term = number_of(line, "term", 1);
+    c.poll_period_ms = ms_of(line, "poll", SPAN_S(60));
+    if (value_of(line, "peer-host", name, sizeof name)) {
+        peer.name = wire_text(name);
+        peer.address = wire_text("10.0.0.2");
+        peer.port = 4999;
+        c.n_peers = 1;
+        c.peers = peers;
+    }
+    m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_CONFIGURE;
+    m.configure = &c;
+    receive(w, scs, &m);
+    for (unsigned i = 0; i < w->n_apps; i++)
+        if (w->apps[i].defined) {
+            send_define(w, scs, &w->apps[i]);
+            end.count++;
+        }
+    m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_DEFINE_END;
+    m.define_end = &end;
+    receive(w, scs, &m);
+}
+
+static void send_order(struct world *w, unsigned scs, const char *app, const char *line, Understudy__Agent__Order__Kind kind)
+{
+    Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
+    Understudy__Agent__Order o = UNDERSTUDY__AGENT__ORDER__INIT;
+    o.kind = kind;
+    o.application = wire_text(app);
+    o.term = number_of(line, "term", 1);
+    o.order_id = number_of(line, "id", 1);
+    o.deadline_ms = ms_of(line, "deadline", SPAN_ZERO);
+    m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER;
+    m.order = &o;
+    receive(w, scs, &m);
+}
+
+static void send_grant(struct world *w, unsigned scs, const char *app, const char *line)
+{
+    Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
+    Understudy__Agent__Grant g = UNDERSTUDY__AGENT__GRANT__INIT;
+    Understudy__Agent__Epoch epoch = UNDERSTUDY__AGENT__EPOCH__INIT;
+    struct epoch e = epoch_of(line);
+    epoch.term = e.term;
+    epoch.n = e.n;
+    g.application = wire_text(app);
+    g.epoch = &epoch;
+    g.incarnation = number_of(line, "incarnation", INCARNATION);
+    g.poll_seq = w->core->poll_seq - number_of(line, "back", 0) + number_of(line, "ahead", 0);
+    g.order_id = number_of(line, "id", 1);
+    g.deadline_ms = ms_of(line, "deadline", SPAN_ZERO);
+    g.reason = wire_text("rule 1");
+    m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT;
+    m.grant = &g;
+    receive(w, scs, &m);
+}
+
+static void send_demote(struct world *w, unsigned scs, const char *app, const char *line)
+{
+    Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
+    Understudy__Agent__Demote d = UNDERSTUDY__AGENT__DEMOTE__INIT;
+    Understudy__Agent__Epoch epoch = UNDERSTUDY__AGENT__EPOCH__INIT;
+    struct epoch e = epoch_of(line);
+    epoch.term = e.term;
+    epoch.n = e.n;
+    d.application = wire_text(app);
+    d.epoch = &epoch;
+    d.term = number_of(line, "term", 1);
+    d.order_id = number_of(line, "id", 1);
+    d.deadline_ms = ms_of(line, "deadline", SPAN_ZERO);
+    d.reason = wire_text("planned");
+    m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_DEMOTE;
+    m.demote = &d;
+    receive(w, scs, &m);
+}
+
+static void send_answer(struct world *w, unsigned scs, const char *line)
+{
+    Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
+    Understudy__Agent__PollAnswer p = UNDERSTUDY__AGENT__POLL_ANSWER__INIT;
+    p.answer = ++w->answers;
+    p.poll_seq = w->core->poll_seq;
+    p.term = number_of(line, "term", 1);
+    m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_POLL_ANSWER;
+    m.poll_answer = &p;
+    receive(w, scs, &m);
+}
+
+static bool is_verb(const char *word, const char *name)
+{
+    return strcmp(word, name) == 0;
+}
+
+bool controller_line(struct world *w, const char *verb, unsigned scs, const char *name, const char *line)
+{
+    if (is_verb(verb, "scs-up"))
+        step(w, &(struct lca_event){.type = LCA_EV_SCS_UP, .scs = scs, .name = name});
+    else if (is_verb(verb, "scs-down"))
+        step(w, &(struct lca_event){.type = LCA_EV_SCS_DOWN, .scs = scs, .name = "scs1", .reason = name});
+    else if (is_verb(verb, "define"))
+        send_definitions(w, scs, line);
+    else if (is_verb(verb, "answer"))
+        send_answer(w, scs, line);
+    else if (is_verb(verb, "start"))
+        send_order(w, scs, name, line, UNDERSTUDY__AGENT__ORDER__KIND__START);
+    else if (is_verb(verb, "stop"))
+        send_order(w, scs, name, line, UNDERSTUDY__AGENT__ORDER__KIND__STOP);
+    else if (is_verb(verb, "reset"))
+        send_order(w, scs, name, line, UNDERSTUDY__AGENT__ORDER__KIND__RESET);
+    else if (is_verb(verb, "kill"))
+        send_order(w, scs, name, line, UNDERSTUDY__AGENT__ORDER__KIND__KILL);
+    else if (is_verb(verb, "grant"))
+        send_grant(w, scs, name, line);
+    else if (is_verb(verb, "demote"))
+        send_demote(w, scs, name, line);
+    else
+        return false;
+    return true;
+}

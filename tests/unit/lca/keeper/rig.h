@@ -1,0 +1,78 @@
+/* A keeper in a process of its own, and the test in the agent's place. */
+#pragma once
+
+#include "lca/keeper/keeper.h"
+#include "lca/keeper/message.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+union rig_packet {
+    struct keeper_header h;
+    struct keeper_welcome welcome;
+    struct keeper_record record;
+    struct keeper_resumed resumed;
+    struct keeper_started started;
+    struct keeper_failed failed;
+    struct keeper_exit exit;
+    struct keeper_notify notify;
+    uint8_t bytes[KEEPER_PACKET_MAX];
+};
+
+struct rig {
+    char dir[64], run[80], config[96], log[96], out[96];
+    bool no_cgroups;
+    pid_t keeper;
+    int fd;
+    union rig_packet in; /* the last one received */
+};
+
+/* One test's rig: a temporary directory and a configuration that allows /bin/sh, /usr/bin/env and root, nobody, the present user. */
+int rig_setup(void **state);
+int rig_setup_without_cgroups(void **state);
+/* Kills the keeper and whatever it started. */
+int rig_teardown(void **state);
+
+void rig_write_config(struct rig *r, const char *allow_users, const char *allow_commands);
+/* Starts a keeper on the directory; the test is its agent. */
+void rig_start(struct rig *r);
+/* HELLO … WELCOME. */
+void rig_hello(struct rig *r);
+/* HELLO … RESUMED, where no or uninteresting records come. The number of records. */
+unsigned rig_resume(struct rig *r);
+void rig_kill_keeper(struct rig *r, int signal);
+
+void rig_send(struct rig *r, void *packet, size_t n, uint32_t type, const char *app, uint64_t start_id);
+void rig_ref(struct rig *r, uint32_t type, const char *app, uint64_t start_id);
+void rig_blob(struct rig *r, uint32_t type, const char *app, const char *text);
+void rig_signal(struct rig *r, const char *app, uint64_t start_id, int signal);
+
+struct rig_command {
+    const char *argv[8], *env[8];
+    const char *directory, *user, *output;
+    bool notify;
+};
+void rig_command(struct rig *r, uint32_t type, const char *app, uint64_t start_id, const struct rig_command *c);
+/* sh -c SCRIPT as the test's own user, output to r->out. */
+void rig_sh(struct rig *r, const char *app, uint64_t start_id, const char *script);
+
+/* The next packet, which has to be this one. */
+void rig_expect(struct rig *r, uint32_t type, const char *app, uint64_t start_id);
+/* rig_expect(KM_STARTED); its pid. */
+pid_t rig_expect_started(struct rig *r, const char *app, uint64_t start_id);
+/* True when nothing comes within the time. */
+bool rig_is_quiet(struct rig *r, int ms);
+
+/* Waits (long) until the file has text that contains `wanted`. */
+void rig_wait_text(const char *path, const char *wanted);
+/* Waits (long) until the process is gone; zombies count as gone, and our own are reaped. */
+void rig_wait_gone(pid_t pid);
+bool rig_is_alive(pid_t pid);
+/* The number written into a file by a script, once it is there. */
+pid_t rig_read_pid(struct rig *r, const char *name);
+#define RIG_PATH(r, name) rig_path(r, name)
+const char *rig_path(const struct rig *r, const char *name); /* dir/name; a few may be used at a time */
