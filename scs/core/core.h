@@ -24,9 +24,20 @@ enum scs_status { ST_UNKNOWN, ST_STOPPED, ST_STOP_TRANSITION, ST_STOP_PENDING, S
 enum scs_role { SR_NONE, SR_BACKUP, SR_PRIMARY, SR_EXITING };
 enum scs_host_status { HS_UNKNOWN, HS_DISCONNECTED, HS_RUNNING, HS_UNAVAILABLE, HS_UNREACHABLE };
 
+/* (term, n), compared in that order (SAFETY section 1). */
 struct scs_epoch {
     uint64_t term, n;
 };
+static inline int scs_epoch_compare(struct scs_epoch a, struct scs_epoch b)
+{
+    if (a.term != b.term)
+        return a.term < b.term ? -1 : 1;
+    return a.n < b.n ? -1 : a.n > b.n;
+}
+
+/* Terms are below this, so that an order id (term × SCS_ORDERS_PER_TERM + count) never wraps; wire.c refuses an agent that says otherwise. */
+#define SCS_TERM_MAX (UINT64_C(1) << 40)
+#define SCS_ORDERS_PER_TERM UINT64_C(1000000)
 
 /* Why a host's connection is not there, as the shell learned it (common/io/link.h, enum link_down). */
 enum scs_down { SCS_DOWN_CLOSED, SCS_DOWN_REFUSED, SCS_DOWN_TIMED_OUT, SCS_DOWN_UNREACHABLE, SCS_DOWN_ADDP, SCS_DOWN_REJECTED };
@@ -52,13 +63,17 @@ struct scs_member_poll {
     uint64_t sync_mark;
 };
 
+enum scs_wanted { SW_NEVER_ORDERED, SW_UP, SW_DOWN };                                                 /* agent.Wanted */
+enum scs_outcome { OUTCOME_NONE, OUTCOME_DONE, OUTCOME_ACCEPTED, OUTCOME_DECLINED, OUTCOME_STALE, OUTCOME_REFUSED, OUTCOME_FAILED, OUTCOME_TIMED_OUT }; /* OrderResult.Outcome */
+enum scs_agent_order { AO_NONE, AO_START, AO_STOP, AO_RESET, AO_KILL };                               /* Order.Kind */
+
 struct scs_report {
     enum scs_status status;
     enum scs_role role;
     struct scs_epoch epoch;
     uint32_t pid;
     bool failed;
-    int wanted; /* agent.Wanted */
+    enum scs_wanted wanted;
     const char *reason, *status_text;
     bool has_exit, exit_asked, exit_adopted; /* the last exit; `reason` says it in words */
     uint32_t restarts;
@@ -78,7 +93,7 @@ struct scs_event {
         struct scs_report report;
         struct { uint64_t incarnation; const uint8_t *boot_id; uint64_t poll_seq, echo, term_seen; unsigned n_members; const struct scs_member_poll *members; } poll;
         struct { uint64_t incarnation, poll_seq; struct scs_epoch epoch; } released;
-        struct { uint64_t order_id; int outcome; /* OrderResult.Outcome */ const char *error; struct scs_epoch epoch; uint64_t term_seen; span_t took; } result;
+        struct { uint64_t order_id; enum scs_outcome outcome; const char *error; struct scs_epoch epoch; uint64_t term_seen; span_t took; } result;
         struct { struct record record; span_t age; } agent_event;
         struct { const char *peer; bool seen; span_t age; } view;
         struct { uint64_t id; /* the shell's, unique */ enum scs_order_kind kind; bool force; const char *operator; } request;
@@ -87,7 +102,7 @@ struct scs_event {
 };
 
 enum scs_action_type {
-    SCS_DO_SEND,           /* message for `host`: packed by scs_wire_pack() */
+    SCS_DO_SEND,           /* message for `host`: packed by scs_wire_pack() before the next step */
     SCS_DO_RECORD,         /* log and history */
     SCS_DO_DECISION,       /* `decision` of `pair` is new or has grown: keep it (same key: replace) */
     SCS_DO_STEP,           /* tell the request's operator a step */
@@ -104,9 +119,9 @@ struct scs_action {
     /* SM_POLL_ANSWER, SM_GRANT, SM_DEMOTE, SM_ORDER */
     struct scs_epoch epoch;
     uint64_t incarnation, poll_seq, answer, order_id;
-    int order_kind; /* agent.Order.Kind */
+    enum scs_agent_order order_kind;
     span_t deadline;
-    /* REQUEST_* */
+    /* SCS_DO_STEP, SCS_DO_RESULT */
     uint64_t request;
     bool ok;
     const char *error; /* literal: control error's name, "" when ok */
@@ -144,9 +159,11 @@ struct scs_core; /* core_state.h; allocated once by the shell and the simulator 
 
 struct scs_core_config {
     const struct scs_config *config; /* borrowed until the next SCS_EV_CONFIG was stepped */
-    uint64_t term;                   /* of this run; the core raises it when it hears a higher one */
+    uint64_t term;                   /* of this run, 1 to SCS_TERM_MAX - 1; the core raises it when it hears a higher one, keeping term mod 4. The shell compares
+                                        scs_core_term() with what it has recorded after every step, and records first what it sends then. */
 };
 
+/* Zeroed memory of this size is asked for (calloc): parts that are never used are never touched. */
 size_t scs_core_size(void);
 void scs_core_init(struct scs_core *c, const struct scs_core_config *config, mono_t now);
 void scs_core_step(struct scs_core *c, const struct scs_event *event, mono_t now, struct scs_actions *ret_actions);

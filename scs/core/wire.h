@@ -10,7 +10,7 @@
  * reason in `why`. */
 int scs_wire_read(uint16_t host, const uint8_t *payload, size_t n, struct arena *a, struct scs_member_poll *members, struct scs_event *ret_event, struct strbuf *why);
 
-/* Packs the message of a SCS_DO_SEND. Length, or -EMSGSIZE. */
+/* Packs the message of a SCS_DO_SEND; lists are built in the arena, which the caller resets. Length, or -EMSGSIZE. */
 int scs_wire_pack(const struct scs_core *c, const struct scs_action *action, uint8_t *out, size_t size, struct arena *a);
 
 /* A packed agent.Define of one application of the configuration: sent, and checked for its size by the config check. */

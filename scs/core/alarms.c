@@ -1,0 +1,85 @@
+/* Alarms of a pair: said once per cause, and once more when the cause is over.
+ *
+ * It owns 20621/20623 (no primary), 20622/20623 (two primaries), 7100/7105 (licence) and 10327 (flapping). It refuses to decide anything from them. Invariant: every
+ * alarm that was raised is cleared by the look at the pair that finds its cause gone. */
+#include "scs/core/core_state.h"
+
+static const char *pair_name(const struct scs_core *c, uint16_t pair)
+{
+    return c->config->apps[pair_app(c, pair, 0)].name;
+}
+
+static void raise_no_primary(struct scs_core *c, uint16_t pair, const struct scs_rule *rule)
+{
+    struct core_pair *p = &c->pairs[pair];
+    if (p->alarm_no_primary)
+        return;
+    p->alarm_no_primary = true;
+    struct record *r = emit_record(c, REC_NO_PRIMARY);
+    record_str(r, "pair", pair_name(c, pair));
+    record_printf(r, "reason", "%s (rule %u); %s", rule->sentence, rule->number, p->cause);
+}
+
+static void normal(struct scs_core *c, uint16_t pair)
+{
+    struct core_pair *p = &c->pairs[pair];
+    if (!p->alarm_no_primary && !p->alarm_two)
+        return;
+    p->alarm_no_primary = p->alarm_two = false;
+    struct record *r = emit_record(c, REC_PAIR_NORMAL);
+    record_str(r, "pair", pair_name(c, pair));
+    record_str(r, "application", c->config->apps[pair_app(c, pair, pair_principal(c, pair))].name);
+}
+
+void alarms_update(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, facts_t facts)
+{
+    struct core_pair *p = &c->pairs[pair];
+    bool serves = (facts & FACT(PRIMARY)) && !(facts & (FACT(P_UNAVAILABLE) | FACT(P_AWAITED) | FACT(TWO) | FACT(ADOPT)));
+    if (rule->alarm == ALARM_LICENCE && !p->alarm_licence) {
+        p->alarm_licence = true;
+        record_str(emit_record(c, REC_LICENCE_VIOLATED), "pair", pair_name(c, pair));
+    }
+    if (p->alarm_licence && (serves || (facts & FACT(LICENCE)))) {
+        p->alarm_licence = false;
+        record_str(emit_record(c, REC_LICENCE_OVER), "pair", pair_name(c, pair));
+    }
+    if (rule->alarm == ALARM_NO_PRIMARY)
+        raise_no_primary(c, pair, rule);
+    else if (serves)
+        normal(c, pair);
+}
+
+void alarms_two(struct scs_core *c, uint16_t pair, uint8_t older)
+{
+    struct core_pair *p = &c->pairs[pair];
+    if (p->alarm_two)
+        return;
+    p->alarm_two = true;
+    const struct core_app *o = &c->apps[pair_app(c, pair, older)], *n = &c->apps[pair_app(c, pair, other_member(older))];
+    struct record *r = emit_record(c, REC_TWO_PRIMARIES);
+    record_str(r, "pair", pair_name(c, pair));
+    record_str(r, "older", c->config->apps[pair_app(c, pair, older)].name);
+    record_printf(r, "older_epoch", "%llu.%llu", (unsigned long long)o->epoch.term, (unsigned long long)o->epoch.n);
+    record_str(r, "newer", c->config->apps[pair_app(c, pair, other_member(older))].name);
+    record_printf(r, "newer_epoch", "%llu.%llu", (unsigned long long)n->epoch.term, (unsigned long long)n->epoch.n);
+}
+
+/* The roles were exchanged automatically. Twice within haflip-detect-timeout is there and back. */
+void alarms_trip(struct scs_core *c, uint16_t pair)
+{
+    struct core_pair *p = &c->pairs[pair];
+    span_t period = c->config->scs.haflip_detect_timeout;
+    bool back = p->last_trip.ns != MONO_NEVER.ns && mono_before(c->now, mono_add(p->last_trip, period));
+    p->last_trip = c->now;
+    if (!back || p->held)
+        return;
+    p->held = true;
+    p->held_until = mono_add(c->now, period);
+    struct record *r = emit_record(c, REC_FLAPPING);
+    record_str(r, "pair", pair_name(c, pair));
+    char text[32];
+    struct strbuf b;
+    strbuf_init(&b, text, sizeof text);
+    print_age(period, &b);
+    record_str(r, "period", text);
+}

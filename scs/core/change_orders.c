@@ -1,0 +1,196 @@
+/* The orders of a change and what their answers do to it.
+ *
+ * It owns DEMOTE, GRANT and KILL as they are sent (epoch, poll, order id, deadline, reason) and every outcome an agent may answer with. It refuses to know deadlines and
+ * deaths: change.c does. Invariants: an order that is repeated keeps its id, so that it is carried out once (SAFETY S5); after STALE it is another order, at most three
+ * times; an outcome for an id that is not the phase's never comes here. */
+#include "scs/core/core_state.h"
+
+#define STALE_ATTEMPTS 3
+
+static struct core_app *member(struct scs_core *c, uint16_t pair, uint8_t m)
+{
+    return &c->apps[pair_app(c, pair, m)];
+}
+
+static const char *name(const struct scs_core *c, uint16_t pair, uint8_t m)
+{
+    return c->config->apps[pair_app(c, pair, m)].name;
+}
+
+static uint16_t host_of(const struct scs_core *c, uint16_t pair, uint8_t m)
+{
+    return app_host(c, pair_app(c, pair, m));
+}
+
+static span_t role_timeout(const struct scs_core *c, uint16_t pair, uint8_t m)
+{
+    return c->config->apps[pair_app(c, pair, m)].role_timeout;
+}
+
+static struct scs_epoch next_epoch(const struct scs_core *c, const struct core_pair *p)
+{
+    return (struct scs_epoch){c->term, p->heard.term == c->term ? p->heard.n + 1 : 1};
+}
+
+static void reason_text(const struct core_change *ch, char *to, size_t size)
+{
+    struct strbuf b;
+    strbuf_init(&b, to, size);
+    strbuf_printf(&b, "rule %u %s", ch->rule, rule_by_number(ch->rule)->name);
+}
+
+void change_send_demote(struct scs_core *c, uint16_t pair)
+{
+    struct core_change *ch = &c->pairs[pair].change;
+    uint16_t app = pair_app(c, pair, ch->from);
+    bool again = ch->order_id != 0;
+    struct scs_action *a = emit_send(c, app_host(c, app), SM_DEMOTE);
+    if (!again)
+        ch->order_id = next_order_id(c);
+    ch->connection = c->hosts[app_host(c, app)].connection;
+    a->app = app;
+    a->epoch = c->apps[app].epoch;
+    a->order_id = ch->order_id;
+    a->deadline = role_timeout(c, pair, ch->from);
+    reason_text(ch, a->text, sizeof a->text);
+    decision_step(c, pair, "%s %s to backup", again ? "order again" : "order", name(c, pair, ch->from));
+}
+
+void change_send_kill(struct scs_core *c, uint16_t pair, uint8_t m)
+{
+    struct core_change *ch = &c->pairs[pair].change;
+    char text[300];
+    ch->kill_sent = true;
+    ch->order_id = next_order_id(c);
+    reason_text(ch, text, sizeof text);
+    emit_order(c, pair_app(c, pair, m), AO_KILL, ch->order_id, KILL_TIMEOUT, text);
+    decision_step(c, pair, "kill %s: its role order was not carried out", name(c, pair, m));
+}
+
+void change_send_grant(struct scs_core *c, uint16_t pair, uint8_t m)
+{
+    struct core_pair *p = &c->pairs[pair];
+    struct core_change *ch = &p->change;
+    uint16_t app = pair_app(c, pair, m);
+    struct core_host *h = &c->hosts[app_host(c, app)];
+    bool again = ch->order_id != 0;
+    if (!again) {
+        ch->order_id = next_order_id(c);
+        ch->epoch = next_epoch(c, p);
+        p->heard = ch->epoch;
+    }
+    ch->connection = h->connection;
+    ch->start_id = c->apps[app].start_id;
+    c->apps[app].granted_incarnation = h->incarnation;
+    c->apps[app].granted_seq = h->poll_seq;
+    struct scs_action *a = emit_send(c, app_host(c, app), SM_GRANT);
+    a->app = app;
+    a->epoch = ch->epoch;
+    a->incarnation = h->incarnation;
+    a->poll_seq = h->poll_seq;
+    a->order_id = ch->order_id;
+    a->deadline = role_timeout(c, pair, m);
+    reason_text(ch, a->text, sizeof a->text);
+    decision_step(c, pair, "%s %s primary, epoch %llu.%llu, by poll %llu", again ? "grant again" : "grant", name(c, pair, m), (unsigned long long)ch->epoch.term,
+                  (unsigned long long)ch->epoch.n, (unsigned long long)h->poll_seq);
+}
+
+static void tell_declined(struct scs_core *c, uint16_t pair, uint8_t m, const char *role, const char *why)
+{
+    member(c, pair, m)->declined_until = mono_add(c->now, DECLINED_HOLD);
+    struct record *r = emit_record(c, REC_ROLE_DECLINED);
+    record_str(r, "application", name(c, pair, m));
+    record_str(r, "host", c->config->hosts[host_of(c, pair, m)].name);
+    record_str(r, "role", role);
+    record_str(r, "reason", why);
+}
+
+static void demote_result(struct scs_core *c, uint16_t pair, enum scs_outcome outcome, const char *why)
+{
+    struct core_change *ch = &c->pairs[pair].change;
+    char text[240];
+    struct strbuf b;
+    strbuf_init(&b, text, sizeof text);
+    switch (outcome) {
+    case OUTCOME_NONE:
+    case OUTCOME_ACCEPTED:
+        return;
+    case OUTCOME_DONE:
+        app_set_role(c, pair_app(c, pair, ch->from), SR_BACKUP, member(c, pair, ch->from)->epoch);
+        return;
+    case OUTCOME_STALE:
+        if (++ch->attempts < STALE_ATTEMPTS) {
+            ch->order_id = 0; /* the order is another one, with what is current */
+            return;
+        }
+        break;
+    case OUTCOME_DECLINED:
+    case OUTCOME_REFUSED:
+        if (ch->verdict != VERDICT_SWITCH)
+            break;
+        tell_declined(c, pair, ch->from, "backup", why);
+        strbuf_printf(&b, "%s declined to become backup: %s", name(c, pair, ch->from), why);
+        decision_step(c, pair, "failed: %s", text);
+        change_finish(c, pair, false, "ApplicationNotReady", text);
+        return;
+    case OUTCOME_FAILED:
+    case OUTCOME_TIMED_OUT:
+        break;
+    }
+    decision_step(c, pair, "%s did not become backup: %s", name(c, pair, ch->from), why);
+    change_enter_kill(c, pair, CH_KILL_OLD, ORDER_MARGIN);
+}
+
+static void grant_result(struct scs_core *c, uint16_t pair, enum scs_outcome outcome, const char *why)
+{
+    struct core_change *ch = &c->pairs[pair].change;
+    uint8_t m = change_target(ch);
+    char text[240];
+    struct strbuf b;
+    strbuf_init(&b, text, sizeof text);
+    switch (outcome) {
+    case OUTCOME_NONE:
+    case OUTCOME_ACCEPTED:
+        return;
+    case OUTCOME_DONE:
+        app_set_role(c, pair_app(c, pair, m), SR_PRIMARY, ch->epoch);
+        return;
+    case OUTCOME_STALE:
+        if (++ch->attempts < STALE_ATTEMPTS) {
+            change_enter(c, pair, CH_GRANT, span_add(poll_proof(c), ORDER_MARGIN));
+            return;
+        }
+        __attribute__((fallthrough)); /* it knows of something newer every time */
+    case OUTCOME_DECLINED:
+    case OUTCOME_REFUSED:
+        tell_declined(c, pair, m, "primary", why);
+        strbuf_printf(&b, "%s declined to become primary: %s", name(c, pair, m), why);
+        change_target_failed(c, pair, text);
+        return;
+    case OUTCOME_FAILED:
+    case OUTCOME_TIMED_OUT:
+        decision_step(c, pair, "%s did not become primary: %s", name(c, pair, m), why);
+        member(c, pair, m)->declined_until = mono_add(c->now, DECLINED_HOLD); /* not again at once */
+        change_enter_kill(c, pair, CH_KILL_NEW, ORDER_MARGIN);
+        return;
+    }
+}
+
+void change_result(struct scs_core *c, uint16_t pair, const struct scs_event *e)
+{
+    struct core_change *ch = &c->pairs[pair].change;
+    const char *why = e->text && e->text[0] ? e->text : e->result.error && e->result.error[0] ? e->result.error : "no reason given";
+    switch (ch->phase) {
+    case CH_DEMOTE:
+        demote_result(c, pair, e->result.outcome, why);
+        return;
+    case CH_CONFIRM:
+        grant_result(c, pair, e->result.outcome, why);
+        return;
+    case CH_NONE:
+    case CH_KILL_OLD:
+    case CH_GRANT:
+    case CH_KILL_NEW:
+        return; /* a kill shows itself in the report */
+    }
+}

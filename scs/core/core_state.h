@@ -1,0 +1,275 @@
+/* What the controller's core remembers, and what its files ask of each other. Private to scs/core and its tests.
+ *
+ * Objects live at their index of the configuration. Nothing here is allocated; what no configuration uses is never touched. Work that may be more than one step has room
+ * for is queued: hosts (definitions, losses, orders) and pairs to be looked at; an item is taken up only when its actions certainly fit. */
+#pragma once
+
+#include "scs/core/core.h"
+#include "scs/core/rules.h"
+#include "scs/core/timers.h"
+
+#define ANSWERS_KEPT 16 /* answers whose sending times are known: an echo of an older one proves nothing */
+#define VIEWS_MAX 64    /* agents that tell what they see of one host */
+#define MEMBER_NONE 2
+#define DECLINED_HOLD SPAN_S(10)
+#define ORDER_MARGIN SPAN_S(2)
+#define KILL_TIMEOUT SPAN_S(10)
+
+enum host_work { WORK_DEFINE = 1, WORK_LOSS = 2, WORK_ORDERS = 4 };
+
+struct core_view {
+    uint16_t by;
+    uint32_t connection; /* of `by` when it said so: a lost agent sees nothing any more */
+    bool seen;
+    mono_t at;
+};
+
+struct core_host {
+    enum scs_host_status status;
+    enum scs_down down;
+    bool up;        /* the connection is there */
+    bool reported;  /* and everything on it was told: REPORT_END */
+    bool polled;    /* and a poll came */
+    bool lost;      /* its applications count as lost until it reports again */
+    bool seen_told; /* REC_SEEN_BY_PEER was written for this loss */
+    bool reload;    /* definitions are sent again although it is connected */
+    uint32_t connection;
+    mono_t since, up_at, lost_at, return_deadline;
+    char reason[160], software[NAME_SIZE];
+    uint64_t incarnation, poll_seq, echo, next_answer;
+    struct {
+        uint64_t answer;
+        mono_t at;
+    } answers[ANSWERS_KEPT];
+    struct core_view views[VIEWS_MAX];
+    unsigned n_views;
+    uint16_t first_app, n_apps; /* a list through core_app.next_on_host */
+    unsigned work;              /* enum host_work */
+    uint16_t work_app;          /* where WORK_DEFINE and so on go on; SCS_NONE: at the start */
+    bool queued;
+};
+
+struct core_app {
+    enum scs_status status;
+    enum scs_role role;
+    struct scs_epoch epoch;
+    enum scs_wanted wanted;
+    uint32_t pid, restarts;
+    uint64_t start_id;
+    bool failed, known;        /* known: some agent told of it */
+    uint32_t reported_on;      /* connection of the last report */
+    uint32_t autostarted_on;   /* connection on which the autostart order went out */
+    uint64_t autostart_order;
+    char reason[160], status_text[120];
+    mono_t since, changed_at;  /* of the status; of the last thing that was told, as evidence */
+    bool loss_untold;          /* its 5064 is still to be written */
+    uint16_t next_on_host;
+    uint8_t request;           /* open request for it, slot + 1 */
+    /* as a member of a pair */
+    mono_t declined_until;
+    bool hung, was_lost;
+    uint64_t unanswered_start; /* start id of the process that left a role order unanswered, 0: none */
+    bool unanswered;
+    mono_t kill_again;         /* not before this */
+    struct scs_epoch joined;   /* the pair's epoch when it was last seen as able backup of an acting primary */
+    uint64_t granted_incarnation, granted_seq;
+    uint64_t released_incarnation, released_seq;
+};
+
+enum change_phase { CH_NONE, CH_DEMOTE, CH_KILL_OLD, CH_GRANT, CH_CONFIRM, CH_KILL_NEW };
+
+struct core_change {
+    enum change_phase phase;
+    enum rule_verdict verdict;
+    uint8_t from, to;  /* members, MEMBER_NONE */
+    uint64_t order_id; /* of the phase's order */
+    struct scs_epoch epoch;
+    uint64_t start_id; /* of the process that was granted */
+    uint32_t connection; /* on which the phase's order went out: on another one it is repeated */
+    uint16_t rule;
+    mono_t deadline, started_at;
+    mono_t kill_at;    /* KILL goes out then: an agent that reported the failure itself has killed already */
+    unsigned attempts; /* after STALE */
+    bool kill_sent, returning, trip; /* returning: the old one gets the role back; trip: an automatic exchange, counted for flapping */
+    uint8_t request;   /* slot + 1 */
+    char why[200];     /* of a failure that is being undone */
+};
+
+struct core_pair {
+    uint8_t holder;         /* the member that is, or was last, primary; MEMBER_NONE: not known */
+    bool learned, settled;  /* settled: adopted or granted in this run */
+    bool ordered_down;      /* the holder was stopped by order */
+    bool fresh;             /* a member was started by order while the other one was down by order: a first start */
+    bool both_unavailable;  /* both were ServiceUnavailable at once while the holder was primary */
+    bool trouble, held, alarm_no_primary, alarm_two, alarm_licence;
+    bool wants_poll, queued;
+    struct scs_epoch heard, epoch; /* highest heard of; of the holder */
+    mono_t learn_deadline, held_until, first_wait, last_trip;
+    uint16_t rule;
+    unsigned changes;
+    uint8_t request;        /* switchover or planned stop that waits for its change, slot + 1 */
+    bool forced;
+    char cause[200], ordered_by[NAME_SIZE];
+    mono_t evidence_at;
+    struct core_change change;
+    struct scs_decision decision;
+    bool decision_grown;
+};
+
+enum request_phase { RQ_FREE, RQ_PAIR, RQ_ORDER };
+
+struct core_request {
+    enum request_phase phase; /* RQ_PAIR: the pair's change carries it; RQ_ORDER: an order to the agent */
+    bool gone, force;
+    unsigned attempts;      /* after STALE */
+    enum scs_status told;   /* the status that was the last step */
+    uint32_t connection;    /* on which the order went out */
+    uint64_t id, order_id;
+    enum scs_order_kind kind;
+    uint16_t app, pair;
+    char operator[NAME_SIZE];
+    mono_t arrived, deadline;
+};
+
+struct scs_core {
+    const struct scs_config *config;
+    uint64_t term, n_orders, n_decisions;
+    bool announced, recovered;
+    unsigned n_unlearned;
+    mono_t started_at, now;
+    struct scs_actions *out; /* during a step */
+    struct timers timers;
+    uint16_t host_queue[SCS_HOSTS_MAX], pair_queue[SCS_PAIRS_MAX];
+    unsigned host_first, n_host_queue, pair_first, n_pair_queue;
+    struct core_host hosts[SCS_HOSTS_MAX];
+    struct core_app apps[SCS_APPS_MAX];
+    struct core_pair pairs[SCS_PAIRS_MAX];
+    struct core_request requests[SCS_REQUESTS_MAX];
+    /* reload.c: where objects wait while they change places */
+    struct core_host old_hosts[SCS_HOSTS_MAX];
+    struct core_app old_apps[SCS_APPS_MAX];
+    struct core_pair old_pairs[SCS_PAIRS_MAX];
+};
+
+/* emit.c: actions and queues */
+struct scs_action *emit(struct scs_core *c, enum scs_action_type type);
+struct record *emit_record(struct scs_core *c, enum record_id id);
+struct scs_action *emit_send(struct scs_core *c, uint16_t host, enum scs_message message);
+uint64_t emit_order(struct scs_core *c, uint16_t app, enum scs_agent_order kind, uint64_t order_id, span_t deadline, const char *reason);
+unsigned emit_room(const struct scs_core *c);
+uint64_t next_order_id(struct scs_core *c);
+void queue_host(struct scs_core *c, uint16_t host, enum host_work work);
+void queue_pair(struct scs_core *c, uint16_t pair);
+bool take_pair(struct scs_core *c, uint16_t *ret_pair);
+bool take_host(struct scs_core *c, uint16_t *ret_host);
+void print_age(span_t age, struct strbuf *out);
+void print_epoch(struct scs_epoch e, struct strbuf *out);
+
+/* hosts.c */
+void host_event(struct scs_core *c, const struct scs_event *e);
+void host_timer(struct scs_core *c, uint16_t host);
+void host_do_work(struct scs_core *c, uint16_t host);
+/* The host's agent is connected and has told everything. */
+bool host_speaks(const struct scs_core *c, uint16_t host);
+/* Lost here, but the agent of another host sees it (only with host-loss = confirmed); who, in ret_by. */
+bool host_seen_by_peer(const struct scs_core *c, uint16_t host, uint16_t *ret_by);
+/* Not connected or not yet told everything, and not lost either: its return is awaited. */
+bool host_awaited(const struct scs_core *c, uint16_t host);
+/* The newest poll echoes an answer of this connection that is younger than three poll periods (SAFETY B4). */
+bool host_proven(const struct scs_core *c, uint16_t host);
+/* Not proven, but so shortly connected that it may become so. */
+bool host_proving(const struct scs_core *c, uint16_t host);
+void core_raise_term(struct scs_core *c, uint64_t seen);
+
+/* apps.c */
+void app_event(struct scs_core *c, const struct scs_event *e);
+void app_set_role(struct scs_core *c, uint16_t app, enum scs_role role, struct scs_epoch epoch);
+void app_lose(struct scs_core *c, uint16_t app);
+void app_not_reported(struct scs_core *c, uint16_t app);
+bool app_is_live(const struct core_app *a);
+
+/* pairs.c */
+void pair_evaluate(struct scs_core *c, uint16_t pair);
+void pair_note(struct scs_core *c, uint16_t pair, mono_t at, const char *format, ...) __attribute__((format(printf, 4, 5)));
+void pair_hear_epoch(struct scs_core *c, uint16_t pair, struct scs_epoch e);
+void pair_init(struct scs_core *c, uint16_t pair);
+/* Is it allowed to act as primary, for all that is known? */
+bool member_acts(const struct scs_core *c, uint16_t pair, uint8_t member);
+bool member_is_gone(const struct scs_core *c, uint16_t pair, uint8_t member);
+bool member_able(const struct scs_core *c, uint16_t pair, uint8_t member, bool forced);
+uint8_t pair_principal(const struct scs_core *c, uint16_t pair);
+mono_t pair_deadline(const struct scs_core *c, uint16_t pair);
+
+/* facts.c */
+facts_t pair_facts(const struct scs_core *c, uint16_t pair);
+
+/* alarms.c */
+void alarms_update(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, facts_t facts);
+void alarms_two(struct scs_core *c, uint16_t pair, uint8_t older);
+void alarms_trip(struct scs_core *c, uint16_t pair);
+
+/* change.c */
+void change_start(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, facts_t facts);
+void change_step(struct scs_core *c, uint16_t pair);
+uint8_t change_target(const struct core_change *ch);
+void change_enter(struct scs_core *c, uint16_t pair, enum change_phase phase, span_t wait);
+void change_finish(struct scs_core *c, uint16_t pair, bool ok, const char *error, const char *text);
+void change_target_failed(struct scs_core *c, uint16_t pair, const char *why);
+/* `wait`: how long the agent, which told the failure itself, may take to show its end. */
+void change_enter_kill(struct scs_core *c, uint16_t pair, enum change_phase phase, span_t wait);
+void change_mark_unanswered(struct scs_core *c, uint16_t pair, uint8_t m, const char *role);
+
+/* change_orders.c */
+void change_send_demote(struct scs_core *c, uint16_t pair);
+void change_send_kill(struct scs_core *c, uint16_t pair, uint8_t m);
+void change_send_grant(struct scs_core *c, uint16_t pair, uint8_t m);
+void change_result(struct scs_core *c, uint16_t pair, const struct scs_event *e);
+
+/* decision.c */
+void decision_begin(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, facts_t facts, uint8_t from, uint8_t to);
+void decision_step(struct scs_core *c, uint16_t pair, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void decision_end(struct scs_core *c, uint16_t pair, bool ok, const char *result);
+void decision_flush(struct scs_core *c, uint16_t pair);
+void decision_describe(const struct scs_core *c, uint16_t pair, const struct scs_rule *rule, facts_t facts, struct scs_decision *d);
+
+/* requests.c */
+void request_event(struct scs_core *c, const struct scs_event *e);
+void request_gone(struct scs_core *c, uint64_t id);
+void request_timer(struct scs_core *c, unsigned slot);
+void request_tell(struct scs_core *c, uint8_t request, const char *text);
+/* The pair's change that carried it has ended. A planned stop goes on with its order. */
+void request_pair_done(struct scs_core *c, uint8_t request, bool ok, const char *error, const char *text);
+void request_app_changed(struct scs_core *c, uint16_t app);
+void request_result(struct scs_core *c, uint16_t app, const struct scs_event *e);
+/* Its agent is connected again: an order that may have been lost is repeated under its id. */
+void request_host_back(struct scs_core *c, uint16_t app);
+/* A waiting request whose conditions are gone: answered (false) or turned into a plain stop. */
+void request_recheck(struct scs_core *c, uint16_t pair);
+void request_end(struct scs_core *c, struct core_request *r, bool ok, const char *error, const char *text);
+/* "switchover of a1 ordered by root (request 7)": for the second one that is refused. */
+void request_print(const struct scs_core *c, const struct core_request *r, struct strbuf *out);
+
+/* reload.c */
+void core_index(struct scs_core *c);
+void core_reload(struct scs_core *c, const struct scs_config *next);
+
+static inline uint16_t pair_app(const struct scs_core *c, uint16_t pair, uint8_t member)
+{
+    return c->config->pairs[pair].member[member];
+}
+static inline uint16_t app_host(const struct scs_core *c, uint16_t app)
+{
+    return c->config->apps[app].host;
+}
+static inline uint8_t other_member(uint8_t member)
+{
+    return (uint8_t)(1 - member);
+}
+static inline uint8_t app_member(const struct scs_core *c, uint16_t app)
+{
+    return c->config->pairs[c->config->apps[app].pair].member[1] == app;
+}
+static inline span_t poll_proof(const struct scs_core *c)
+{
+    return span_mul(c->config->scs.poll_period, 3);
+}

@@ -1,0 +1,152 @@
+/* What is true of a pair: its state as the bits that the rule table reads.
+ *
+ * It owns the meaning of every fact and of "able". It refuses to change anything: all functions are pure reads, so `why` asks the same questions as the decision. */
+#include "scs/core/core_state.h"
+
+static const struct core_app *member(const struct scs_core *c, uint16_t pair, uint8_t m)
+{
+    return &c->apps[pair_app(c, pair, m)];
+}
+
+static uint16_t member_host(const struct scs_core *c, uint16_t pair, uint8_t m)
+{
+    return app_host(c, pair_app(c, pair, m));
+}
+
+static bool claims(const struct core_app *a)
+{
+    return app_is_live(a) && (a->role == SR_PRIMARY || a->role == SR_EXITING);
+}
+
+bool member_acts(const struct scs_core *c, uint16_t pair, uint8_t m)
+{
+    return !c->hosts[member_host(c, pair, m)].lost && claims(member(c, pair, m));
+}
+
+bool member_is_gone(const struct scs_core *c, uint16_t pair, uint8_t m)
+{
+    uint16_t by, host = member_host(c, pair, m);
+    if (host_speaks(c, host))
+        return !claims(member(c, pair, m));
+    return c->hosts[host].lost && !host_awaited(c, host) && !host_seen_by_peer(c, host, &by);
+}
+
+static bool being_stopped(const struct scs_core *c, const struct core_app *a)
+{
+    return a->request && c->requests[a->request - 1].kind == SO_STOP;
+}
+
+/* Able but for the proof of the round trip. */
+static bool almost_able(const struct scs_core *c, uint16_t pair, uint8_t m, bool forced)
+{
+    const struct core_app *a = member(c, pair, m);
+    if (!host_speaks(c, member_host(c, pair, m)) || a->failed || a->unanswered || a->role != SR_BACKUP || being_stopped(c, a))
+        return false;
+    if (a->status != ST_STARTED && !(forced && a->status == ST_SERVICE_UNAVAILABLE))
+        return false;
+    return forced || !mono_before(c->now, a->declined_until);
+}
+
+bool member_able(const struct scs_core *c, uint16_t pair, uint8_t m, bool forced)
+{
+    return almost_able(c, pair, m, forced) && host_proven(c, member_host(c, pair, m));
+}
+
+uint8_t pair_principal(const struct scs_core *c, uint16_t pair)
+{
+    const struct core_pair *p = &c->pairs[pair];
+    bool first = member_acts(c, pair, 0), second = member_acts(c, pair, 1);
+    if (first != second)
+        return second;
+    return p->holder == MEMBER_NONE ? 0 : p->holder;
+}
+
+static bool two_primaries(const struct scs_core *c, uint16_t pair)
+{
+    const struct core_app *a = member(c, pair, 0), *b = member(c, pair, 1);
+    if (!member_acts(c, pair, 0) || !member_acts(c, pair, 1) || a->role != SR_PRIMARY || b->role != SR_PRIMARY)
+        return false;
+    uint8_t older = scs_epoch_compare(a->epoch, b->epoch) < 0 ? 0 : 1;
+    return host_speaks(c, member_host(c, pair, older));
+}
+
+/* A single primary that is not the one known here. */
+static bool found_primary(const struct scs_core *c, uint16_t pair, uint8_t principal)
+{
+    const struct core_pair *p = &c->pairs[pair];
+    const struct core_app *a = member(c, pair, principal);
+    if (!host_speaks(c, member_host(c, pair, principal)) || !member_acts(c, pair, principal) || a->role != SR_PRIMARY)
+        return false;
+    return p->holder != principal || !p->settled || scs_epoch_compare(p->epoch, a->epoch) != 0;
+}
+
+static facts_t bit(bool is, facts_t fact)
+{
+    return is ? fact : FACT_NONE;
+}
+
+static facts_t principal_facts(const struct scs_core *c, uint16_t pair, uint8_t m)
+{
+    const struct core_pair *p = &c->pairs[pair];
+    const struct core_app *a = member(c, pair, m);
+    uint16_t by, host = member_host(c, pair, m);
+    bool speaks = host_speaks(c, host), acts = member_acts(c, pair, m), live = app_is_live(a);
+    bool lost = c->hosts[host].lost && !speaks && !host_awaited(c, host);
+    bool by_order = p->ordered_down ? a->wanted == SW_DOWN : a->known && a->wanted == SW_DOWN && !live && !p->fresh;
+    facts_t f = bit(acts, FACT(PRIMARY)) | bit(m == 0, FACT(P_CONFIGURED));
+    f |= bit(speaks && !acts, FACT(P_ENDED)) | bit(a->hung, FACT(P_HUNG));
+    f |= bit(acts && speaks && a->status == ST_SERVICE_UNAVAILABLE, FACT(P_UNAVAILABLE));
+    f |= bit(by_order && !acts, FACT(P_BY_ORDER));
+    f |= bit(member_able(c, pair, m, false), FACT(P_READY));
+    f |= bit(speaks && !acts && !a->failed && (live || a->wanted == SW_UP), FACT(P_RISING));
+    f |= bit(lost, FACT(P_LOST)) | bit(host_seen_by_peer(c, host, &by), FACT(P_SEEN)) | bit(host_awaited(c, host), FACT(P_AWAITED));
+    f |= bit(lost && mono_before(c->now, mono_add(c->hosts[host].lost_at, c->config->scs.disconnect_switchover_timeout)), FACT(P_DELAYED));
+    return f;
+}
+
+static facts_t standby_facts(const struct scs_core *c, uint16_t pair, uint8_t m)
+{
+    const struct core_pair *p = &c->pairs[pair];
+    const struct core_app *a = member(c, pair, m);
+    uint16_t by, host = member_host(c, pair, m);
+    bool able = member_able(c, pair, m, false), speaks = host_speaks(c, host);
+    facts_t f = bit(able, FACT(S_ABLE)) | bit(!able && almost_able(c, pair, m, false) && host_proving(c, host), FACT(S_PROVING));
+    f |= bit(speaks && app_is_live(a), FACT(S_LIVE)) | bit(!speaks, FACT(S_HOST_GONE));
+    f |= bit(!speaks && !a->known && (host_awaited(c, host) || host_seen_by_peer(c, host, &by)), FACT(S_UNHEARD));
+    f |= bit(mono_before(c->now, a->declined_until), FACT(S_DECLINED));
+    f |= bit(a->was_lost && p->holder == other_member(m) && scs_epoch_compare(a->joined, p->epoch) < 0, FACT(S_STALE));
+    f |= bit(able && p->both_unavailable, FACT(BOTH_UNAVAILABLE));
+    return f;
+}
+
+static facts_t order_facts(const struct scs_core *c, uint16_t pair, uint8_t standby)
+{
+    const struct core_pair *p = &c->pairs[pair];
+    if (!p->request)
+        return FACT_NONE;
+    if (c->requests[p->request - 1].kind == SO_STOP)
+        return FACT(STOP_ORDERED);
+    return bit(member_able(c, pair, standby, p->forced), FACT(ORDERED));
+}
+
+facts_t pair_facts(const struct scs_core *c, uint16_t pair)
+{
+    const struct core_pair *p = &c->pairs[pair];
+    if (!p->learned)
+        return FACT(LEARNING);
+    uint8_t m = pair_principal(c, pair);
+    const struct core_app *a = member(c, pair, m);
+    facts_t f = principal_facts(c, pair, m) | standby_facts(c, pair, other_member(m)) | order_facts(c, pair, other_member(m));
+    f |= bit(two_primaries(c, pair), FACT(TWO)) | bit(found_primary(c, pair, m), FACT(ADOPT));
+    bool unanswered = false;
+    for (uint8_t i = 0; i < 2; i++) {
+        const struct core_app *x = member(c, pair, i);
+        unanswered |= x->unanswered && host_speaks(c, member_host(c, pair, i)) && mono_reached(x->kill_again, c->now);
+    }
+    f |= bit(unanswered, FACT(UNANSWERED));
+    f |= bit(p->holder != MEMBER_NONE && !p->ordered_down, FACT(EVER));
+    f |= bit(c->config->license.ha, FACT(LICENCE)) | bit(p->held, FACT(HELD));
+    f |= bit(!(f & FACT(PRIMARY)) && (a->failed || (a->wanted == SW_DOWN && p->fresh) || mono_reached(p->first_wait, c->now)), FACT(FIRST_WAIT_OVER));
+    bool trouble = (f & FACT(P_UNAVAILABLE)) || (f & FACT(P_LOST)) || ((f & FACT(EVER)) && (f & FACT(P_ENDED)));
+    return f | bit(trouble, FACT(TROUBLE));
+}

@@ -1,0 +1,225 @@
+/* Pairs: looked at after every event that concerns them, once, in a fixed order.
+ *
+ * It owns learning after a start, the bookkeeping between two looks (who was primary last, ordered stops, both unavailable) and the loop that asks the rule table until a
+ * row stands or a change is under way. It refuses to know rows (rules.c), what is true (facts.c) and steps (change.c). Invariants: at most one change per pair; nothing
+ * is sent for a pair that is not learned; epochs of a pair only rise. */
+#include "scs/core/core_state.h"
+
+#include <stdarg.h>
+
+void pair_init(struct scs_core *c, uint16_t pair)
+{
+    struct core_pair *p = &c->pairs[pair];
+    span_t wait = span_max(span_mul(c->config->scs.poll_period, 2), c->config->scs.agent_return_timeout);
+    for (uint8_t m = 0; m < 2; m++)
+        wait = span_max(wait, span_mul(c->config->hosts[app_host(c, pair_app(c, pair, m))].timeout, 2));
+    p->holder = MEMBER_NONE;
+    p->held_until = p->first_wait = p->last_trip = MONO_NEVER;
+    p->learn_deadline = mono_add(c->now, wait);
+    p->change.phase = CH_NONE;
+    p->change.deadline = MONO_NEVER;
+    p->rule = rule_match(FACT(LEARNING))->number;
+    p->evidence_at = c->now;
+    c->n_unlearned++;
+    timers_set(&c->timers, TIMER_PAIR(pair), p->learn_deadline);
+}
+
+void pair_note(struct scs_core *c, uint16_t pair, mono_t at, const char *format, ...)
+{
+    struct core_pair *p = &c->pairs[pair];
+    struct strbuf b;
+    strbuf_init(&b, p->cause, sizeof p->cause);
+    va_list ap;
+    va_start(ap, format);
+    strbuf_vprintf(&b, format, ap);
+    va_end(ap);
+    p->evidence_at = at;
+}
+
+void pair_hear_epoch(struct scs_core *c, uint16_t pair, struct scs_epoch e)
+{
+    struct core_pair *p = &c->pairs[pair];
+    if (scs_epoch_compare(e, p->heard) <= 0 || e.term >= SCS_TERM_MAX - 4)
+        return;
+    p->heard = e;
+    core_raise_term(c, e.term);
+}
+
+static void learn(struct scs_core *c, uint16_t pair)
+{
+    struct core_pair *p = &c->pairs[pair];
+    bool all = true;
+    for (uint8_t m = 0; m < 2; m++) {
+        const struct core_host *h = &c->hosts[app_host(c, pair_app(c, pair, m))];
+        all &= h->reported && h->polled;
+    }
+    if (!all && !mono_reached(p->learn_deadline, c->now))
+        return;
+    p->learned = true;
+    c->n_unlearned--;
+    for (uint8_t m = 0; m < 2; m++)
+        queue_host(c, app_host(c, pair_app(c, pair, m)), WORK_ORDERS);
+}
+
+/* An ordered stop of the primary, and of both: the next start is a first start. */
+static void note_orders(struct scs_core *c, uint16_t pair)
+{
+    struct core_pair *p = &c->pairs[pair];
+    if (p->holder == MEMBER_NONE)
+        return;
+    const struct core_app *a = &c->apps[pair_app(c, pair, p->holder)], *b = &c->apps[pair_app(c, pair, other_member(p->holder))];
+    if (!host_speaks(c, app_host(c, pair_app(c, pair, p->holder))))
+        return;
+    if (a->status == ST_STOPPED && a->wanted == SW_DOWN)
+        p->ordered_down = true;
+    if (p->ordered_down && a->status == ST_STOPPED && b->status == ST_STOPPED && b->wanted != SW_UP) {
+        p->holder = MEMBER_NONE;
+        p->ordered_down = false;
+    }
+}
+
+static void note_unavailable(struct scs_core *c, uint16_t pair, uint8_t principal, facts_t f)
+{
+    struct core_pair *p = &c->pairs[pair];
+    const struct core_app *s = &c->apps[pair_app(c, pair, other_member(principal))];
+    if (!(f & FACT(P_UNAVAILABLE)))
+        p->both_unavailable = false;
+    else if (s->status == ST_SERVICE_UNAVAILABLE)
+        p->both_unavailable = true;
+}
+
+/* The wait for the configured primary begins when somebody else could do its work. */
+static void note_first_wait(struct scs_core *c, uint16_t pair, uint8_t principal, facts_t f)
+{
+    struct core_pair *p = &c->pairs[pair];
+    if ((f & (FACT(PRIMARY) | FACT(EVER))) || !(f & FACT(S_ABLE)))
+        p->first_wait = MONO_NEVER;
+    else if (p->first_wait.ns == MONO_NEVER.ns)
+        p->first_wait = mono_add(c->now, c->config->apps[pair_app(c, pair, principal)].startup_timeout);
+}
+
+/* Quiet for haflip-detect-timeout: over. Trouble begins again while held: the time starts anew. */
+static void note_flapping(struct scs_core *c, uint16_t pair, facts_t f)
+{
+    struct core_pair *p = &c->pairs[pair];
+    bool trouble = f & FACT(TROUBLE);
+    if (p->held && trouble && !p->trouble)
+        p->held_until = mono_add(c->now, c->config->scs.haflip_detect_timeout);
+    p->trouble = trouble;
+    if (!p->held || !mono_reached(p->held_until, c->now))
+        return;
+    p->held = false;
+    p->held_until = MONO_NEVER;
+    record_str(emit_record(c, REC_FLAPPING_OVER), "pair", c->config->apps[pair_app(c, pair, 0)].name);
+}
+
+static void note_joined(struct scs_core *c, uint16_t pair, uint8_t principal, facts_t f)
+{
+    struct core_app *s = &c->apps[pair_app(c, pair, other_member(principal))];
+    if ((f & FACT(PRIMARY)) == 0)
+        return;
+    c->pairs[pair].ordered_down = c->pairs[pair].fresh = false;
+    if (f & FACT(S_ABLE)) {
+        s->joined = c->pairs[pair].epoch;
+        s->was_lost = false;
+    }
+}
+
+static facts_t look(struct scs_core *c, uint16_t pair)
+{
+    note_orders(c, pair);
+    facts_t f = pair_facts(c, pair);
+    if (f & FACT(LEARNING))
+        return f;
+    uint8_t principal = pair_principal(c, pair);
+    note_unavailable(c, pair, principal, f);
+    note_first_wait(c, pair, principal, f);
+    note_flapping(c, pair, f);
+    note_joined(c, pair, principal, f);
+    return pair_facts(c, pair);
+}
+
+/* A host whose standby is wanted is called without waiting. */
+static void hurry(struct scs_core *c, uint16_t pair, facts_t f)
+{
+    uint16_t host = app_host(c, pair_app(c, pair, other_member(pair_principal(c, pair))));
+    if ((f & FACT(TROUBLE)) && !c->hosts[host].up)
+        emit(c, SCS_DO_HURRY)->host = host;
+}
+
+static void tell_seen(struct scs_core *c, uint16_t pair)
+{
+    uint16_t by, host = app_host(c, pair_app(c, pair, pair_principal(c, pair)));
+    struct core_host *h = &c->hosts[host];
+    if (h->seen_told || !host_seen_by_peer(c, host, &by))
+        return;
+    h->seen_told = true;
+    struct record *r = emit_record(c, REC_SEEN_BY_PEER);
+    record_str(r, "host", c->config->hosts[host].name);
+    record_str(r, "peer", c->config->hosts[by].name);
+}
+
+static bool decide(struct scs_core *c, uint16_t pair)
+{
+    struct core_pair *p = &c->pairs[pair];
+    request_recheck(c, pair);
+    facts_t f = look(c, pair);
+    const struct scs_rule *rule = rule_match(f);
+    bool news = p->rule != rule->number;
+    p->rule = rule->number;
+    alarms_update(c, pair, rule, f);
+    if (f & FACT(P_SEEN))
+        tell_seen(c, pair);
+    if (rule->verdict == VERDICT_STAND) {
+        if (news)
+            hurry(c, pair, f);
+        return false;
+    }
+    change_start(c, pair, rule, f);
+    return true;
+}
+
+mono_t pair_deadline(const struct scs_core *c, uint16_t pair)
+{
+    const struct core_pair *p = &c->pairs[pair];
+    if (!p->learned)
+        return p->learn_deadline;
+    mono_t next = MONO_NEVER;
+    mono_t at[13];
+    unsigned n = 0;
+    at[n++] = p->change.phase != CH_NONE ? p->change.deadline : MONO_NEVER;
+    at[n++] = p->change.phase == CH_KILL_OLD || p->change.phase == CH_KILL_NEW ? p->change.kill_at : MONO_NEVER;
+    at[n++] = p->held ? p->held_until : MONO_NEVER;
+    at[n++] = p->first_wait;
+    for (uint8_t m = 0; m < 2; m++) {
+        const struct core_app *a = &c->apps[pair_app(c, pair, m)];
+        const struct core_host *h = &c->hosts[app_host(c, pair_app(c, pair, m))];
+        at[n++] = a->declined_until;
+        at[n++] = a->unanswered ? a->kill_again : MONO_NEVER;
+        at[n++] = h->lost ? mono_add(h->lost_at, c->config->scs.disconnect_switchover_timeout) : MONO_NEVER;
+        at[n++] = h->up ? mono_add(h->up_at, poll_proof(c)) : MONO_NEVER; /* the end of S_PROVING */
+    }
+    for (unsigned i = 0; i < n; i++)
+        if (mono_before(c->now, at[i]))
+            next = mono_min(next, at[i]);
+    return next;
+}
+
+void pair_evaluate(struct scs_core *c, uint16_t pair)
+{
+    struct core_pair *p = &c->pairs[pair];
+    if (!p->learned)
+        learn(c, pair);
+    if (p->change.phase != CH_NONE)
+        change_step(c, pair);
+    /* Adoption and the like end at once; two such in a row are the most there can be. */
+    for (unsigned i = 0; i < 3 && p->change.phase == CH_NONE; i++) {
+        if (!decide(c, pair))
+            break;
+        if (p->change.phase != CH_NONE)
+            change_step(c, pair);
+    }
+    p->wants_poll = p->change.phase != CH_NONE || (p->rule != 50 && p->rule != 12);
+    decision_flush(c, pair);
+    timers_set(&c->timers, TIMER_PAIR(pair), pair_deadline(c, pair));
+}

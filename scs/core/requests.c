@@ -1,0 +1,456 @@
+/* Operators' orders: checked, refused with a named error and a sentence, or carried out and reported step by step until their end.
+ *
+ * It owns the open requests (one per application and one per pair at a time) and what makes a request succeed or fail. It refuses to switch: an accepted switchover is a fact
+ * of its pair, and the rule table does the rest. Invariants: every request gets exactly one result, unless its operator has gone; a request that sent an order has a
+ * deadline; the second order for one object is refused, naming the first. */
+#include "scs/core/core_state.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#define STALE_ATTEMPTS 3
+
+struct refusal {
+    const char *error; /* control error's name; NULL: none */
+    char text[300];
+};
+
+static bool refuse(struct refusal *r, const char *error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static bool refuse(struct refusal *r, const char *error, const char *format, ...)
+{
+    struct strbuf b;
+    r->error = error;
+    strbuf_init(&b, r->text, sizeof r->text);
+    va_list ap;
+    va_start(ap, format);
+    strbuf_vprintf(&b, format, ap);
+    va_end(ap);
+    return true;
+}
+
+static const char *kind_name(enum scs_order_kind kind)
+{
+    static const char *const names[] = {[SO_START] = "start", [SO_STOP] = "stop", [SO_RESET] = "reset", [SO_SWITCHOVER] = "switchover"};
+    return names[kind];
+}
+
+static const char *app_name(const struct scs_core *c, uint16_t app)
+{
+    return c->config->apps[app].name;
+}
+
+static const char *object(const struct scs_core *c, const struct core_request *r)
+{
+    return app_name(c, r->kind == SO_SWITCHOVER ? pair_app(c, r->pair, 0) : r->app);
+}
+
+void request_print(const struct scs_core *c, const struct core_request *r, struct strbuf *out)
+{
+    strbuf_printf(out, "%s of %s ordered by %s (request %llu)", kind_name(r->kind), object(c, r), r->operator, (unsigned long long)r->id);
+}
+
+static bool refuse_behind(const struct scs_core *c, uint8_t slot, struct refusal *ret)
+{
+    char text[240];
+    struct strbuf b;
+    strbuf_init(&b, text, sizeof text);
+    request_print(c, &c->requests[slot - 1], &b);
+    return refuse(ret, "AlreadyInProgress", "%s is under way", text);
+}
+
+/* ---- telling ---- */
+
+void request_tell(struct scs_core *c, uint8_t request, const char *text)
+{
+    if (!request || c->requests[request - 1].gone)
+        return;
+    const struct core_request *r = &c->requests[request - 1];
+    struct scs_action *a = emit(c, SCS_DO_STEP);
+    a->request = r->id;
+    a->at = mono_sub(c->now, r->arrived);
+    str_copy(a->text, sizeof a->text, text);
+}
+
+static void result(struct scs_core *c, const struct scs_event *e, span_t at, bool ok, const char *error, const char *text)
+{
+    struct scs_action *a = emit(c, SCS_DO_RESULT);
+    a->request = e->request.id;
+    a->at = at;
+    a->ok = ok;
+    a->error = error;
+    str_copy(a->text, sizeof a->text, text);
+}
+
+static void record_operator(struct scs_core *c, const char *operator, const char *kind, const char *what, bool force, bool ok, const char *error, const char *text)
+{
+    struct record *r = emit_record(c, REC_OPERATOR);
+    record_str(r, "operator", operator);
+    record_printf(r, "command", "%s %s%s", kind, what, force ? " --force" : "");
+    if (ok)
+        record_str(r, "result", text);
+    else
+        record_printf(r, "result", "%s: %s", error, text);
+}
+
+void request_end(struct scs_core *c, struct core_request *r, bool ok, const char *error, const char *text)
+{
+    record_operator(c, r->operator, kind_name(r->kind), object(c, r), r->force, ok, error, text);
+    if (!r->gone) {
+        struct scs_action *a = emit(c, SCS_DO_RESULT);
+        a->request = r->id;
+        a->at = mono_sub(c->now, r->arrived);
+        a->ok = ok;
+        a->error = error;
+        str_copy(a->text, sizeof a->text, text);
+    }
+    if (r->kind != SO_SWITCHOVER)
+        c->apps[r->app].request = 0;
+    r->phase = RQ_FREE;
+    timers_set(&c->timers, TIMER_REQUEST(r - c->requests), MONO_NEVER);
+}
+
+/* ---- what is refused ---- */
+
+static bool refuse_standby(const struct scs_core *c, uint16_t pair, uint8_t standby, bool force, struct refusal *ret)
+{
+    uint16_t app = pair_app(c, pair, standby), host = app_host(c, app);
+    const struct core_app *a = &c->apps[app];
+    const char *host_name = c->config->hosts[host].name;
+    if (!host_speaks(c, host))
+        return refuse(ret, "ApplicationHostConflict", "%s cannot become primary: its host %s is %s", app_name(c, app), host_name,
+                      scs_host_status_name(c->hosts[host].status));
+    if (!app_is_live(a) || a->failed)
+        return refuse(ret, "ApplicationNotStarted", "%s cannot become primary: it is %s%s%s", app_name(c, app), scs_status_name(a->status), a->reason[0] ? ": " : "",
+                      a->reason);
+    if (a->status != ST_STARTED && !(force && a->status == ST_SERVICE_UNAVAILABLE))
+        return refuse(ret, "ApplicationNotReady", "%s cannot become primary: it is %s%s", app_name(c, app), scs_status_name(a->status),
+                      a->status == ST_SERVICE_UNAVAILABLE ? " (--force overrides this)" : "");
+    if (!force && mono_before(c->now, a->declined_until))
+        return refuse(ret, "ApplicationNotReady", "%s declined the role a short while ago (--force overrides this)", app_name(c, app));
+    if (!member_able(c, pair, standby, force) && !host_proving(c, host))
+        return refuse(ret, "ApplicationNotReady", "%s cannot become primary: the round trip to the agent of %s is not proven", app_name(c, app), host_name);
+    return false;
+}
+
+static bool refuse_switchover(const struct scs_core *c, uint16_t pair, bool force, struct refusal *ret)
+{
+    const struct core_pair *p = &c->pairs[pair];
+    uint8_t principal = pair_principal(c, pair);
+    uint16_t by, host = app_host(c, pair_app(c, pair, principal));
+    if (!p->learned)
+        return refuse(ret, "ApplicationNotReady", "the state of %s is still being learned from the agents", app_name(c, pair_app(c, pair, 0)));
+    if (!c->config->license.ha)
+        return refuse(ret, "HotBackupLimitations", "no HA licence ([license] ha = yes): no switchover is performed");
+    if (!force && host_seen_by_peer(c, host, &by))
+        return refuse(ret, "ApplicationHostConflict", "host %s of %s is lost here but seen by %s: the primary may serve (--force overrides this)", c->config->hosts[host].name,
+                      app_name(c, pair_app(c, pair, principal)), c->config->hosts[by].name);
+    if (!force && host_awaited(c, host))
+        return refuse(ret, "ApplicationHostConflict", "the agent of host %s is away and its return is awaited: the primary may serve (--force overrides this)",
+                      c->config->hosts[host].name);
+    return refuse_standby(c, pair, other_member(principal), force, ret);
+}
+
+static bool refuse_busy_pair(const struct scs_core *c, uint16_t pair, struct refusal *ret)
+{
+    const struct core_pair *p = &c->pairs[pair];
+    if (p->request)
+        return refuse_behind(c, p->request, ret);
+    if (p->change.phase == CH_NONE)
+        return false;
+    if (p->change.request)
+        return refuse_behind(c, p->change.request, ret);
+    return refuse(ret, "AlreadyInProgress", "rule %u %s is changing the roles of %s", p->change.rule, rule_by_number(p->change.rule)->name,
+                  app_name(c, pair_app(c, pair, 0)));
+}
+
+static bool refuse_order(const struct scs_core *c, uint16_t app, enum scs_order_kind kind, struct refusal *ret)
+{
+    const struct core_app *a = &c->apps[app];
+    uint16_t host = app_host(c, app), pair = c->config->apps[app].pair;
+    if (a->request)
+        return refuse_behind(c, a->request, ret);
+    if (kind == SO_STOP && pair != SCS_NONE && refuse_busy_pair(c, pair, ret))
+        return true;
+    if (!host_speaks(c, host))
+        return refuse(ret, "ApplicationHostConflict", "host %s of %s is %s%s%s", c->config->hosts[host].name, app_name(c, app),
+                      scs_host_status_name(c->hosts[host].status), c->hosts[host].reason[0] ? ": " : "", c->hosts[host].reason);
+    if (pair != SCS_NONE && !c->pairs[pair].learned)
+        return refuse(ret, "ApplicationNotReady", "the state of pair %s is still being learned from the agents", app_name(c, pair_app(c, pair, 0)));
+    if (!a->known)
+        return refuse(ret, "UnableToExecute", "%s: %s", app_name(c, app), a->reason);
+    if (kind == SO_START && a->failed)
+        return refuse(ret, "UnableToExecute", "%s failed and stays down until it is reset: %s", app_name(c, app), a->reason);
+    return false;
+}
+
+/* ---- arrival ---- */
+
+static struct core_request *place(struct scs_core *c)
+{
+    for (unsigned i = 0; i < SCS_REQUESTS_MAX; i++)
+        if (c->requests[i].phase == RQ_FREE)
+            return &c->requests[i];
+    return NULL;
+}
+
+static void order_send(struct scs_core *c, struct core_request *r)
+{
+    const struct scs_app_config *ac = &c->config->apps[r->app];
+    static const enum scs_agent_order orders[] = {[SO_START] = AO_START, [SO_STOP] = AO_STOP, [SO_RESET] = AO_RESET};
+    span_t time = r->kind == SO_START ? ac->startup_timeout : r->kind == SO_STOP ? ac->shutdown_timeout : SPAN_S(5);
+    bool again = r->order_id != 0;
+    char text[200];
+    struct strbuf b;
+    if (!again) {
+        r->order_id = next_order_id(c);
+        r->deadline = mono_add(c->now, span_add(time, r->kind == SO_STOP ? span_add(KILL_TIMEOUT, ORDER_MARGIN) : ORDER_MARGIN));
+        timers_set(&c->timers, TIMER_REQUEST(r - c->requests), r->deadline);
+    }
+    r->phase = RQ_ORDER;
+    r->connection = c->hosts[app_host(c, r->app)].connection;
+    strbuf_init(&b, text, sizeof text);
+    strbuf_printf(&b, "%s ordered by %s", kind_name(r->kind), r->operator);
+    emit_order(c, r->app, orders[r->kind], r->order_id, mono_sub(r->deadline, c->now), text);
+    strbuf_reset(&b);
+    strbuf_printf(&b, "%s %s to %s on %s", again ? "order again" : "order", app_name(c, r->app), kind_name(r->kind), c->config->hosts[app_host(c, r->app)].name);
+    request_tell(c, (uint8_t)(r - c->requests + 1), text);
+}
+
+/* A stop of a primary whose backup could take over goes through the pair first (DOMAIN row 14). */
+static bool stops_primary(const struct scs_core *c, uint16_t app, uint16_t *ret_pair)
+{
+    uint16_t pair = c->config->apps[app].pair;
+    if (pair == SCS_NONE || !c->config->license.ha)
+        return false;
+    uint8_t m = app_member(c, app);
+    *ret_pair = pair;
+    return member_acts(c, pair, m) && !member_acts(c, pair, other_member(m)) &&
+           (member_able(c, pair, other_member(m), false) || (pair_facts(c, pair) & FACT(S_PROVING)));
+}
+
+static void note_fresh_start(struct scs_core *c, uint16_t app)
+{
+    uint16_t pair = c->config->apps[app].pair;
+    if (pair == SCS_NONE)
+        return;
+    struct core_pair *p = &c->pairs[pair];
+    const struct core_app *other = &c->apps[pair_app(c, pair, other_member(app_member(c, app)))];
+    if (other->wanted == SW_DOWN && !app_is_live(other))
+        p->fresh = true;
+}
+
+static bool is_done_already(const struct scs_core *c, const struct core_request *r)
+{
+    const struct core_app *a = &c->apps[r->app];
+    return r->kind == SO_START && (a->status == ST_STARTED || a->status == ST_SERVICE_UNAVAILABLE);
+}
+
+static void begin(struct scs_core *c, struct core_request *r)
+{
+    uint8_t slot = (uint8_t)(r - c->requests + 1);
+    if (r->kind == SO_SWITCHOVER) {
+        r->phase = RQ_PAIR;
+        c->pairs[r->pair].request = slot;
+        c->pairs[r->pair].forced = r->force;
+        pair_note(c, r->pair, c->now, "switchover ordered by %s%s (request %llu)", r->operator, r->force ? " with --force" : "", (unsigned long long)r->id);
+        queue_pair(c, r->pair);
+        return;
+    }
+    c->apps[r->app].request = slot;
+    r->told = c->apps[r->app].status;
+    if (is_done_already(c, r)) {
+        request_end(c, r, true, "", "it is Started already");
+        return;
+    }
+    if (r->kind == SO_START)
+        note_fresh_start(c, r->app);
+    if (r->kind == SO_STOP && stops_primary(c, r->app, &r->pair)) {
+        r->phase = RQ_PAIR;
+        c->pairs[r->pair].request = slot;
+        c->pairs[r->pair].forced = false;
+        pair_note(c, r->pair, c->now, "stop of the primary %s ordered by %s (request %llu)", app_name(c, r->app), r->operator, (unsigned long long)r->id);
+        queue_pair(c, r->pair);
+        return;
+    }
+    order_send(c, r);
+}
+
+static bool refuse_request(const struct scs_core *c, const struct scs_event *e, uint16_t *ret_app, uint16_t *ret_pair, struct refusal *ret)
+{
+    const char *what = e->app ? e->app : "";
+    uint16_t app = scs_config_app(c->config, what);
+    if (app == SCS_NONE)
+        return refuse(ret, "ObjectNotFound", "there is no application or pair '%.63s'", what);
+    *ret_app = app;
+    *ret_pair = c->config->apps[app].pair;
+    if (e->request.kind != SO_SWITCHOVER)
+        return refuse_order(c, app, e->request.kind, ret);
+    if (*ret_pair == SCS_NONE)
+        return refuse(ret, "ObjectNotFound", "%s is not one half of a pair", what);
+    if (refuse_busy_pair(c, *ret_pair, ret))
+        return true;
+    for (uint8_t m = 0; m < 2; m++)
+        if (c->apps[pair_app(c, *ret_pair, m)].request)
+            return refuse_behind(c, c->apps[pair_app(c, *ret_pair, m)].request, ret);
+    return refuse_switchover(c, *ret_pair, e->request.force, ret);
+}
+
+void request_event(struct scs_core *c, const struct scs_event *e)
+{
+    struct refusal refusal = {.error = NULL};
+    uint16_t app = SCS_NONE, pair = SCS_NONE;
+    struct core_request *r = place(c);
+    const char *operator= e->request.operator? e->request.operator: "";
+    if (!refuse_request(c, e, &app, &pair, &refusal) && !r)
+        refuse(&refusal, "UnableToExecute", "%d orders are under way already", SCS_REQUESTS_MAX);
+    if (refusal.error) {
+        record_operator(c, operator, kind_name(e->request.kind), e->app ? e->app : "", e->request.force, false, refusal.error, refusal.text);
+        result(c, e, SPAN_ZERO, false, refusal.error, refusal.text);
+        return;
+    }
+    *r = (struct core_request){.phase = RQ_ORDER, .id = e->request.id, .kind = e->request.kind, .force = e->request.force, .app = app, .pair = pair, .arrived = c->now,
+                               .deadline = MONO_NEVER};
+    str_copy(r->operator, sizeof r->operator, operator);
+    begin(c, r);
+}
+
+void request_gone(struct scs_core *c, uint64_t id)
+{
+    for (unsigned i = 0; i < SCS_REQUESTS_MAX; i++)
+        if (c->requests[i].phase != RQ_FREE && c->requests[i].id == id)
+            c->requests[i].gone = true;
+}
+
+/* ---- the way to the end ---- */
+
+void request_timer(struct scs_core *c, unsigned slot)
+{
+    struct core_request *r = &c->requests[slot];
+    char text[160];
+    struct strbuf b;
+    if (r->phase == RQ_FREE || !mono_reached(r->deadline, c->now))
+        return;
+    strbuf_init(&b, text, sizeof text);
+    strbuf_printf(&b, "%s is %s, and did not %s within ", app_name(c, r->app), scs_status_name(c->apps[r->app].status), kind_name(r->kind));
+    print_age(mono_sub(c->now, r->arrived), &b);
+    request_end(c, r, false, "UnableToExecute", text);
+}
+
+void request_pair_done(struct scs_core *c, uint8_t request, bool ok, const char *error, const char *text)
+{
+    struct core_request *r = &c->requests[request - 1];
+    if (ok && r->kind == SO_STOP)
+        order_send(c, r);
+    else
+        request_end(c, r, ok, error, text);
+}
+
+void request_recheck(struct scs_core *c, uint16_t pair)
+{
+    struct core_pair *p = &c->pairs[pair];
+    struct refusal refusal;
+    uint16_t ignored;
+    if (!p->request)
+        return;
+    struct core_request *r = &c->requests[p->request - 1];
+    if (r->kind == SO_STOP) {
+        if (stops_primary(c, r->app, &ignored))
+            return;
+        p->request = 0;
+        order_send(c, r);
+    } else if (refuse_switchover(c, pair, r->force, &refusal)) {
+        p->request = 0;
+        request_end(c, r, false, refusal.error, refusal.text);
+    }
+}
+
+static void tell_status(struct scs_core *c, struct core_request *r)
+{
+    const struct core_app *a = &c->apps[r->app];
+    char text[260];
+    struct strbuf b;
+    if (a->status == r->told)
+        return;
+    r->told = a->status;
+    strbuf_init(&b, text, sizeof text);
+    strbuf_printf(&b, "%s is %s%s%s", app_name(c, r->app), scs_status_name(a->status), a->reason[0] ? ": " : "", a->reason);
+    request_tell(c, (uint8_t)(r - c->requests + 1), text);
+}
+
+static void end_ok(struct scs_core *c, struct core_request *r)
+{
+    const struct core_app *a = &c->apps[r->app];
+    char text[160];
+    struct strbuf b;
+    strbuf_init(&b, text, sizeof text);
+    strbuf_printf(&b, "%s is %s", app_name(c, r->app), scs_status_name(a->status));
+    if (a->pid)
+        strbuf_printf(&b, ", pid %u", a->pid);
+    request_end(c, r, true, "", text);
+}
+
+void request_app_changed(struct scs_core *c, uint16_t app)
+{
+    const struct core_app *a = &c->apps[app];
+    struct core_request *r = &c->requests[a->request - 1];
+    if (r->phase != RQ_ORDER)
+        return;
+    tell_status(c, r);
+    if (!a->known)
+        request_end(c, r, false, "UnableToExecute", a->reason);
+    else if (r->kind == SO_START && (a->status == ST_STARTED || a->status == ST_SERVICE_UNAVAILABLE))
+        end_ok(c, r);
+    else if (r->kind == SO_START && a->failed)
+        request_end(c, r, false, "UnableToExecute", a->reason[0] ? a->reason : "it failed");
+    else if (r->kind == SO_STOP && a->status == ST_STOPPED && a->wanted == SW_DOWN)
+        end_ok(c, r);
+}
+
+/* The literal of a control error that an agent named (DOMAIN section 2). */
+static const char *control_error(const char *text)
+{
+    static const char *const names[] = {"ApplicationNotStarted", "ApplicationNotStopped", "ApplicationNotReady", "ApplicationAlreadyExists", "ObjectNotFound",
+                                        "AlreadyInProgress", "OperatingSystemError", "UnableToExecute", "InternalError", "NotImplemented", "HotBackupLimitations",
+                                        "ApplicationHostConflict"};
+    for (size_t i = 0; text && i < sizeof names / sizeof names[0]; i++)
+        if (str_equal(text, names[i]))
+            return names[i];
+    return "UnableToExecute";
+}
+
+void request_result(struct scs_core *c, uint16_t app, const struct scs_event *e)
+{
+    struct core_request *r = &c->requests[c->apps[app].request - 1];
+    const char *text = e->text && e->text[0] ? e->text : "the agent gave no reason";
+    if (r->phase != RQ_ORDER || r->order_id != e->result.order_id)
+        return;
+    switch (e->result.outcome) {
+    case OUTCOME_NONE:
+    case OUTCOME_ACCEPTED:
+        return;
+    case OUTCOME_DONE:
+        end_ok(c, r);
+        return;
+    case OUTCOME_STALE:
+        if (++r->attempts < STALE_ATTEMPTS) {
+            r->order_id = 0;
+            order_send(c, r);
+            return;
+        }
+        break;
+    case OUTCOME_DECLINED:
+    case OUTCOME_REFUSED:
+    case OUTCOME_FAILED:
+    case OUTCOME_TIMED_OUT:
+        break;
+    }
+    request_end(c, r, false, control_error(e->result.error), text);
+}
+
+void request_host_back(struct scs_core *c, uint16_t app)
+{
+    struct core_request *r = &c->requests[c->apps[app].request - 1];
+    request_app_changed(c, app); /* may end it */
+    if (r->phase == RQ_ORDER && r->connection != c->hosts[app_host(c, app)].connection)
+        order_send(c, r);
+}

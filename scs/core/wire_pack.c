@@ -1,0 +1,295 @@
+/* Actions into bytes of agent.proto, decisions into admin.proto.
+ *
+ * It owns the wire's form of configurations, orders, grants and decisions. It refuses to choose what is sent. Lists are built in the caller's arena; texts are borrowed from
+ * configuration, core and action. Units on the wire: milliseconds, microseconds where the name says so. */
+#include "proto/admin.pb-c.h"
+#include "proto/agent.pb-c.h"
+#include "scs/core/core_state.h"
+#include "scs/core/wire.h"
+
+#include <errno.h>
+#include <string.h>
+
+static uint32_t ms(span_t d)
+{
+    int64_t n = span_to_ms(d);
+    return n < 0 ? 0 : n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
+
+/* Durations that are not zero are at least one millisecond: zero means "off" or "none". */
+static uint32_t ms_up(span_t d)
+{
+    uint32_t n = ms(d);
+    return n == 0 && d.ns > 0 ? 1 : n;
+}
+
+static bool word_list(const struct words *w, struct arena *a, size_t *ret_n, ProtobufCBinaryData **ret_list)
+{
+    *ret_n = w->count;
+    *ret_list = w->count ? arena_alloc(a, w->count * sizeof **ret_list) : NULL;
+    if (w->count && !*ret_list)
+        return false;
+    size_t i = 0;
+    for (const char *word = words_next(w, NULL); word; word = words_next(w, word))
+        (*ret_list)[i++] = wire_text(word);
+    return true;
+}
+
+/* ---- definitions ---- */
+
+static bool pair_member(const struct scs_config *c, uint16_t app, struct arena *a, Understudy__Agent__PairMember *to)
+{
+    const struct scs_app_config *ac = &c->apps[app];
+    const uint16_t *members = c->pairs[ac->pair].member;
+    const struct scs_app_config *peer = &c->apps[members[0] == app ? members[1] : members[0]];
+    to->pair = wire_text(c->apps[members[0]].name);
+    to->peer_application = wire_text(peer->name);
+    to->peer_host = wire_text(peer->host_name);
+    to->peer_address = wire_text(c->hosts[peer->host].address);
+    to->role_timeout_ms = ms_up(ac->role_timeout);
+    to->declined_exit_code = (uint32_t)ac->declined_exit_code;
+    to->fencing = ac->fencing != FENCING_NONE;
+    return word_list(&ac->on_primary, a, &to->n_on_primary, &to->on_primary) && word_list(&ac->on_backup, a, &to->n_on_backup, &to->on_backup);
+}
+
+static bool fill_define(const struct scs_config *c, uint16_t app, struct arena *a, Understudy__Agent__Define *d, Understudy__Agent__PairMember *m)
+{
+    const struct scs_app_config *ac = &c->apps[app];
+    understudy__agent__define__init(d);
+    understudy__agent__pair_member__init(m);
+    d->name = wire_text(ac->name);
+    d->working_directory = wire_text(ac->working_directory);
+    d->user = wire_text(ac->user);
+    d->output = wire_text(ac->output);
+    d->readiness = ac->readiness == READINESS_NOTIFY ? UNDERSTUDY__AGENT__READINESS__NOTIFY : UNDERSTUDY__AGENT__READINESS__EXEC;
+    d->startup_timeout_ms = ms_up(ac->startup_timeout);
+    d->shutdown_timeout_ms = ms_up(ac->shutdown_timeout);
+    d->auto_restart = ac->auto_restart;
+    d->restart_delay_ms = ms_up(ac->restart_delay);
+    d->restart_delay_max_ms = ms_up(ac->restart_delay_max);
+    d->restart_limit = (uint32_t)ac->restart_limit;
+    d->restart_window_ms = ms_up(ac->restart_window);
+    d->heartbeat_period_ms = ms_up(ac->heartbeat_period);
+    d->hangup_restart = ac->hangup_restart;
+    d->reconnect_timeout_ms = ms_up(ac->reconnect_timeout);
+    if (!word_list(&ac->command, a, &d->n_command, &d->command) || !word_list(&ac->environment, a, &d->n_environment, &d->environment))
+        return false;
+    if (ac->pair == SCS_NONE)
+        return true;
+    d->pair = m;
+    return pair_member(c, app, a, m);
+}
+
+int scs_wire_define(const struct scs_config *config, uint16_t app, uint8_t *out, size_t size, struct arena *a)
+{
+    Understudy__Agent__Define d;
+    Understudy__Agent__PairMember m;
+    if (!fill_define(config, app, a, &d, &m))
+        return -EMSGSIZE;
+    return wire_pack(&d.base, out, size);
+}
+
+/* ---- configure ---- */
+
+static void add_peer(const struct scs_config *config, uint16_t host, uint16_t peer, Understudy__Agent__Configure *c, Understudy__Agent__PeerHost *room)
+{
+    const struct scs_host_config *own = &config->hosts[host], *other = &config->hosts[peer];
+    for (size_t i = 0; i < c->n_peers; i++)
+        if (c->peers[i]->name.data == (const uint8_t *)other->name)
+            return;
+    Understudy__Agent__PeerHost *p = &room[c->n_peers];
+    understudy__agent__peer_host__init(p);
+    p->name = wire_text(other->name);
+    p->address = wire_text(other->address);
+    p->port = (uint32_t)other->port;
+    p->call = strcmp(own->name, other->name) < 0; /* exactly one of the two calls */
+    p->addp_timeout_ms = ms_up(own->remote_timeout);
+    p->addp_remote_timeout_ms = ms_up(other->remote_timeout);
+    c->peers[c->n_peers++] = p;
+}
+
+#define PEERS_MAX 64 /* an agent watches at most so many */
+
+static int pack_configure(const struct scs_core *core, uint16_t host, Understudy__Agent__Message *m, uint8_t *out, size_t size, struct arena *a)
+{
+    const struct scs_config *config = core->config;
+    Understudy__Agent__Configure c = UNDERSTUDY__AGENT__CONFIGURE__INIT;
+    Understudy__Agent__PeerHost *room = arena_alloc(a, PEERS_MAX * sizeof *room);
+    c.peers = arena_alloc(a, PEERS_MAX * sizeof *c.peers);
+    if (!room || !c.peers)
+        return -EMSGSIZE;
+    c.scs = wire_text(config->scs.name);
+    c.term = core->term;
+    c.config_hash = wire_text(config->hash);
+    c.poll_period_ms = ms_up(config->scs.poll_period);
+    for (uint16_t i = core->hosts[host].first_app; i != SCS_NONE; i = core->apps[i].next_on_host) {
+        if (config->apps[i].pair == SCS_NONE)
+            continue;
+        const uint16_t *members = config->pairs[config->apps[i].pair].member;
+        uint16_t peer = config->apps[members[0] == i ? members[1] : members[0]].host;
+        if (peer != host && c.n_peers < PEERS_MAX)
+            add_peer(config, host, peer, &c, room);
+    }
+    m->body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_CONFIGURE;
+    m->configure = &c;
+    return wire_pack(&m->base, out, size);
+}
+
+/* ---- orders ---- */
+
+static int pack_grant(const struct scs_core *core, const struct scs_action *action, Understudy__Agent__Message *m, uint8_t *out, size_t size)
+{
+    Understudy__Agent__Grant g = UNDERSTUDY__AGENT__GRANT__INIT;
+    Understudy__Agent__Epoch e = UNDERSTUDY__AGENT__EPOCH__INIT;
+    e.term = action->epoch.term;
+    e.n = action->epoch.n;
+    g.application = wire_text(core->config->apps[action->app].name);
+    g.epoch = &e;
+    g.incarnation = action->incarnation;
+    g.poll_seq = action->poll_seq;
+    g.order_id = action->order_id;
+    g.deadline_ms = ms_up(action->deadline);
+    g.reason = wire_text(action->text);
+    m->body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT;
+    m->grant = &g;
+    return wire_pack(&m->base, out, size);
+}
+
+static int pack_demote(const struct scs_core *core, const struct scs_action *action, Understudy__Agent__Message *m, uint8_t *out, size_t size)
+{
+    Understudy__Agent__Demote d = UNDERSTUDY__AGENT__DEMOTE__INIT;
+    Understudy__Agent__Epoch e = UNDERSTUDY__AGENT__EPOCH__INIT;
+    e.term = action->epoch.term;
+    e.n = action->epoch.n;
+    d.application = wire_text(core->config->apps[action->app].name);
+    d.epoch = &e;
+    d.term = core->term;
+    d.order_id = action->order_id;
+    d.deadline_ms = ms_up(action->deadline);
+    d.reason = wire_text(action->text);
+    m->body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_DEMOTE;
+    m->demote = &d;
+    return wire_pack(&m->base, out, size);
+}
+
+static int pack_order(const struct scs_core *core, const struct scs_action *action, Understudy__Agent__Message *m, uint8_t *out, size_t size)
+{
+    Understudy__Agent__Order o = UNDERSTUDY__AGENT__ORDER__INIT;
+    o.kind = (Understudy__Agent__Order__Kind)action->order_kind;
+    o.application = wire_text(core->config->apps[action->app].name);
+    o.term = core->term;
+    o.order_id = action->order_id;
+    o.deadline_ms = ms_up(action->deadline);
+    o.reason = wire_text(action->text);
+    m->body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER;
+    m->order = &o;
+    return wire_pack(&m->base, out, size);
+}
+
+static int pack_answer(const struct scs_core *core, const struct scs_action *action, Understudy__Agent__Message *m, uint8_t *out, size_t size)
+{
+    Understudy__Agent__PollAnswer p = UNDERSTUDY__AGENT__POLL_ANSWER__INIT;
+    p.answer = action->answer;
+    p.poll_seq = action->poll_seq;
+    p.term = core->term;
+    m->body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_POLL_ANSWER;
+    m->poll_answer = &p;
+    return wire_pack(&m->base, out, size);
+}
+
+static int pack_define(const struct scs_core *core, const struct scs_action *action, Understudy__Agent__Message *m, uint8_t *out, size_t size, struct arena *a)
+{
+    Understudy__Agent__Define d;
+    Understudy__Agent__PairMember member;
+    if (!fill_define(core->config, action->app, a, &d, &member))
+        return -EMSGSIZE;
+    m->body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_DEFINE;
+    m->define = &d;
+    return wire_pack(&m->base, out, size);
+}
+
+static int pack_define_end(const struct scs_core *core, uint16_t host, Understudy__Agent__Message *m, uint8_t *out, size_t size)
+{
+    Understudy__Agent__DefineEnd d = UNDERSTUDY__AGENT__DEFINE_END__INIT;
+    d.count = core->hosts[host].n_apps;
+    m->body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_DEFINE_END;
+    m->define_end = &d;
+    return wire_pack(&m->base, out, size);
+}
+
+int scs_wire_pack(const struct scs_core *c, const struct scs_action *action, uint8_t *out, size_t size, struct arena *a)
+{
+    Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
+    m.id = action->order_id;
+    switch (action->message) {
+    case SM_CONFIGURE:
+        return pack_configure(c, action->host, &m, out, size, a);
+    case SM_DEFINE:
+        return pack_define(c, action, &m, out, size, a);
+    case SM_DEFINE_END:
+        return pack_define_end(c, action->host, &m, out, size);
+    case SM_POLL_ANSWER:
+        return pack_answer(c, action, &m, out, size);
+    case SM_GRANT:
+        return pack_grant(c, action, &m, out, size);
+    case SM_DEMOTE:
+        return pack_demote(c, action, &m, out, size);
+    case SM_ORDER:
+        return pack_order(c, action, &m, out, size);
+    }
+    return -EMSGSIZE;
+}
+
+/* ---- decisions ---- */
+
+static const char *result_word(const struct scs_decision *d)
+{
+    return d->result[0] ? d->result : d->state == DECISION_UNDER_WAY ? "in progress" : "nothing to do";
+}
+
+static bool decision_lists(const struct scs_decision *d, struct arena *a, Understudy__Admin__Decision *m)
+{
+    Understudy__Admin__Fact *facts = arena_alloc(a, DECISION_FACTS * sizeof *facts);
+    Understudy__Admin__Step *steps = arena_alloc(a, DECISION_STEPS * sizeof *steps);
+    m->facts = arena_alloc(a, DECISION_FACTS * sizeof *m->facts);
+    m->steps = arena_alloc(a, DECISION_STEPS * sizeof *m->steps);
+    if (!facts || !steps || !m->facts || !m->steps)
+        return false;
+    for (unsigned i = 0; i < d->n_facts; i++) {
+        understudy__admin__fact__init(&facts[i]);
+        facts[i].name = wire_text(d->facts[i].name);
+        facts[i].value = wire_text(d->facts[i].value);
+        m->facts[m->n_facts++] = &facts[i];
+    }
+    for (unsigned i = 0; i < d->n_steps; i++) {
+        understudy__admin__step__init(&steps[i]);
+        int64_t at = mono_sub(d->steps[i].at, d->evidence_at).ns / 1000;
+        steps[i].at_us = at < 0 ? 0 : (uint64_t)at;
+        steps[i].text = wire_text(d->steps[i].text);
+        m->steps[m->n_steps++] = &steps[i];
+    }
+    return true;
+}
+
+int scs_wire_decision(const struct scs_core *c, const struct scs_decision *d, int64_t wall_offset_us, uint8_t *out, size_t size, struct arena *a)
+{
+    Understudy__Admin__Decision m = UNDERSTUDY__ADMIN__DECISION__INIT;
+    Understudy__Agent__Epoch e = UNDERSTUDY__AGENT__EPOCH__INIT;
+    int64_t wall = d->decided_at.ns / 1000 + wall_offset_us;
+    e.term = d->epoch.term;
+    e.n = d->epoch.n;
+    m.time_us = wall < 0 ? 0 : (uint64_t)wall;
+    m.rule = d->rule;
+    m.name = wire_text(d->name ? d->name : "");
+    m.sentence = wire_text(d->sentence ? d->sentence : "");
+    m.cause = wire_text(d->cause);
+    m.result = wire_text(result_word(d));
+    m.epoch = &e;
+    m.from = wire_text(d->from == SCS_NONE ? "" : c->config->apps[d->from].name);
+    m.to = wire_text(d->to == SCS_NONE ? "" : c->config->apps[d->to].name);
+    m.ordered_by = wire_text(d->ordered_by);
+    m.standing = d->state == DECISION_STANDING;
+    if (!decision_lists(d, a, &m))
+        return -EMSGSIZE;
+    return wire_pack(&m.base, out, size);
+}
