@@ -378,7 +378,7 @@ static void give_up_early(struct keeper *k, const siginfo_t *info)
     keeper_log(k, REC_PROGRAM_STOPPING, "program", "lca", "reason",
                refused ? "the agent cannot use the configuration" : "the agent does not start", NULL);
     k->ending = true;
-    loop_stop(k->loop, 1);
+    k->exit_code = 1;
 }
 
 bool agent_check(struct keeper *k, pid_t pid, mono_t now)

@@ -149,7 +149,7 @@ static mono_t end_turn(struct keeper *k, mono_t now)
         return MONO_NEVER;
     bool agent_gone = k->agent.external ? !k->agent.end_due || k->agent.phase == AGENT_DOWN : k->agent.pid <= 0;
     if (agent_gone || mono_reached(k->end_at, now))
-        loop_stop(k->loop, 0);
+        loop_stop(k->loop, k->exit_code);
     return k->end_at;
 }
 

@@ -154,6 +154,7 @@ struct keeper {
     size_t notify_bytes;     /* in all queues */
     bool dirty, told_ready, stopping_all, agent_stopped_all, ending;
     mono_t end_at;
+    int exit_code;
     mono_t retry_records_at; /* MONO_NEVER: the disk takes them */
     uint8_t *host_blob;      /* only while the disk refuses it */
     uint32_t host_blob_len;

@@ -1,0 +1,221 @@
+/* Notify sockets: who may speak, how much, and what happens to it while no agent listens. */
+#include "rig.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void begin(void **state)
+{
+    struct rig *r = *state;
+    const struct rig_command c = {.argv = {"/bin/sh", "-c", "echo $NOTIFY_SOCKET; exec sleep 1000"}, .env = {"PATH=/bin:/usr/bin"}, .directory = r->dir,
+                                  .output = r->out, .notify = true};
+    rig_start(r);
+    assert_int_equal(rig_resume(r), 0);
+    rig_command(r, KM_START, "one", 5, &c);
+    rig_expect_started(r, "one", 5);
+    rig_wait_text(r->out, rig_path(r, "run/notify/one.sock"));
+}
+
+static int connect_to(struct rig *r)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    str_copy(a.sun_path, sizeof a.sun_path, rig_path(r, "run/notify/one.sock"));
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+    return fd;
+}
+
+static void say(int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), 0), strlen(text));
+}
+
+static void expect_text(struct rig *r, const char *text)
+{
+    rig_expect(r, KM_NOTIFY, "one", 5);
+    assert_int_equal(r->in.notify.length, strlen(text));
+    assert_memory_equal(r->in.notify.data, text, strlen(text));
+}
+
+static void forwards_with_the_sender(void **state)
+{
+    struct rig *r = *state;
+    begin(state);
+    int fd = connect_to(r);
+    say(fd, "READY=1\nSTATUS=up");
+    expect_text(r, "READY=1\nSTATUS=up");
+    assert_int_equal(r->in.notify.pid, getpid());
+    assert_int_equal(r->in.notify.uid, geteuid());
+    close(fd);
+}
+
+/* In a child that is somebody else; the socket is writable for everybody, so only the keeper's check is in its way. */
+static void refuses_a_stranger(void **state)
+{
+    struct rig *r = *state;
+    int status;
+    if (geteuid() != 0)
+        skip();
+    begin(state);
+    int fd = connect_to(r);
+    pid_t stranger = fork();
+    if (stranger == 0) {
+        if (setuid(65534) < 0)
+            _exit(1);
+        _exit(send(fd, "READY=1", 7, 0) == 7 ? 0 : 2);
+    }
+    assert_int_equal(waitpid(stranger, &status, 0), stranger);
+    assert_int_equal(status, 0);
+    say(fd, "STATUS=mine");
+    expect_text(r, "STATUS=mine"); /* and nothing before it */
+    rig_wait_text(r->log, "of uid 65534, which is neither root nor its user");
+    close(fd);
+}
+
+static void refuses_what_is_too_long(void **state)
+{
+    struct rig *r = *state;
+    static char text[KEEPER_NOTIFY_MAX + 1];
+    begin(state);
+    int fd = connect_to(r);
+    memset(text, 'x', sizeof text);
+    assert_int_equal(send(fd, text, sizeof text, 0), sizeof text);
+    assert_int_equal(send(fd, text, KEEPER_NOTIFY_MAX, 0), KEEPER_NOTIFY_MAX);
+    rig_expect(r, KM_NOTIFY, "one", 5);
+    assert_int_equal(r->in.notify.length, KEEPER_NOTIFY_MAX);
+    rig_wait_text(r->log, "too long");
+    close(fd);
+}
+
+static void bounds_the_rate(void **state)
+{
+    struct rig *r = *state;
+    unsigned got = 0;
+    char text[32];
+    begin(state);
+    int fd = connect_to(r);
+    for (int i = 0; i < 3 * KEEPER_NOTIFY_RATE; i++) {
+        snprintf(text, sizeof text, "STATUS=%d", i);
+        say(fd, text);
+    }
+    rig_wait_text(r->log, "more than 200 in a second");
+    rig_sh(r, "two", 6, "exit 0"); /* everything before it has been told when this is */
+    for (;;) {
+        assert_false(rig_is_quiet(r, 60000));
+        if (r->in.h.type != KM_NOTIFY)
+            break;
+        got++;
+    }
+    assert_true(got >= KEEPER_NOTIFY_RATE && got < 3 * KEEPER_NOTIFY_RATE);
+    close(fd);
+}
+
+static void keeps_the_newest_while_no_agent_listens(void **state)
+{
+    struct rig *r = *state;
+    char text[32];
+    begin(state);
+    rig_kill_keeper(r, SIGKILL);
+    rig_start(r); /* binds the path again; no HELLO yet */
+    rig_wait_text(r->log, "");
+    struct stat before;
+    for (int i = 0; i < 6000 && stat(rig_path(r, "run/control.sock"), &before) < 0; i++)
+        usleep(10000);
+    int fd;
+    for (int i = 0;; i++) { /* until the second keeper has bound it */
+        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        struct sockaddr_un a = {.sun_family = AF_UNIX};
+        str_copy(a.sun_path, sizeof a.sun_path, rig_path(r, "run/notify/one.sock"));
+        if (connect(fd, (struct sockaddr *)&a, sizeof a) == 0)
+            break;
+        close(fd);
+        assert_true(i < 6000);
+        usleep(10000);
+    }
+    for (int i = 0; i < 100; i++) {
+        snprintf(text, sizeof text, "STATUS=%d", i);
+        say(fd, text);
+        say(fd, "WATCHDOG=1"); /* repeats itself: one place only */
+    }
+    rig_hello(r);
+    rig_expect(r, KM_RECORD, "one", 5);
+    rig_expect(r, KM_RESUMED, "", 0);
+    unsigned kept = 0;
+    char last[32] = "";
+    while (strcmp(last, "STATUS=99") != 0) {
+        rig_expect(r, KM_NOTIFY, "one", 5);
+        if (r->in.notify.length != strlen("WATCHDOG=1")) {
+            memcpy(last, r->in.notify.data, r->in.notify.length);
+            last[r->in.notify.length] = 0;
+        }
+        kept++;
+    }
+    assert_true(kept <= 200);
+    expect_text(r, "WATCHDOG=1");
+    close(fd);
+}
+
+/* A descriptor that comes along (FDSTORE=1, BARRIER=1) is closed: the sender's pipe sees its end. */
+static void closes_descriptors_that_come_along(void **state)
+{
+    struct rig *r = *state;
+    int pipes[2];
+    char byte, room[CMSG_SPACE(sizeof(int))] = {0};
+    begin(state);
+    int fd = connect_to(r);
+    assert_int_equal(pipe(pipes), 0);
+    struct iovec io = {.iov_base = (char[]){"BARRIER=1"}, .iov_len = 9};
+    struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &pipes[1], sizeof(int));
+    assert_int_equal(sendmsg(fd, &m, 0), 9);
+    close(pipes[1]);
+    assert_int_equal(read(pipes[0], &byte, 1), 0); /* blocks until nobody has the other end */
+    expect_text(r, "BARRIER=1");
+    close(pipes[0]);
+    close(fd);
+}
+
+static void a_path_that_does_not_fit_is_said(void **state)
+{
+    struct rig *r = *state;
+    char name[NAME_SIZE];
+    const struct rig_command c = {.argv = {"/bin/sh", "-c", "exit 0"}, .user = "root", .notify = true};
+    if (geteuid() != 0)
+        skip();
+    snprintf(r->run, sizeof r->run, "%s/directory-of-a-long-name", r->dir);
+    rig_write_config(r, "root nobody", "/bin/sh");
+    rig_start(r);
+    assert_int_equal(rig_resume(r), 0);
+    memset(name, 'n', sizeof name);
+    name[NAME_MAX_LEN] = 0;
+    rig_command(r, KM_START, name, 5, &c);
+    rig_expect(r, KM_START_FAILED, name, 5);
+    assert_int_equal(r->in.failed.error, ENAMETOOLONG);
+    assert_non_null(strstr(r->in.failed.reason, "notify socket"));
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
+    const struct CMUnitTest tests[] = {
+        T(forwards_with_the_sender),
+        T(refuses_a_stranger),
+        T(refuses_what_is_too_long),
+        T(bounds_the_rate),
+        T(keeps_the_newest_while_no_agent_listens),
+        T(closes_descriptors_that_come_along),
+        T(a_path_that_does_not_fit_is_said),
+    };
+    return cmocka_run_group_tests_name("keeper notify", tests, NULL, NULL);
+}
