@@ -24,7 +24,7 @@ union rig_packet {
 };
 
 struct rig {
-    char dir[64], run[80], config[96], log[96], out[96];
+    char dir[64], run[128], config[96], log[96], out[96];
     bool no_cgroups;
     pid_t keeper;
     int fd;
