@@ -197,14 +197,19 @@ void admin_result(struct shell *s, const struct scs_action *a)
     o->id = 0;
 }
 
-static void operator_refuse(struct shell *s, struct link *l, int reason, const char *text)
+static void operator_say_refused(struct shell *s, const struct link *l, const char *text)
 {
-    s->admin.refused++;
     struct record r;
     record_init(&r, REC_LINK_REFUSED);
     record_printf(&r, "peer", "operator at %s", link_source(l));
     record_str(&r, "reason", text);
     log_write(s->log, &r);
+}
+
+static void operator_refuse(struct shell *s, struct link *l, int reason, const char *text)
+{
+    s->admin.refused++;
+    operator_say_refused(s, l, text);
     link_refuse(l, reason, text);
 }
 
@@ -296,6 +301,8 @@ void admin_event(struct shell *s, const struct link_event *e, mono_t now)
     case LINK_DOWN:
         if (op)
             operator_down(s, op, now);
+        else if (e->down == DOWN_REJECTED)
+            operator_say_refused(s, e->link, e->reason ? e->reason : "");
         return;
     case LINK_TRACE:
     case LINK_NONE:

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define SCS_INDEX 0 /* of the (only) controller; term = counter x 4 + index */
+#define COUNTER_MAX (SCS_TERM_MAX / 4 - 1)
 
 uint64_t term_next(uint64_t stored_counter, int64_t wall_us)
 {
@@ -103,6 +104,24 @@ static void keep_check_directory(struct shell *s)
     log_write(s->log, &r);
 }
 
+/* The counter of this run, written where it can be. */
+static uint64_t keep_counter(struct shell *s, struct strbuf *why, int *ret_result)
+{
+    uint64_t counter = 0;
+    int r = store_term(s->store, &counter);
+    if (r < 0)
+        strbuf_printf(why, "the term cannot be read: %s", strerror(-r));
+    if (r >= 0 && counter >= COUNTER_MAX) {
+        keep_damaged(s, "its term is impossible and is not used");
+        counter = 0;
+    }
+    counter = term_next(r < 0 ? 0 : counter, clock_wall_us());
+    if (r >= 0 && (r = store_set_term(s->store, counter)) < 0)
+        strbuf_printf(why, "the term cannot be written: %s", strerror(-r));
+    *ret_result = r;
+    return counter;
+}
+
 void keep_open(struct shell *s)
 {
     char text[256];
@@ -110,19 +129,16 @@ void keep_open(struct shell *s)
     strbuf_init(&why, text, sizeof(text));
     (void)snprintf(s->history_file, sizeof(s->history_file), "%s/history.db", s->config->scs.state_directory);
     keep_check_directory(s);
-    uint64_t counter = 0;
+    uint64_t counter = term_next(0, clock_wall_us());
     int r = store_open(s->history_file, &why, &s->store);
     if (r < 0)
         s->store = NULL;
-    else if (why.len)
+    if (r >= 0 && why.len)
         keep_damaged(s, why.text);
-    if (r >= 0)
+    if (r >= 0) {
         strbuf_reset(&why);
-    if (r >= 0 && (r = store_term(s->store, &counter)) < 0)
-        strbuf_printf(&why, "the term cannot be read: %s", strerror(-r));
-    counter = term_next(r < 0 ? 0 : counter, clock_wall_us());
-    if (r >= 0 && (r = store_set_term(s->store, counter)) < 0)
-        strbuf_printf(&why, "the term cannot be written: %s", strerror(-r));
+        counter = keep_counter(s, &why, &r);
+    }
     if (r < 0)
         keep_failed(s, why.len ? why.text : strerror(-r), 0);
     s->term = counter * 4 + SCS_INDEX;

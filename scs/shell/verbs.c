@@ -104,7 +104,7 @@ static void verb_history(struct shell *s, struct operator *op, const struct ask 
     if (r < 0)
         admin_end(s, op, q->id, false, "OperatingSystemError", "the history cannot be read", SPAN_ZERO);
     else
-        admin_end(s, op, q->id, true, "", "", mono_sub(loop_now(s->loop), now));
+        admin_end(s, op, q->id, true, "", "", SPAN_ZERO);
 }
 
 /* `n` bytes of a packed admin.Decision in s->document. */
