@@ -120,3 +120,21 @@ def test_python_parses(path):
 @pytest.mark.parametrize("path", [f for f in tree.files(under="tests") if os.path.basename(f) in ("run", "demo")])
 def test_entry_points_are_executable(path):
     assert os.stat(tree.SOURCE / path).st_mode & stat.S_IXUSR
+
+
+# The cases of the domain's table of switchover rules that this tree decides, by number (9 and 10 are pairs of configuration servers and of controllers).
+ROWS = ["01", "01b", "02", "03", "04", "05", "06", "07", "08", "11", "12", "13", "14", "15", "16", "17", "18"]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_has_a_scenario_with_its_number(row):
+    named = [f for f in tree.files(under="tests/scenario") if re.search(rf"/row{row}(?!\d|b)", f)]
+    assert named, f"no transcript row{row}-…"
+
+
+def test_every_rule_has_a_scenario():
+    table = tree.read("scs/core/rules.c")
+    numbers = {int(n) for n in re.findall(r"^\s*\{(?:\.number = )?(\d+),", table, re.M)}
+    said = "\n".join(tree.read(f) for f in tree.files(under="tests/scenario/scs"))
+    missing = [n for n in sorted(numbers) if not re.search(rf"\brule[ =]{n}\b", said)]
+    assert numbers and not missing, f"rules without a transcript: {missing}"
