@@ -1,8 +1,8 @@
 """Command blocks of the documents: found, run, compared.
 
-Markdown: fenced blocks marked `console`. Manual pages: `.Bd -literal` displays in which a line begins with a prompt. A prompt is `$ ` or `# ` (on the controller's
-host), or `a$ ` `a# ` `b$ ` `b# ` (on that host); what follows up to the next prompt is the expected output, none means that the output does not matter; a line `...`
-stands for any number of lines; a command may go on behind a backslash at the line's end.
+Markdown: fenced blocks marked `console`. Manual pages: `.Bd -literal` displays in which a line begins with a prompt, and `.Dl` lines
+that begin with one of our programs. A prompt is `$ ` or `# ` (on the controller's host), or `a$ ` `a# ` `b$ ` `b# ` (on that host); what follows up to the next prompt
+is the expected output, none means that the output does not matter; a line `...` stands for any number of lines; a command may go on behind a backslash at the line's end.
 
 Before comparing, both sides are normalised, the longest shape first:
     2026-11-20T17:01:24.123456Z, 2026-11-20 17:01:24 -> TIME     0.834 ms, 12ms, 2m05s, 4d02h -> SPAN     deadbeefdeadbeef (8 digits and more) -> HEX
@@ -52,6 +52,9 @@ def blocks(path, text):
     lines = text.splitlines()
     i, manual = 0, not path.endswith(".md")
     while i < len(lines):
+        display = re.match(r"\.Dl (?:[$#] )?((?:scsctl|scs|lca) .*)", lines[i]) if manual else None
+        if display:
+            yield i + 1, ["$ " + plain(display.group(1))]
         opened = re.match(r"\.Bd\b.*-literal", lines[i]) if manual else re.match(r"```console\s*$", lines[i])
         i += 1
         if not opened:

@@ -119,7 +119,9 @@ def test_every_option_with_every_kind_of_value_prints_itself(tmp_path):
         by_section = {}
         for section, key, description in options(program):
             default = re.search(r"default (.+?)(?:; taken|$)", description)
-            if default and default.group(1) not in ("none", '""'):
+            if key == "tls":
+                by_section.setdefault(section, []).append("tls = off")
+            elif default and default.group(1) not in ("none", '""'):
                 by_section.setdefault(section, []).append(f"{key} = {default.group(1)}")
         named = {"host": "host h", "application": "application x"}
         need = {"host": ["address = 10.0.0.1"], "application": ["host = h", "command = /bin/x"], "lca": ["host = h"]}
