@@ -31,7 +31,7 @@ MISTAKES = [
     ("[hots a]\n", 5, ["unknown section", "[host]"]),
     ("[host a]\naddress = 10.0.0.1\nport = many\n", 7, ["port"]),
     ("[host a]\naddress = 10.0.0.1\nport = 99999\n", 7, ["port"]),
-    ("[host a]\naddress = 10.0.0.1\nport = 1999\n", 7, ["port"]),
+    ("[host a]\naddress = 10.0.0.1\nport = 1999\n", 5, ["port"]),
     ("[host a]\naddress = 10.0.0.1\n[host a]\naddress = 10.0.0.2\n", 7, ["twice", "line 5"]),
     ("[host a]\naddress = 10.0.0.1\naddress = 10.0.0.2\n", 7, ["twice", "line 6"]),
     ("[host a]\nport = 5000\n", 5, ["address"]),
