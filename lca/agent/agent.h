@@ -1,0 +1,104 @@
+/* What the files of the agent share: the core, the channel to the keeper, the connections, and one struct that holds all of it.
+ *
+ * Who does what: main.c start and end; turn.c the turn of the loop; channel.c the keeper's packets; execute.c the core's actions; connections.c controllers and peer
+ * agents; privileges.c becoming an ordinary user. The agent decides nothing: the core does. */
+#pragma once
+
+#include "common/base/record.h"
+#include "common/base/rng.h"
+#include "common/io/link.h"
+#include "common/io/log.h"
+#include "common/io/loop.h"
+#include "lca/core/core.h"
+#include "lca/core/options.h"
+#include "lca/core/wire.h"
+#include "lca/keeper/message.h"
+
+#define CONNECTIONS_MAX (LCA_SCS_MAX + LCA_PEERS_MAX)
+#define EARLY_MAX (256 * 1024)      /* what a second session of one identity may say until it is known which one stays */
+#define CHANNEL_QUEUE_MAX (4 << 20) /* packets that the keeper has not taken yet */
+
+/* One identity that is connected, or is to be called. */
+struct connection {
+    bool used;
+    enum session_role role; /* ROLE_SCS, ROLE_LCA */
+    unsigned scs;           /* index in the core, of ROLE_SCS */
+    char name[NAME_SIZE];
+    struct link *link;      /* up */
+    struct link *dialled;   /* being called */
+    struct link *second;    /* up, of the same identity: one of the two will go */
+    mono_t asked_at, decide_at;
+    uint8_t *early;         /* messages of `second`: length (4 bytes) and bytes, behind each other */
+    size_t early_len;
+    bool wanted;            /* the core names this host as a peer to call */
+    struct lca_peer_host host;
+    struct backoff backoff;
+    mono_t call_at;
+};
+
+struct queued_packet {
+    struct queued_packet *next;
+    size_t length;
+    uint8_t bytes[];
+};
+
+struct channel {
+    struct loop_io io;
+    struct queued_packet *first, **last;
+    size_t queued;
+};
+
+struct agent {
+    const struct lca_config *config;
+    struct loop *loop;
+    struct links *links;
+    struct listener *listener;
+    struct tls_context *tls; /* NULL: off */
+    struct log *log;
+    struct rng rng;
+    struct channel channel;
+    bool resumed, ending;
+    mono_t held_since; /* a controller does not read: bulk work waits; MONO_NEVER: it does not */
+    mono_t late_said;
+    bool announce_due;      /* the core has asked for another set of peers: it is told who of them is there */
+    struct connection connections[CONNECTIONS_MAX];
+    struct {
+        char app[NAME_SIZE];
+        uint64_t start_id;
+    } unstarted[LCA_ACTIONS_MAX]; /* starts that could not be put together: told to the core behind the present step */
+    unsigned n_unstarted;
+    struct lca_core *core;
+    struct lca_actions actions;
+    struct arena arena;
+};
+
+/* turn.c */
+mono_t agent_turn(void *arg, mono_t now);
+/* One event into the core, its actions carried out. */
+void agent_step(struct agent *a, const struct lca_event *e, mono_t now);
+void agent_end(struct agent *a, int code);
+/* Logs a record with string fields: key, value, …, NULL. */
+void agent_log(struct agent *a, enum record_id id, ...) __attribute__((sentinel));
+
+/* channel.c. The packet's header is complete but for `size`, which is `length`. */
+int channel_open(struct agent *a, int fd);
+void channel_send(struct agent *a, void *packet, size_t length);
+void channel_hello(struct agent *a);
+
+/* execute.c */
+void execute(struct agent *a, const struct lca_actions *actions, mono_t now);
+
+/* connections.c */
+void connections_next(struct agent *a, mono_t now);
+/* Calls and decisions that are due; the next of them. */
+mono_t connections_due(struct agent *a, mono_t now);
+/* The core's set of peers has changed. */
+void connections_peers(struct agent *a, mono_t now);
+/* Sends to one controller, or to all (LCA_ALL_SCS). */
+void connections_send(struct agent *a, unsigned scs, const uint8_t *payload, size_t n);
+bool connections_have_room(const struct agent *a);
+void connections_close(struct agent *a, const char *reason);
+int connections_listen(struct agent *a, struct strbuf *why);
+
+/* privileges.c. Becomes `user` for ever when it runs as root; without new privileges and with the keeper's death as its own in any case. `parent` is the keeper's pid. */
+int privileges_drop(const char *user, int parent, struct strbuf *why);

@@ -1,0 +1,124 @@
+/* Carries out what the core has decided: packets for the keeper, messages for controllers, lines for the log. The order is the core's.
+ *
+ * A start that cannot be put together is told to the core as a start that failed; nothing else here can fail in a way that anybody could decide about. */
+#include "lca/agent/agent.h"
+
+#include "proto/frame.h"
+
+#include <stddef.h>
+#include <string.h>
+
+static void header_fill(const struct agent *a, struct keeper_header *h, uint32_t type, const struct lca_action *action, uint64_t start_id)
+{
+    memset(h, 0, sizeof *h);
+    h->type = type;
+    h->start_id = start_id;
+    if (action)
+        str_copy(h->app, sizeof h->app, lca_core_app_name(a->core, action->app));
+}
+
+static void send_ref(struct agent *a, uint32_t type, const struct lca_action *action, uint64_t start_id)
+{
+    struct keeper_ref p;
+    header_fill(a, &p.h, type, action, start_id);
+    channel_send(a, &p, sizeof p);
+}
+
+static void send_start(struct agent *a, const struct lca_action *action)
+{
+    static struct keeper_start p;
+    struct lca_command command;
+    int r = lca_wire_command(a->core, action, p.text, sizeof p.text, &command);
+    if (r < 0) {
+        str_copy(a->unstarted[a->n_unstarted].app, NAME_SIZE, lca_core_app_name(a->core, action->app));
+        a->unstarted[a->n_unstarted++].start_id = action->start_id;
+        return;
+    }
+    header_fill(a, &p.h, action->type == LCA_DO_START ? KM_START : KM_ROLE, action, action->start_id);
+    p.argc = (uint16_t)command.argc;
+    p.envc = (uint16_t)command.envc;
+    p.notify = command.notify;
+    memset(p.zero, 0, sizeof p.zero);
+    p.text_len = (uint32_t)command.text_len;
+    channel_send(a, &p, offsetof(struct keeper_start, text) + command.text_len);
+}
+
+static void send_signal(struct agent *a, const struct lca_action *action)
+{
+    struct keeper_signal p;
+    memset(&p, 0, sizeof p);
+    header_fill(a, &p.h, KM_SIGNAL, action, action->start_id);
+    p.signal = action->signal;
+    channel_send(a, &p, sizeof p);
+}
+
+static void send_blob(struct agent *a, const struct lca_action *action)
+{
+    static struct keeper_blob p;
+    bool host = action->type == LCA_DO_STORE_HOST;
+    int n = host ? lca_core_save_host(a->core, p.data, sizeof p.data) : lca_app_save(a->core, action->app, p.data, sizeof p.data);
+    if (n < 0) {
+        agent_log(a, REC_PRIVILEGES, "detail", "the state of an application is too long to be kept", NULL);
+        return;
+    }
+    header_fill(a, &p.h, host ? KM_STORE_HOST : KM_STORE, host ? NULL : action, host ? 0 : action->start_id);
+    p.length = (uint32_t)n;
+    channel_send(a, &p, offsetof(struct keeper_blob, data) + (size_t)n);
+}
+
+static void send_message(struct agent *a, const struct lca_action *action, mono_t now)
+{
+    static uint8_t payload[FRAME_PAYLOAD_MAX];
+    int n = lca_wire_pack(a->core, action, now, payload, sizeof payload);
+    if (n >= 0)
+        connections_send(a, action->type == LCA_DO_RECORD ? LCA_ALL_SCS : action->scs, payload, (size_t)n);
+}
+
+static void one(struct agent *a, const struct lca_action *action, mono_t now)
+{
+    switch (action->type) {
+    case LCA_DO_START:
+    case LCA_DO_ROLE:
+        send_start(a, action);
+        break;
+    case LCA_DO_SIGNAL:
+        send_signal(a, action);
+        break;
+    case LCA_DO_KILL_TREE:
+        send_ref(a, KM_KILL_TREE, action, action->start_id);
+        break;
+    case LCA_DO_KILL_ROLE:
+        send_ref(a, KM_KILL_ROLE, action, action->start_id);
+        break;
+    case LCA_DO_STORE:
+    case LCA_DO_STORE_HOST:
+        send_blob(a, action);
+        break;
+    case LCA_DO_EXIT_SEEN:
+        send_ref(a, KM_EXIT_SEEN, action, action->start_id);
+        break;
+    case LCA_DO_FORGET:
+        send_ref(a, KM_FORGET, action, 0);
+        break;
+    case LCA_DO_SEND:
+        send_message(a, action, now);
+        break;
+    case LCA_DO_PEERS:
+        connections_peers(a, now);
+        break;
+    case LCA_DO_RECORD:
+        log_write(a->log, &action->record);
+        if (action->to_scs)
+            send_message(a, action, now);
+        break;
+    case LCA_DO_END:
+        agent_end(a, KEEPER_AGENT_ALL_STOPPED);
+        break;
+    }
+}
+
+void execute(struct agent *a, const struct lca_actions *actions, mono_t now)
+{
+    for (unsigned i = 0; i < actions->count && !a->ending; i++)
+        one(a, &actions->list[i], now);
+}
