@@ -7,7 +7,6 @@
  * turn. Memory for the session is mapped, not allocated: what is never touched costs nothing, and it goes back when the link does. */
 #include "common/io/link_private.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -513,94 +512,4 @@ bool link_has_output(struct link *l)
     if (l->write_error || l->io.fd < 0)
         return false;
     return (l->tls && tls_drain(l->tls, &data) > 0) || (l->memory && (!l->tls || tls_is_up(l->tls)) && session_drain(&l->session, &data) > 0);
-}
-
-/* ---- for the owner ---- */
-
-int link_send(struct link *l, const uint8_t *payload, size_t n)
-{
-    if (l->state != LINK_TALKING)
-        return -ENOTCONN;
-    int r = session_send(&l->session, payload, n);
-    if (r == -ENOBUFS)
-        link_end(l, DOWN_LOCAL, "the peer does not read: no room for output");
-    link_touch(l);
-    return r;
-}
-
-bool link_has_room(const struct link *l, size_t n)
-{
-    return l->state == LINK_TALKING && session_has_room(&l->session, n);
-}
-
-const struct identity *link_peer(const struct link *l)
-{
-    return &l->session.peer;
-}
-
-const char *link_software(const struct link *l)
-{
-    return l->session.peer_software;
-}
-
-const char *link_source(const struct link *l)
-{
-    return l->source;
-}
-
-bool link_credentials(const struct link *l, uid_t *ret_uid, pid_t *ret_pid)
-{
-    if (!l->has_credentials)
-        return false;
-    *ret_uid = l->uid;
-    *ret_pid = l->pid;
-    return true;
-}
-
-bool link_is_tls(const struct link *l)
-{
-    return l->context != NULL;
-}
-
-struct listener *link_listener(const struct link *l)
-{
-    return l->listener;
-}
-
-void link_set_user(struct link *l, void *user)
-{
-    l->user = user;
-}
-
-void *link_user(const struct link *l)
-{
-    return l->user;
-}
-
-void link_poll_now(struct link *l)
-{
-    if (l->state != LINK_TALKING)
-        return;
-    session_poll_now(&l->session, loop_now(l->set->loop));
-    link_mark_ready(l);
-    link_touch(l);
-}
-
-mono_t link_heard(const struct link *l)
-{
-    return l->memory ? session_heard(&l->session) : MONO_ZERO;
-}
-
-void link_refuse(struct link *l, int refused_reason, const char *text)
-{
-    if (l->state == LINK_TALKING)
-        session_refuse(&l->session, refused_reason, text);
-    link_end(l, DOWN_LOCAL, "refused: %s", text);
-}
-
-void link_close(struct link *l, const char *reason)
-{
-    if (l->state == LINK_TALKING)
-        session_bye(&l->session, reason);
-    link_end(l, DOWN_LOCAL, "%s", reason);
 }

@@ -73,6 +73,9 @@ uint16_t listener_port(const struct listener *l); /* 0: unix */
 /* Swaps certificate and limits for links accepted from now on. */
 void listener_set_tls(struct listener *l, struct tls_context *tls);
 
+/* Judges every TLS peer again by `tls`, after a reload and from time to time: who is no longer trusted is ended with DOWN_REJECTED. */
+void links_recheck(struct links *ls, struct tls_context *tls);
+
 void links_next(struct links *ls, mono_t now, struct link_event *ret_event);
 
 /* Queues a message; it is written by links_turn(). 0; -ENOTCONN before LINK_UP or after the end; -EMSGSIZE; -ENOBUFS: the peer does not read, the link is ended. */

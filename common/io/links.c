@@ -148,6 +148,17 @@ int links_dial(struct links *ls, const char *address, uint16_t port, const struc
     return 0;
 }
 
+void links_recheck(struct links *ls, struct tls_context *tls)
+{
+    LIST_EACH(it, &ls->all) {
+        struct link *l = LIST_ENTRY(it, struct link, all);
+        if (l->tls && l->state < LINK_ENDED && !tls_recheck(l->tls, tls)) {
+            ls->counters.rejected++;
+            link_end(l, DOWN_REJECTED, "%s", tls_error(l->tls));
+        }
+    }
+}
+
 /* ---- the turn ---- */
 
 static void expire(struct links *ls, mono_t now)

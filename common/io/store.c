@@ -1,7 +1,7 @@
 /* The history store: rows queued by the program, written by a thread of its own, read by the program.
  *
- * Owns the queue, the thread, its connection and a second one for reading and for terms. Refuses to make the program wait for a disk: only store_open(),
- * terms and the bounded queries touch one on the caller's thread.
+ * Owns the queue, the thread, its connection and a second one for reading and for terms (store_read.c). Refuses to make the program wait for a disk: only
+ * store_open(), terms and the bounded queries touch one on the caller's thread.
  *
  * Invariants: the mutex is held for moments only, never across SQLite. A batch is one transaction; one that fails is kept and tried again a second later
  * with what has come since, so that order is kept. What does not fit into the queue is counted. Whatever the disk does, the program goes on.
@@ -11,7 +11,6 @@
 #include "common/io/loop.h"
 #include "common/io/store_db.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -442,109 +441,7 @@ const char *store_problem(struct store *s)
     return s->problem_copy;
 }
 
-/* ---- reading, and terms ---- */
-
-int store_term(struct store *s, uint64_t *ret_counter)
+sqlite3 *store_reader(struct store *s)
 {
-    sqlite3_stmt *st = NULL;
-    if (!s) {
-        *ret_counter = 0;
-        return 0;
-    }
-    int r = sqlite3_prepare_v2(s->reader, "SELECT value FROM meta WHERE key = 'term'", -1, &st, NULL);
-    if (r == SQLITE_OK)
-        r = sqlite3_step(st);
-    if (r == SQLITE_ROW || r == SQLITE_DONE) {
-        *ret_counter = r == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(st, 0) : 0;
-        r = SQLITE_OK;
-    }
-    sqlite3_finalize(st);
-    return store_db_errno(r);
-}
-
-int store_set_term(struct store *s, uint64_t counter)
-{
-    sqlite3_stmt *st = NULL;
-    if (!s)
-        return 0;
-    int r = sqlite3_prepare_v2(s->reader, "INSERT INTO meta(key, value) VALUES('term', ?1) ON CONFLICT(key) DO UPDATE SET value = excluded.value", -1, &st, NULL);
-    if (r == SQLITE_OK) {
-        sqlite3_bind_int64(st, 1, (int64_t)counter);
-        r = step_reset(st);
-    }
-    sqlite3_finalize(st);
-    return store_db_errno(r);
-}
-
-static void take_text(sqlite3_stmt *st, int column, char *dst, size_t size)
-{
-    const unsigned char *text = sqlite3_column_text(st, column);
-    str_copy(dst, size, text ? (const char *)text : "");
-}
-
-static void take_row(sqlite3_stmt *st, struct store_row *row)
-{
-    row->id = sqlite3_column_int64(st, 0);
-    row->time_us = sqlite3_column_int64(st, 1);
-    row->number = (uint16_t)sqlite3_column_int(st, 2);
-    take_text(st, 3, row->name, sizeof row->name);
-    take_text(st, 4, row->level, sizeof row->level);
-    take_text(st, 5, row->object, sizeof row->object);
-    take_text(st, 6, row->object2, sizeof row->object2);
-    take_text(st, 7, row->text, sizeof row->text);
-    take_text(st, 8, row->fields, sizeof row->fields);
-}
-
-#define NEWEST(where) "SELECT * FROM (SELECT * FROM history WHERE " where " AND time_us >= ?2 ORDER BY time_us DESC, id DESC LIMIT ?3)"
-
-int store_history(struct store *s, const char *object, int64_t since_us, unsigned limit, int (*fn)(void *arg, const struct store_row *row), void *arg)
-{
-    /* Each half is answered by an index alone, newest first, so that a query costs its limit and not the table. */
-    static const char all[] = "SELECT * FROM (" NEWEST("1") ") ORDER BY time_us, id";
-    static const char by_object[] = "SELECT * FROM (SELECT * FROM (" NEWEST("object = ?1") " UNION " NEWEST("object2 = ?1") ")"
-                                    " ORDER BY time_us DESC, id DESC LIMIT ?3) ORDER BY time_us, id";
-    bool filtered = object && object[0];
-    sqlite3_stmt *st = NULL;
-    if (!s)
-        return 0;
-    int r = sqlite3_prepare_v2(s->reader, filtered ? by_object : all, -1, &st, NULL);
-    if (r == SQLITE_OK) {
-        if (filtered)
-            bind_text(st, 1, object);
-        sqlite3_bind_int64(st, 2, since_us);
-        sqlite3_bind_int64(st, 3, limit);
-        struct store_row row;
-        while ((r = sqlite3_step(st)) == SQLITE_ROW) {
-            take_row(st, &row);
-            if (fn(arg, &row) != 0)
-                break;
-        }
-    }
-    sqlite3_finalize(st);
-    return r == SQLITE_DONE || r == SQLITE_ROW ? 0 : store_db_errno(r);
-}
-
-int store_last_decision(struct store *s, const char *pair, uint8_t *document, size_t *ret_n)
-{
-    sqlite3_stmt *st = NULL;
-    if (!s)
-        return 1;
-    int res = 1, r = sqlite3_prepare_v2(s->reader, "SELECT document FROM decision WHERE id = (SELECT max(id) FROM decision WHERE pair = ?1)", -1, &st, NULL);
-    if (r == SQLITE_OK) {
-        bind_text(st, 1, pair);
-        r = sqlite3_step(st);
-    }
-    if (r == SQLITE_ROW) {
-        size_t n = (size_t)sqlite3_column_bytes(st, 0);
-        res = n <= *ret_n ? 0 : -EMSGSIZE;
-        if (res == 0) {
-            if (n > 0)
-                memcpy(document, sqlite3_column_blob(st, 0), n);
-            *ret_n = n;
-        }
-    } else if (r != SQLITE_DONE) {
-        res = store_db_errno(r);
-    }
-    sqlite3_finalize(st);
-    return res;
+    return s->reader;
 }

@@ -14,3 +14,7 @@ int store_db_prepare(const char *path, struct strbuf *why);
 /* Runs statements without a result. An SQLite code. */
 int store_db_run(sqlite3 *db, const char *sql);
 int store_db_errno(int code);
+
+struct store;
+/* The connection for reading and for terms, synced. */
+sqlite3 *store_reader(struct store *s);

@@ -265,6 +265,32 @@ int tls_finish(struct tls *t)
     return r < 0 ? -EPROTO : 0;
 }
 
+static bool recheck(struct tls *t, const struct tls_context *c, X509_STORE_CTX *store)
+{
+    X509 *certificate = SSL_get0_peer_certificate(t->ssl);
+    if (!certificate || X509_STORE_CTX_init(store, SSL_CTX_get_cert_store(c->ctx), certificate, SSL_get_peer_cert_chain(t->ssl)) != 1)
+        return false;
+    X509_STORE_CTX_set_default(store, SSL_is_server(t->ssl) ? "ssl_client" : "ssl_server");
+    return X509_verify_cert(store) == 1;
+}
+
+bool tls_recheck(struct tls *t, const struct tls_context *c)
+{
+    struct strbuf b;
+    if (!t->up || t->failed)
+        return true;
+    ERR_clear_error();
+    X509_STORE_CTX *store = X509_STORE_CTX_new();
+    bool trusted = store && recheck(t, c, store);
+    if (!trusted) {
+        strbuf_init(&b, t->error, sizeof t->error);
+        strbuf_printf(&b, "the peer's certificate is no longer accepted: %s", store ? X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)) : "out of memory");
+    }
+    X509_STORE_CTX_free(store);
+    ERR_clear_error();
+    return trusted;
+}
+
 bool tls_is_up(const struct tls *t)
 {
     return t->up && !t->failed;

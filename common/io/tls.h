@@ -38,4 +38,7 @@ int tls_finish(struct tls *t);                                     /* queues clo
 bool tls_is_up(const struct tls *t);                               /* handshake done and peer verified */
 const struct identity *tls_peer(const struct tls *t);              /* after tls_is_up() */
 bool tls_is_closed(const struct tls *t);                           /* the peer said close_notify: an end of the socket before it is a truncation */
+/* Judges the peer's certificate once more, by another context (its CA, its CRL) and today's date: after a reload, and from time to time (SECURITY.md 2).
+ * False: no longer to be trusted, and tls_error() says why. True before tls_is_up(). */
+bool tls_recheck(struct tls *t, const struct tls_context *c);
 const char *tls_error(const struct tls *t);                        /* "" while nothing is wrong */

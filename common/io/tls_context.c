@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define FILE_MAX (16 * 1024 * 1024) /* a revocation list grows */
+
 /* The reasons that operators meet, in their words. The rest is told by its number. */
 static const struct {
     int library, reason;
@@ -113,21 +115,37 @@ static int no_password(char *buf, int size, int rwflag, void *arg)
     return -1;
 }
 
+/* A negative errno when the file cannot be read to its end. */
+static int file_read(int fd, BIO *bio)
+{
+    char block[4096];
+    size_t total = 0;
+    ssize_t n;
+    while ((n = read(fd, block, sizeof block)) > 0 && (total += (size_t)n) <= FILE_MAX)
+        if (BIO_write(bio, block, (int)n) != n)
+            return -ENOMEM;
+    OPENSSL_cleanse(block, sizeof block);
+    return n < 0 ? -errno : n > 0 ? -EFBIG : 0;
+}
+
+/* The whole file in memory, which OpenSSL clears when the BIO is freed: reading PEM from a descriptor costs a system call per byte. */
 static BIO *file_open(const char *path, struct strbuf *why, int *r, struct stat *ret_stat)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, ret_stat) < 0 || (!S_ISREG(ret_stat->st_mode) && (errno = EINVAL))) {
-        refuse(why, r, path, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), res = -errno;
+    BIO *bio = NULL;
+    if (fd >= 0)
+        res = fstat(fd, ret_stat) < 0 ? -errno : !S_ISREG(ret_stat->st_mode) ? -EINVAL : 0;
+    if (fd >= 0 && res == 0) {
+        bio = BIO_new(BIO_s_mem());
+        res = bio ? file_read(fd, bio) : -ENOMEM;
     }
-    BIO *bio = BIO_new_fd(fd, BIO_CLOSE);
-    if (!bio) {
+    if (fd >= 0)
         close(fd);
-        refuse_queue(why, r, path);
-    }
-    return bio;
+    if (res == 0)
+        return bio;
+    refuse(why, r, path, strerror(-res));
+    BIO_free(bio);
+    return NULL;
 }
 
 static void load_certificate(SSL_CTX *ctx, const char *path, struct strbuf *why, int *r)

@@ -557,6 +557,62 @@ static void a_swapped_context_serves_new_callers(void **state)
     tls_context_unref(strict);
 }
 
+static void a_reload_ends_who_is_no_longer_trusted(void **state)
+{
+    struct tls_context *revoked = pki_forged("revoked"), *good = pki_context("s1", ROLE_SCS, "s1", NULL), *lax = h1(NULL), *strict = h1("crl");
+    rig_open(&rig, NULL);
+    uint16_t port = rig_listen(&rig, lax);
+    rig_dial(&rig, port, good);
+    rig_run(&rig, both_up);
+    struct link *bad = rig_dial(&rig, port, revoked);
+    rig_until(&rig, CLIENT, LINK_UP, 2);
+    rig_until(&rig, SERVER, LINK_UP, 2);
+    links_recheck(rig.sets[SERVER], lax);
+    links_recheck(rig.sets[CLIENT], good);
+    rig_idle(&rig, SPAN_MS(1));
+    assert_int_equal(rig_count(&rig, SERVER, LINK_DOWN), 0);
+    links_recheck(rig.sets[SERVER], strict);
+    rig_until(&rig, SERVER, LINK_DOWN, 1);
+    rig_until(&rig, CLIENT, LINK_DOWN, 1);
+    assert_int_equal(rig_seen(&rig, SERVER, LINK_DOWN, 0)->down, DOWN_REJECTED);
+    assert_non_null(strstr(rig_seen(&rig, SERVER, LINK_DOWN, 0)->text, "revoked"));
+    assert_ptr_equal(rig_seen(&rig, CLIENT, LINK_DOWN, 0)->link, bad);
+    rig_idle(&rig, SPAN_MS(1));
+    assert_int_equal(rig_count(&rig, SERVER, LINK_DOWN), 1);
+    rig_close(&rig);
+    tls_context_unref(revoked);
+    tls_context_unref(good);
+    tls_context_unref(lax);
+    tls_context_unref(strict);
+}
+
+static bool ten_accepted(struct rig *r)
+{
+    return links_counters(r->sets[SERVER])->accepted >= 10;
+}
+
+/* Beyond the rate the rest waits in the kernel's queue, and is served later. */
+static void handshakes_have_their_rate(void **state)
+{
+    struct tls_context *caller = pki_context("s1", ROLE_SCS, "s1", NULL), *acceptor = h1(NULL);
+    struct links_limits limits = {.handshakes_per_second = 6};
+    int fds[10];
+    rig_open(&rig, &limits);
+    uint16_t port = rig_listen(&rig, acceptor);
+    mono_t begun = clock_boot();
+    for (unsigned i = 0; i < 10; i++)
+        fds[i] = raw_connect(port);
+    rig_run(&rig, ten_accepted);
+    assert_true(mono_sub(clock_boot(), begun).ns >= SPAN_MS(900).ns); /* of a second that began a little before */
+    for (unsigned i = 0; i < 10; i++)
+        close(fds[i]);
+    rig_dial(&rig, port, caller);
+    rig_run(&rig, both_up);
+    rig_close(&rig);
+    tls_context_unref(caller);
+    tls_context_unref(acceptor);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -583,6 +639,8 @@ int main(void)
         cmocka_unit_test(a_cut_stream_is_told_as_truncated),
         cmocka_unit_test(a_silent_caller_is_dropped_after_the_handshakes_time),
         cmocka_unit_test(a_swapped_context_serves_new_callers),
+        cmocka_unit_test(a_reload_ends_who_is_no_longer_trusted),
+        cmocka_unit_test(handshakes_have_their_rate),
     };
     return cmocka_run_group_tests(tests, pki_setup, pki_teardown);
 }
