@@ -1,4 +1,5 @@
-/* Addresses: text to socket address and back. Owns nothing; refuses host names, because resolving one would block the loop. */
+/* Addresses: text to socket address and back. Owns nothing; refuses host names, because resolving one would block the
+ * loop. */
 #include "common/io/address.h"
 #include "common/base/str.h"
 

@@ -1,10 +1,12 @@
 /* Configuration files against the option tables.
  *
- * Owns the meaning of headers and settings while a text is read: which section is open, which keys it has had, what is missing at its end; and the printing of
- * the effective configuration. Refuses to know any option: the tables (common/base/option.h) say all.
+ * Owns the meaning of headers and settings while a text is read: which section is open, which keys it has had, what is
+ * missing at its end; and the printing of the effective configuration. Refuses to know any option: the tables
+ * (common/base/option.h) say all.
  *
- * Invariants: a setting is stored only when option_set() took it; a section refused at its header swallows its settings without further complaint (one
- * fault, one line). What config_print() prints, config_parse() reads back to the same values. */
+ * Invariants: a setting is stored only when option_set() took it; a section refused at its header swallows its settings
+ * without further complaint (one fault, one line). What config_print() prints, config_parse() reads back to the same
+ * values. */
 #include "common/io/config.h"
 #include "common/io/ini_reader.h"
 
@@ -115,7 +117,8 @@ static void section_end(struct load *l)
     for (size_t i = 0; l->kind && i < l->kind->n_options; i++) {
         const struct option *o = &l->kind->options[i];
         if (!o->fallback && l->first_line[i] == 0)
-            complaint_add(l->complaints, l->header_line, "[%s] lacks '%s', which has no default", title(l->kind, l->name, text, sizeof text), o->key);
+            complaint_add(l->complaints, l->header_line, "[%s] lacks '%s', which has no default",
+                          title(l->kind, l->name, text, sizeof text), o->key);
     }
     l->kind = NULL;
     l->section = NULL;
@@ -153,7 +156,9 @@ static bool name_fits(struct load *l, int line, const struct option_section *k, 
     else if (k->named && !*name)
         complaint_add(l->complaints, line, "section [%s NAME] needs a name", k->kind);
     else if (k->named && !str_is_name(name, strlen(name)))
-        complaint_add(l->complaints, line, "'%.80s' is not a name: 1 to %d of A-Z a-z 0-9 . _ - are expected, not beginning with . or -", name, NAME_MAX_LEN);
+        complaint_add(l->complaints, line,
+                      "'%.80s' is not a name: 1 to %d of A-Z a-z 0-9 . _ - are expected, not beginning with . or -",
+                      name, NAME_MAX_LEN);
     else
         return true;
     return false;
@@ -173,7 +178,8 @@ static void on_section(void *arg, int line, const char *kind, const char *name)
         return;
     int before = given_at(l, k, name);
     if (before) {
-        complaint_add(l->complaints, line, "section [%s] is given twice: first in line %d", title(k, name, text, sizeof text), before);
+        complaint_add(l->complaints, line, "section [%s] is given twice: first in line %d",
+                      title(k, name, text, sizeof text), before);
         return;
     }
     void *section = k->open(l->config, name);
@@ -233,7 +239,8 @@ static void absent_sections(struct load *l)
     }
 }
 
-int config_parse(const char *name, const char *text, size_t n, const struct option_schema *schema, void *config, struct complaints *ret_complaints)
+int config_parse(const char *name, const char *text, size_t n, const struct option_schema *schema, void *config,
+                 struct complaints *ret_complaints)
 {
     static const struct ini_events events = {.section = on_section, .setting = on_setting, .lost = on_lost};
     struct load l = {.schema = schema, .config = config, .complaints = ret_complaints};

@@ -1,8 +1,10 @@
-/* What the programs print about their configuration: the effective one (-T), the manual of the options (--help-options), the complaints (-t).
+/* What the programs print about their configuration: the effective one (-T), the manual of the options
+ * (--help-options), the complaints (-t).
  *
  * Owns nothing. Refuses to know any option: rows print themselves (option_print(), option_describe()).
  *
- * Invariant: a list of words is printed one word to a line, so that no line grows past what the reader takes; the reader appends them again. */
+ * Invariant: a list of words is printed one word to a line, so that no line grows past what the reader takes; the
+ * reader appends them again. */
 #include "common/io/config.h"
 #include "common/io/ini_reader.h"
 
@@ -80,12 +82,14 @@ void config_help(const struct option_schema *schema, FILE *out)
     struct strbuf b;
     for (size_t i = 0; i < schema->n_sections; i++) {
         const struct option_section *k = &schema->sections[i];
-        fprintf(out, "%s[%s%s]%s\n    %s\n", i ? "\n" : "", k->kind, k->named ? " NAME" : "", k->required ? " (required)" : "", k->help);
+        fprintf(out, "%s[%s%s]%s\n    %s\n", i ? "\n" : "", k->kind, k->named ? " NAME" : "",
+                k->required ? " (required)" : "", k->help);
         for (size_t n = 0; n < k->n_options; n++) {
             const struct option *o = &k->options[n];
             strbuf_init(&b, text, sizeof text);
             option_describe(o, &b);
-            fprintf(out, "  %s\n    %s; %s\n    %s\n", o->key, text, o->reload == OPT_LIVE ? "taken over by a reload" : "taken over at the next start", o->help);
+            fprintf(out, "  %s\n    %s; %s\n    %s\n", o->key, text,
+                    o->reload == OPT_LIVE ? "taken over by a reload" : "taken over at the next start", o->help);
         }
     }
 }
@@ -122,5 +126,6 @@ void complaints_print(const struct complaints *c, FILE *out)
     if (c->dropped)
         fprintf(out, "%s: %u more not shown\n", c->file, c->dropped);
     if (c->errors || warnings)
-        fprintf(out, "%s: %u error%s, %u warning%s\n", c->file, c->errors, c->errors == 1 ? "" : "s", warnings, warnings == 1 ? "" : "s");
+        fprintf(out, "%s: %u error%s, %u warning%s\n", c->file, c->errors, c->errors == 1 ? "" : "s", warnings,
+                warnings == 1 ? "" : "s");
 }

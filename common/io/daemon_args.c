@@ -1,7 +1,8 @@
 /* The command line of a daemon: the same few options for lca and scs.
  *
- * Owns the words and the usage text. Refuses to act on them beyond printing: the program does what the mode says. The words are few and take no
- * abbreviations, so they are read here directly (getopt_long's struct has the name of our option rows). */
+ * Owns the words and the usage text. Refuses to act on them beyond printing: the program does what the mode says. The
+ * words are few and take no abbreviations, so they are read here directly (getopt_long's struct has the name of our
+ * option rows). */
 #include "common/io/config.h"
 
 #include <stdio.h>
@@ -63,9 +64,11 @@ static int take(const struct line *l, int i, struct daemon_args *args)
     return i + 1;
 }
 
-void daemon_args_parse(int argc, char **argv, const char *default_file, const struct option_schema *schema, bool has_stop_all, struct daemon_args *ret_args, int *ret_status)
+void daemon_args_parse(int argc, char **argv, const char *default_file, const struct option_schema *schema,
+                       bool has_stop_all, struct daemon_args *ret_args, int *ret_status)
 {
-    const struct line l = {.argc = argc, .argv = argv, .schema = schema, .default_file = default_file, .has_stop_all = has_stop_all};
+    const struct line l = {
+        .argc = argc, .argv = argv, .schema = schema, .default_file = default_file, .has_stop_all = has_stop_all};
     struct daemon_args args = {.file = default_file, .mode = MODE_RUN};
     *ret_status = 0;
     for (int i = 1; i < argc;) {

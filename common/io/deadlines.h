@@ -1,4 +1,5 @@
-/* A heap of instants, each embedded in its owner: the nearest one at once, a change in a few steps. Internal to common/io. */
+/* A heap of instants, each embedded in its owner: the nearest one at once, a change in a few steps. Internal to
+ * common/io. */
 #pragma once
 
 #include "common/base/time.h"

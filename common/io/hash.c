@@ -1,6 +1,7 @@
 /* SHA-256 of a file: how two programs tell that they read the same configuration.
  *
- * Owns nothing. Refuses directories and whatever else cannot be read to its end; the file's meaning is not its business. */
+ * Owns nothing. Refuses directories and whatever else cannot be read to its end; the file's meaning is not its
+ * business. */
 #include "common/io/hash.h"
 
 #include <errno.h>

@@ -1,13 +1,15 @@
 /* Lines into headers and settings, with inih doing what it does well and kept from what it does badly.
  *
- * Owns the walk over the text, the line numbers and every complaint about the shape of a line. Refuses to know what a section or a key means.
+ * Owns the walk over the text, the line numbers and every complaint about the shape of a line. Refuses to know what a
+ * section or a key means.
  *
- * As packaged, inih tells neither lines nor headers, cuts lines at 200 bytes, section names at 49 and values at " ;", and glues an indented line to the one
- * above. So the reader given to it takes each line out of our text, refuses and hides what inih would misread, remembers the value itself, and hands inih
- * "KEY =" only: inih finds the key and calls back while the reader still stands on that line.
+ * As packaged, inih tells neither lines nor headers, cuts lines at 200 bytes, section names at 49 and values at " ;",
+ * and glues an indented line to the one above. So the reader given to it takes each line out of our text, refuses and
+ * hides what inih would misread, remembers the value itself, and hands inih "KEY =" only: inih finds the key and calls
+ * back while the reader still stands on that line.
  *
- * Invariants: inih never sees a line longer than its own limit, an indented line or a header; every line it does not see whole was either told or
- * complained about. */
+ * Invariants: inih never sees a line longer than its own limit, an indented line or a header; every line it does not
+ * see whole was either told or complained about. */
 #include "common/io/ini_reader.h"
 
 #include <errno.h>

@@ -13,7 +13,8 @@
 struct ini_events {
     /* "[kind]" or "[kind name]"; `name` is "" for the former. */
     void (*section)(void *arg, int line, const char *kind, const char *name);
-    /* Inside a section that was told. `value` has no blanks at its ends; a comment behind it is still there (ini_cut_comment()). */
+    /* Inside a section that was told. `value` has no blanks at its ends; a comment behind it is still there
+     * (ini_cut_comment()). */
     void (*setting)(void *arg, int line, const char *key, char *value);
     /* A header that could not be read: the settings under it are not told. */
     void (*lost)(void *arg);

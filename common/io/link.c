@@ -1,10 +1,12 @@
 /* One link: a socket, maybe TLS, and a session, from connecting to its end.
  *
- * Owns the socket, the session's memory and every judgement about why a link ended. Refuses to know what messages mean and when to call again.
+ * Owns the socket, the session's memory and every judgement about why a link ended. Refuses to know what messages mean
+ * and when to call again.
  *
- * Invariants: the socket is read only when the session has told all it holds, so there is always room for one chunk. An end found behind data (`final`) is
- * told behind the data's events. A failed write does not end the link: the reason is usually waiting to be read. One pump reads at most LINK_BUDGET bytes in a
- * turn. Memory for the session is mapped, not allocated: what is never touched costs nothing, and it goes back when the link does. */
+ * Invariants: the socket is read only when the session has told all it holds, so there is always room for one chunk. An
+ * end found behind data (`final`) is told behind the data's events. A failed write does not end the link: the reason is
+ * usually waiting to be read. One pump reads at most LINK_BUDGET bytes in a turn. Memory for the session is mapped, not
+ * allocated: what is never touched costs nothing, and it goes back when the link does. */
 #include "common/io/link_private.h"
 
 #include <errno.h>
@@ -177,7 +179,9 @@ static void stream_ended(struct link *l)
 {
     bool partial = l->memory && l->session.rx_used < l->session.rx_len;
     if (l->tls && !tls_is_closed(l->tls))
-        set_final(l, DOWN_CLOSED, tls_is_up(l->tls) ? "closed by the peer without a TLS end: truncated" : "closed by the peer during the TLS handshake");
+        set_final(l, DOWN_CLOSED,
+                  tls_is_up(l->tls) ? "closed by the peer without a TLS end: truncated"
+                                    : "closed by the peer during the TLS handshake");
     else
         set_final(l, DOWN_CLOSED, partial ? "closed by the peer in the middle of a frame" : "closed by the peer");
 }
@@ -318,7 +322,11 @@ static bool session_told(struct link *l, const struct session_event *e, mono_t n
     case SESSION_BROKEN:
         l->set->counters.broken++;
         /* Who accepts the call and then says nothing is a host that hangs, not one that speaks another protocol. */
-        link_end(l, !l->up && mono_reached(mono_add(session_heard(&l->session), l->session.config.hello_timeout), now) ? DOWN_TIMED_OUT : DOWN_REJECTED, "%s", e->reason);
+        link_end(l,
+                 !l->up && mono_reached(mono_add(session_heard(&l->session), l->session.config.hello_timeout), now)
+                     ? DOWN_TIMED_OUT
+                     : DOWN_REJECTED,
+                 "%s", e->reason);
         return false;
     }
     return false;
@@ -511,5 +519,6 @@ bool link_has_output(struct link *l)
     const uint8_t *data;
     if (l->write_error || l->io.fd < 0)
         return false;
-    return (l->tls && tls_drain(l->tls, &data) > 0) || (l->memory && (!l->tls || tls_is_up(l->tls)) && session_drain(&l->session, &data) > 0);
+    return (l->tls && tls_drain(l->tls, &data) > 0) ||
+           (l->memory && (!l->tls || tls_is_up(l->tls)) && session_drain(&l->session, &data) > 0);
 }

@@ -1,7 +1,8 @@
 /* What the owner of a link may ask it and tell it.
  *
- * Owns nothing: each call reads the link or queues something in its session. Refuses to write to the socket: that is links_turn()'s part, so that all a turn
- * has to say leaves in one write. A call on a link that has ended does nothing. */
+ * Owns nothing: each call reads the link or queues something in its session. Refuses to write to the socket: that is
+ * links_turn()'s part, so that all a turn has to say leaves in one write. A call on a link that has ended does nothing.
+ */
 #include "common/io/link_private.h"
 
 #include <errno.h>

@@ -7,14 +7,14 @@
 #include "common/io/deadlines.h"
 #include "common/io/link.h"
 
-#define LINK_CHUNK 32768             /* read at once; less than what a session has room for beside a partial frame */
-#define LINK_PLAIN 16384             /* one TLS record */
-#define LINK_BUDGET (256 * 1024)     /* read from one link in one turn */
-#define LINK_CIPHER_HIGH 65536       /* ciphertext made ahead of the socket */
-#define LINK_HANDSHAKE SPAN_S(5)     /* SECURITY.md 3 */
-#define LINK_LINGER SPAN_S(1)        /* an ended link waits so long for its last bytes to be taken */
+#define LINK_CHUNK 32768         /* read at once; less than what a session has room for beside a partial frame */
+#define LINK_PLAIN 16384         /* one TLS record */
+#define LINK_BUDGET (256 * 1024) /* read from one link in one turn */
+#define LINK_CIPHER_HIGH 65536   /* ciphertext made ahead of the socket */
+#define LINK_HANDSHAKE SPAN_S(5) /* SECURITY.md 3 */
+#define LINK_LINGER SPAN_S(1)    /* an ended link waits so long for its last bytes to be taken */
 #define LINKS_LINGERING_MAX 64
-#define LISTENER_PAUSE SPAN_MS(100)  /* after accept found no descriptor */
+#define LISTENER_PAUSE SPAN_MS(100) /* after accept found no descriptor */
 
 enum link_state {
     LINK_CONNECTING,
@@ -41,7 +41,7 @@ struct link {
     size_t received;
     struct session_config config;
     struct session session;
-    uint8_t *memory; /* of the session: rx, then tx; NULL before it runs */
+    uint8_t *memory;             /* of the session: rx, then tx; NULL before it runs */
     struct tls_context *context; /* reference; NULL: no TLS */
     struct tls *tls;
     struct listener *listener;

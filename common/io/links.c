@@ -1,11 +1,12 @@
 /* The set of links: who is ready, whose time has come, what is to be written; and the calls out.
  *
- * Owns the lists, the heap of deadlines, the shared buffers and the counters. Refuses to know what one link does with its bytes (link.c) and how others come
- * in (listener.c).
+ * Owns the lists, the heap of deadlines, the shared buffers and the counters. Refuses to know what one link does with
+ * its bytes (link.c) and how others come in (listener.c).
  *
- * Invariants: in a turn everything readable is read before any deadline is judged, so that a late program does not take bytes it has not looked at for
- * silence. A link is freed by links_turn() only, after LINK_DOWN was told; its last bytes (a refusal, a bye, an alert) may outlive it for LINK_LINGER,
- * because closing a socket with unread input would throw them away. */
+ * Invariants: in a turn everything readable is read before any deadline is judged, so that a late program does not take
+ * bytes it has not looked at for silence. A link is freed by links_turn() only, after LINK_DOWN was told; its last
+ * bytes (a refusal, a bye, an alert) may outlive it for LINK_LINGER, because closing a socket with unread input would
+ * throw them away. */
 #include "common/io/link_private.h"
 
 #include <assert.h>
@@ -20,8 +21,10 @@
 const char *link_down_name(enum link_down down)
 {
     static const char *const names[] = {
-        [DOWN_CLOSED] = "closed", [DOWN_REFUSED] = "refused", [DOWN_TIMED_OUT] = "timed-out", [DOWN_UNREACHABLE] = "unreachable",
-        [DOWN_ADDP] = "addp",     [DOWN_REJECTED] = "rejected", [DOWN_LOCAL] = "local",
+        [DOWN_CLOSED] = "closed",       [DOWN_REFUSED] = "refused",
+        [DOWN_TIMED_OUT] = "timed-out", [DOWN_UNREACHABLE] = "unreachable",
+        [DOWN_ADDP] = "addp",           [DOWN_REJECTED] = "rejected",
+        [DOWN_LOCAL] = "local",
     };
     return names[down];
 }
@@ -75,8 +78,9 @@ void links_close(struct links *ls)
     if (!ls)
         return;
     LIST_EACH(it, &ls->listeners)
-        listener_close(listener_of(it));
-    LIST_EACH(it, &ls->all) {
+    listener_close(listener_of(it));
+    LIST_EACH(it, &ls->all)
+    {
         struct link *l = LIST_ENTRY(it, struct link, all);
         link_close(l, "the program ends");
         link_flush(l);
@@ -119,8 +123,8 @@ static int call(struct link *l)
     return 0;
 }
 
-int links_dial(struct links *ls, const char *address, uint16_t port, const struct session_config *session, struct tls_context *tls, span_t connect_timeout,
-               void *user, struct link **ret_link)
+int links_dial(struct links *ls, const char *address, uint16_t port, const struct session_config *session,
+               struct tls_context *tls, span_t connect_timeout, void *user, struct link **ret_link)
 {
     assert(session->caller);
     if (ls->counters.open >= ls->limits.links)
@@ -141,7 +145,8 @@ int links_dial(struct links *ls, const char *address, uint16_t port, const struc
         if (r < 0)
             link_end_errno(l, -r, "connect");
     } else {
-        link_end(l, DOWN_LOCAL, r == -ENAMETOOLONG ? "'%s' is too long for a socket's path" : "'%s' is not an address", address);
+        link_end(l, DOWN_LOCAL, r == -ENAMETOOLONG ? "'%s' is too long for a socket's path" : "'%s' is not an address",
+                 address);
     }
     link_touch(l);
     *ret_link = l;
@@ -150,7 +155,8 @@ int links_dial(struct links *ls, const char *address, uint16_t port, const struc
 
 void links_recheck(struct links *ls, struct tls_context *tls)
 {
-    LIST_EACH(it, &ls->all) {
+    LIST_EACH(it, &ls->all)
+    {
         struct link *l = LIST_ENTRY(it, struct link, all);
         if (l->tls && l->state < LINK_ENDED && !tls_recheck(l->tls, tls)) {
             ls->counters.rejected++;
@@ -246,12 +252,14 @@ static void settle(struct link *l, mono_t now)
 
 mono_t links_turn(struct links *ls, mono_t now)
 {
-    LIST_EACH(it, &ls->touched) {
+    LIST_EACH(it, &ls->touched)
+    {
         struct link *l = LIST_ENTRY(it, struct link, touched);
         list_remove(&l->touched);
         settle(l, now);
     }
-    LIST_EACH(it, &ls->later) {
+    LIST_EACH(it, &ls->later)
+    {
         list_remove(it);
         list_append(&ls->ready, it);
     }
@@ -263,7 +271,7 @@ mono_t links_turn(struct links *ls, mono_t now)
     struct deadline *first = deadlines_first(&ls->deadlines);
     mono_t nearest = first ? first->at : MONO_NEVER;
     LIST_EACH(it, &ls->listeners)
-        nearest = mono_min(nearest, listener_step(listener_of(it), now));
+    nearest = mono_min(nearest, listener_step(listener_of(it), now));
     return nearest;
 }
 

@@ -1,10 +1,11 @@
 /* Listeners: calls come in, and not more of them than is good.
  *
- * Owns the listening sockets, their files (unix) and the admission of what was accepted: all together, before authentication, per source, per turn, TLS
- * handshakes per second (SECURITY.md 4). Refuses to know what a link says.
+ * Owns the listening sockets, their files (unix) and the admission of what was accepted: all together, before
+ * authentication, per source, per turn, TLS handshakes per second (SECURITY.md 4). Refuses to know what a link says.
  *
- * Invariants: a call that is not admitted is closed at once and counted. With no descriptor left the spare one is given up to take the call and close it, so that
- * the queue does not stand still readable and the loop does not spin; then the listener pauses. A socket file is removed only when it is the one that was bound. */
+ * Invariants: a call that is not admitted is closed at once and counted. With no descriptor left the spare one is given
+ * up to take the call and close it, so that the queue does not stand still readable and the loop does not spin; then
+ * the listener pauses. A socket file is removed only when it is the one that was bound. */
 #include "common/io/link_private.h"
 
 #include <assert.h>
@@ -66,7 +67,7 @@ static unsigned unauthenticated_of(struct links *ls, const struct link *like)
 {
     unsigned n = 0;
     LIST_EACH(it, &ls->unauthenticated)
-        n += same_source(LIST_ENTRY(it, struct link, unauthenticated), like);
+    n += same_source(LIST_ENTRY(it, struct link, unauthenticated), like);
     return n;
 }
 
@@ -75,11 +76,12 @@ static void drop_one(struct links *ls)
 {
     uint64_t nth = rng_below(&ls->rng, ls->n_unauthenticated);
     LIST_EACH(it, &ls->unauthenticated)
-        if (nth-- == 0) {
-            ls->counters.dropped_unauthenticated++;
-            link_end(LIST_ENTRY(it, struct link, unauthenticated), DOWN_LOCAL, "dropped: too many connections that have not said who they are");
-            return;
-        }
+    if (nth-- == 0) {
+        ls->counters.dropped_unauthenticated++;
+        link_end(LIST_ENTRY(it, struct link, unauthenticated), DOWN_LOCAL,
+                 "dropped: too many connections that have not said who they are");
+        return;
+    }
 }
 
 static void describe(struct link *l, const struct address *from)
@@ -171,7 +173,8 @@ static void accept_failed(struct listener *l, int error, mono_t now)
 /* Errors that belong to the call, not to us (accept(2)). */
 static bool is_calls_own(int error)
 {
-    static const int own[] = {ECONNABORTED, EINTR, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, EPERM};
+    static const int own[] = {ECONNABORTED, EINTR,        EPROTO,     ENETDOWN,    ENOPROTOOPT, EHOSTDOWN,
+                              ENONET,       EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, EPERM};
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
         if (own[i] == error)
             return true;
@@ -265,8 +268,8 @@ static int bind_and_listen(struct listener *l, mode_t mode)
     return r;
 }
 
-int links_listen(struct links *ls, const char *address, uint16_t port, mode_t mode, const struct session_config *session, struct tls_context *tls,
-                 struct listener **ret_listener)
+int links_listen(struct links *ls, const char *address, uint16_t port, mode_t mode,
+                 const struct session_config *session, struct tls_context *tls, struct listener **ret_listener)
 {
     assert(!session->caller);
     struct listener *l = calloc(1, sizeof *l);
@@ -306,7 +309,8 @@ void listener_close(struct listener *l)
 {
     if (!l)
         return;
-    LIST_EACH(it, &l->set->all) {
+    LIST_EACH(it, &l->set->all)
+    {
         struct link *link = LIST_ENTRY(it, struct link, all);
         if (link->listener == l)
             link->listener = NULL;

@@ -1,10 +1,12 @@
 /* The log: one line per record to standard error or a file.
  *
- * Owns the descriptor, the level, the rate windows and the count of what was lost. Refuses to block: a pipe or terminal without room, a socket whose reader
- * sleeps and a full disk all lose the line, and the loss is said as soon as a line can be written again.
+ * Owns the descriptor, the level, the rate windows and the count of what was lost. Refuses to block: a pipe or terminal
+ * without room, a socket whose reader sleeps and a full disk all lose the line, and the loss is said as soon as a line
+ * can be written again.
  *
- * Invariants: what is written is whole lines; a line that the disk took only half of is ended before the next one. A line is at most LINE_SIZE bytes, which
- * a pipe that polls writable takes without blocking. Each record id has RATE_LINES lines per RATE_WINDOW, so that one noisy peer cannot drown the others.
+ * Invariants: what is written is whole lines; a line that the disk took only half of is ended before the next one. A
+ * line is at most LINE_SIZE bytes, which a pipe that polls writable takes without blocking. Each record id has
+ * RATE_LINES lines per RATE_WINDOW, so that one noisy peer cannot drown the others.
  *
  * Times printed are UTC of the wall clock; rates are measured on CLOCK_BOOTTIME. */
 #include "common/io/log.h"
@@ -137,10 +139,12 @@ static void add_time(struct strbuf *b, int64_t wall_us)
     time_t s = (time_t)(wall_us / 1000000);
     struct tm tm;
     gmtime_r(&s, &tm);
-    strbuf_printf(b, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(wall_us % 1000000));
+    strbuf_printf(b, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+                  tm.tm_min, tm.tm_sec, (int)(wall_us % 1000000));
 }
 
-/* A value with blanks, quotes or an equals sign is quoted; quotes inside become \x22, so that a line can be split again. */
+/* A value with blanks, quotes or an equals sign is quoted; quotes inside become \x22, so that a line can be split
+ * again. */
 static void add_value(struct strbuf *b, const char *value)
 {
     if (value[0] != '\0' && !strpbrk(value, " \"=")) {

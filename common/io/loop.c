@@ -1,13 +1,15 @@
 /* The loop of a program: libev for readiness, one timerfd for time.
  *
- * Owns the libev loop, the timerfd, the signalfd and the time of the turn. Refuses to know what a turn does: it calls one function of the program and
- * sleeps until the instant that function returns.
+ * Owns the libev loop, the timerfd, the signalfd and the time of the turn. Refuses to know what a turn does: it calls
+ * one function of the program and sleeps until the instant that function returns.
  *
- * Invariants: the clock is read once per wake, before any watcher is called, so that everything in one turn happens at one instant. The timer is set only
- * when the deadline asked for differs from the armed one, or when the armed one has fired (setting it also clears its readiness, so it is never read). A
- * deadline already reached costs no timer: the next poll just does not sleep.
+ * Invariants: the clock is read once per wake, before any watcher is called, so that everything in one turn happens at
+ * one instant. The timer is set only when the deadline asked for differs from the armed one, or when the armed one has
+ * fired (setting it also clears its readiness, so it is never read). A deadline already reached costs no timer: the
+ * next poll just does not sleep.
  *
- * libev's own timers are not used: they follow another clock. Its default loop is not used either: it would reap children.
+ * libev's own timers are not used: they follow another clock. Its default loop is not used either: it would reap
+ * children.
  *
  * Units: nanoseconds on CLOCK_BOOTTIME inside mono_t. */
 #include "common/io/loop.h"

@@ -1,10 +1,11 @@
 /* The history store: rows queued by the program, written by a thread of its own, read by the program.
  *
- * Owns the queue, the thread, its connection and a second one for reading and for terms (store_read.c). Refuses to make the program wait for a disk: only
- * store_open(), terms and the bounded queries touch one on the caller's thread.
+ * Owns the queue, the thread, its connection and a second one for reading and for terms (store_read.c). Refuses to make
+ * the program wait for a disk: only store_open(), terms and the bounded queries touch one on the caller's thread.
  *
- * Invariants: the mutex is held for moments only, never across SQLite. A batch is one transaction; one that fails is kept and tried again a second later
- * with what has come since, so that order is kept. What does not fit into the queue is counted. Whatever the disk does, the program goes on.
+ * Invariants: the mutex is held for moments only, never across SQLite. A batch is one transaction; one that fails is
+ * kept and tried again a second later with what has come since, so that order is kept. What does not fit into the queue
+ * is counted. Whatever the disk does, the program goes on.
  *
  * Times are microseconds since 1970 on the wall clock. */
 #include "common/io/store.h"
@@ -32,7 +33,7 @@ struct item {
     size_t bytes;
     bool is_decision;
     int64_t time_us;
-    uint64_t key;      /* decision */
+    uint64_t key; /* decision */
     char pair[NAME_SIZE];
     size_t n;   /* of the body */
     void *body; /* a struct store_row, or a decision's document */
@@ -107,12 +108,15 @@ static int prepare_once(struct store *s, sqlite3_stmt **st, const char *sql)
 
 static int prepare_all(struct store *s)
 {
-    int r = prepare_once(s, &s->insert_row, "INSERT INTO history(time_us, number, name, level, object, object2, text, fields) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+    int r = prepare_once(s, &s->insert_row,
+                         "INSERT INTO history(time_us, number, name, level, object, object2, text, fields) VALUES(?1, "
+                         "?2, ?3, ?4, ?5, ?6, ?7, ?8)");
     if (r != SQLITE_OK)
         return r;
-    return prepare_once(s, &s->insert_decision,
-                        "INSERT INTO decision(run, key, pair, time_us, document) VALUES(?1, ?2, ?3, ?4, ?5)"
-                        " ON CONFLICT(pair, run, key) DO UPDATE SET time_us = excluded.time_us, document = excluded.document");
+    return prepare_once(
+        s, &s->insert_decision,
+        "INSERT INTO decision(run, key, pair, time_us, document) VALUES(?1, ?2, ?3, ?4, ?5)"
+        " ON CONFLICT(pair, run, key) DO UPDATE SET time_us = excluded.time_us, document = excluded.document");
 }
 
 #define TEXT_OF(number) TEXT_OF_ARGUMENT(number)
@@ -124,8 +128,11 @@ static int prune(struct store *s, unsigned written)
     if (s->since_prune < PRUNE_EVERY)
         return SQLITE_OK;
     s->since_prune = 0;
-    return store_db_run(s->writer, "DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - " TEXT_OF(STORE_ROWS_MAX) ";"
-                                   "DELETE FROM decision WHERE id <= (SELECT max(id) FROM decision) - " TEXT_OF(STORE_DECISIONS_MAX) ";");
+    return store_db_run(
+        s->writer, "DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - " TEXT_OF(
+                       STORE_ROWS_MAX) ";"
+                                       "DELETE FROM decision WHERE id <= (SELECT max(id) FROM decision) - " TEXT_OF(
+                                           STORE_DECISIONS_MAX) ";");
 }
 
 /* The batch in one transaction. An SQLite code. */
@@ -367,7 +374,8 @@ static struct item *item_new(struct store *s, size_t n)
 /* By what a row can be asked for: its application, or its pair; and its host, or the pair beside the application. */
 static void name_objects(const struct record *r, struct store_row *row)
 {
-    const char *application = record_get(r, "application"), *pair = record_get(r, "pair"), *host = record_get(r, "host");
+    const char *application = record_get(r, "application"), *pair = record_get(r, "pair"),
+               *host = record_get(r, "host");
     const char *object = application ? application : pair, *object2 = host ? host : application ? pair : NULL;
     if (object)
         str_copy(row->object, sizeof row->object, object);

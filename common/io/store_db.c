@@ -2,8 +2,9 @@
  *
  * Owns the schema and its version, and what becomes of a damaged file. Refuses to know rows.
  *
- * Invariants: a file of a newer program is never touched; a damaged one is never deleted. The whole file is checked at start while it is small enough
- * (CHECK_MAX) not to delay the program; of a larger one the schema and the ends of the tables. */
+ * Invariants: a file of a newer program is never touched; a damaged one is never deleted. The whole file is checked at
+ * start while it is small enough (CHECK_MAX) not to delay the program; of a larger one the schema and the ends of the
+ * tables. */
 #include "common/io/store_db.h"
 #include "common/io/loop.h"
 
@@ -19,13 +20,15 @@
 
 static const char schema[] =
     "BEGIN IMMEDIATE;"
-    "CREATE TABLE IF NOT EXISTS history(id INTEGER PRIMARY KEY, time_us INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, level TEXT NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS history(id INTEGER PRIMARY KEY, time_us INTEGER NOT NULL, number INTEGER NOT NULL, "
+    "name TEXT NOT NULL, level TEXT NOT NULL,"
     " object TEXT NOT NULL, object2 TEXT NOT NULL, text TEXT NOT NULL, fields TEXT NOT NULL);"
     "CREATE INDEX IF NOT EXISTS history_object ON history(object, time_us);"
     "CREATE INDEX IF NOT EXISTS history_object2 ON history(object2, time_us);"
     "CREATE INDEX IF NOT EXISTS history_number ON history(number, time_us);"
     "CREATE INDEX IF NOT EXISTS history_time ON history(time_us);"
-    "CREATE TABLE IF NOT EXISTS decision(id INTEGER PRIMARY KEY, run INTEGER NOT NULL, key INTEGER NOT NULL, pair TEXT NOT NULL, time_us INTEGER NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS decision(id INTEGER PRIMARY KEY, run INTEGER NOT NULL, key INTEGER NOT NULL, pair TEXT "
+    "NOT NULL, time_us INTEGER NOT NULL,"
     " document BLOB NOT NULL, UNIQUE(pair, run, key));"
     "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
     "PRAGMA user_version = 1;"
@@ -101,7 +104,8 @@ static int version_check(sqlite3 *db, const char *path, struct strbuf *why, int6
         return refuse(why, path, code, sqlite3_errmsg(db));
     if (*ret_version <= STORE_VERSION)
         return 0;
-    strbuf_printf(why, "%s: schema version %lld of a newer program: this one knows %d", path, (long long)*ret_version, STORE_VERSION);
+    strbuf_printf(why, "%s: schema version %lld of a newer program: this one knows %d", path, (long long)*ret_version,
+                  STORE_VERSION);
     return -ENOTSUP;
 }
 
@@ -112,7 +116,8 @@ static int connect(const char *path, bool synced, struct strbuf *why, sqlite3 *d
     int r = version_check(db, path, why, ret_version);
     if (r < 0)
         return r;
-    int code = store_db_run(db, "PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 4194304; PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;");
+    int code = store_db_run(db, "PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 4194304; PRAGMA cache_size = "
+                                "-512; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;");
     if (code == SQLITE_OK)
         code = store_db_run(db, synced ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
     return code == SQLITE_OK ? 0 : refuse(why, path, code, sqlite3_errmsg(db));
@@ -122,7 +127,8 @@ static int open_version(const char *path, bool synced, struct strbuf *why, sqlit
 {
     sqlite3 *db = NULL;
     int code = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-    int r = code == SQLITE_OK ? connect(path, synced, why, db, ret_version) : refuse(why, path, code, sqlite3_errstr(code));
+    int r =
+        code == SQLITE_OK ? connect(path, synced, why, db, ret_version) : refuse(why, path, code, sqlite3_errstr(code));
     if (r < 0) {
         sqlite3_close(db);
         return r;
@@ -146,7 +152,10 @@ static int contents_check(sqlite3 *db, const char *path)
         int r = query_number(db, "SELECT count(*) FROM pragma_quick_check(1) WHERE quick_check = 'ok'", &sound);
         return r != SQLITE_ROW ? r : sound ? SQLITE_OK : SQLITE_CORRUPT;
     }
-    int r = query_number(db, "SELECT (SELECT max(id) FROM history) + (SELECT max(time_us) FROM history) + (SELECT max(id) FROM decision) + (SELECT count(*) FROM meta)", &number);
+    int r = query_number(db,
+                         "SELECT (SELECT max(id) FROM history) + (SELECT max(time_us) FROM history) + (SELECT max(id) "
+                         "FROM decision) + (SELECT count(*) FROM meta)",
+                         &number);
     return r == SQLITE_ROW ? SQLITE_OK : r;
 }
 

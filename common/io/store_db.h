@@ -7,9 +7,11 @@
 
 #define STORE_VERSION 1
 
-/* Opens a connection with the pragmas of ours. `synced`: a commit is on the disk when it returns. 0 or negative errno, said in `why`. */
+/* Opens a connection with the pragmas of ours. `synced`: a commit is on the disk when it returns. 0 or negative errno,
+ * said in `why`. */
 int store_db_open(const char *path, bool synced, struct strbuf *why, sqlite3 **ret_db);
-/* Checks the file and creates what it lacks; a corrupt one is moved aside and begun again, which `why` says. 0; negative errno with the reason in `why`. */
+/* Checks the file and creates what it lacks; a corrupt one is moved aside and begun again, which `why` says. 0;
+ * negative errno with the reason in `why`. */
 int store_db_prepare(const char *path, struct strbuf *why);
 /* Runs statements without a result. An SQLite code. */
 int store_db_run(sqlite3 *db, const char *sql);

@@ -1,7 +1,7 @@
 /* Reading the history, and the terms: bounded queries on a connection of the program's own thread.
  *
- * Owns nothing; the connection is the store's. Refuses unbounded answers: each query costs its limit, by an index, and not the table. Terms are committed and
- * synced before store_set_term() returns. */
+ * Owns nothing; the connection is the store's. Refuses unbounded answers: each query costs its limit, by an index, and
+ * not the table. Terms are committed and synced before store_set_term() returns. */
 #include "common/io/store.h"
 #include "common/io/store_db.h"
 
@@ -31,7 +31,10 @@ int store_set_term(struct store *s, uint64_t counter)
     sqlite3_stmt *st = NULL;
     if (!s)
         return 0;
-    int r = sqlite3_prepare_v2(store_reader(s), "INSERT INTO meta(key, value) VALUES('term', ?1) ON CONFLICT(key) DO UPDATE SET value = excluded.value", -1, &st, NULL);
+    int r = sqlite3_prepare_v2(
+        store_reader(s),
+        "INSERT INTO meta(key, value) VALUES('term', ?1) ON CONFLICT(key) DO UPDATE SET value = excluded.value", -1,
+        &st, NULL);
     if (r == SQLITE_OK) {
         sqlite3_bind_int64(st, 1, (int64_t)counter);
         r = sqlite3_step(st);
@@ -60,14 +63,17 @@ static void take_row(sqlite3_stmt *st, struct store_row *row)
     take_text(st, 8, row->fields, sizeof row->fields);
 }
 
-#define NEWEST(where) "SELECT * FROM (SELECT * FROM history WHERE " where " AND time_us >= ?2 ORDER BY time_us DESC, id DESC LIMIT ?3)"
+#define NEWEST(where) \
+    "SELECT * FROM (SELECT * FROM history WHERE " where " AND time_us >= ?2 ORDER BY time_us DESC, id DESC LIMIT ?3)"
 
-int store_history(struct store *s, const char *object, int64_t since_us, unsigned limit, int (*fn)(void *arg, const struct store_row *row), void *arg)
+int store_history(struct store *s, const char *object, int64_t since_us, unsigned limit,
+                  int (*fn)(void *arg, const struct store_row *row), void *arg)
 {
     /* Each half is answered by an index alone, newest first, so that a query costs its limit and not the table. */
     static const char all[] = "SELECT * FROM (" NEWEST("1") ") ORDER BY time_us, id";
-    static const char by_object[] = "SELECT * FROM (SELECT * FROM (" NEWEST("object = ?1") " UNION " NEWEST("object2 = ?1") ")"
-                                    " ORDER BY time_us DESC, id DESC LIMIT ?3) ORDER BY time_us, id";
+    static const char by_object[] = "SELECT * FROM (SELECT * FROM (" NEWEST("object = ?1") " UNION " NEWEST(
+        "object2 = ?1") ")"
+                        " ORDER BY time_us DESC, id DESC LIMIT ?3) ORDER BY time_us, id";
     bool filtered = object && object[0];
     sqlite3_stmt *st = NULL;
     if (!s)
@@ -94,7 +100,10 @@ int store_last_decision(struct store *s, const char *pair, uint8_t *document, si
     sqlite3_stmt *st = NULL;
     if (!s)
         return 1;
-    int res = 1, r = sqlite3_prepare_v2(store_reader(s), "SELECT document FROM decision WHERE id = (SELECT max(id) FROM decision WHERE pair = ?1)", -1, &st, NULL);
+    int res = 1,
+        r = sqlite3_prepare_v2(
+            store_reader(s), "SELECT document FROM decision WHERE id = (SELECT max(id) FROM decision WHERE pair = ?1)",
+            -1, &st, NULL);
     if (r == SQLITE_OK) {
         sqlite3_bind_text(st, 1, pair, -1, SQLITE_STATIC);
         r = sqlite3_step(st);

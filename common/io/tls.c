@@ -1,11 +1,11 @@
 /* One TLS connection as a filter: ciphertext on one side, plaintext on the other, no socket.
  *
- * Owns the SSL, the bytes that OpenSSL has not taken yet and those that the socket has not taken yet, the peer's identity and the sentence of what went
- * wrong. Refuses to know links, frames and time.
+ * Owns the SSL, the bytes that OpenSSL has not taken yet and those that the socket has not taken yet, the peer's
+ * identity and the sentence of what went wrong. Refuses to know links, frames and time.
  *
- * Invariants: OpenSSL's error queue is emptied before each of its calls, or an old error would be read as this call's. An error is final: later calls
- * repeat it. The peer's identity is found while its chain is verified, so that the peer is told by an alert. Both byte queues give their memory back when
- * they are empty: an idle connection holds none. */
+ * Invariants: OpenSSL's error queue is emptied before each of its calls, or an old error would be read as this call's.
+ * An error is final: later calls repeat it. The peer's identity is found while its chain is verified, so that the peer
+ * is told by an alert. Both byte queues give their memory back when they are empty: an idle connection holds none. */
 #include "common/io/tls_private.h"
 
 #include <assert.h>
@@ -184,7 +184,8 @@ int tls_verify_peer(int verified, X509_STORE_CTX *store)
     if (!verified) {
         struct strbuf b;
         strbuf_init(&b, t->error, sizeof t->error);
-        strbuf_printf(&b, "the peer's certificate was not accepted: %s%s", X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)), depth ? " (of its chain)" : "");
+        strbuf_printf(&b, "the peer's certificate was not accepted: %s%s",
+                      X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)), depth ? " (of its chain)" : "");
         return 0;
     }
     if (depth > 0)
@@ -268,7 +269,8 @@ int tls_finish(struct tls *t)
 static bool recheck(struct tls *t, const struct tls_context *c, X509_STORE_CTX *store)
 {
     X509 *certificate = SSL_get0_peer_certificate(t->ssl);
-    if (!certificate || X509_STORE_CTX_init(store, SSL_CTX_get_cert_store(c->ctx), certificate, SSL_get_peer_cert_chain(t->ssl)) != 1)
+    if (!certificate ||
+        X509_STORE_CTX_init(store, SSL_CTX_get_cert_store(c->ctx), certificate, SSL_get_peer_cert_chain(t->ssl)) != 1)
         return false;
     X509_STORE_CTX_set_default(store, SSL_is_server(t->ssl) ? "ssl_client" : "ssl_server");
     return X509_verify_cert(store) == 1;
@@ -284,7 +286,8 @@ bool tls_recheck(struct tls *t, const struct tls_context *c)
     bool trusted = store && recheck(t, c, store);
     if (!trusted) {
         strbuf_init(&b, t->error, sizeof t->error);
-        strbuf_printf(&b, "the peer's certificate is no longer accepted: %s", store ? X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)) : "out of memory");
+        strbuf_printf(&b, "the peer's certificate is no longer accepted: %s",
+                      store ? X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)) : "out of memory");
     }
     X509_STORE_CTX_free(store);
     ERR_clear_error();

@@ -1,10 +1,11 @@
 /* What one program brings to every TLS connection: certificate, key, CA, revocation list, and the fixed rules.
  *
- * Owns the SSL_CTX and its count of users. Refuses to serve a program with material that a peer would refuse later: the reasons are said at load, all of
- * them, because an operator repairs files and not handshakes.
+ * Owns the SSL_CTX and its count of users. Refuses to serve a program with material that a peer would refuse later: the
+ * reasons are said at load, all of them, because an operator repairs files and not handshakes.
  *
- * Invariants: a context never changes once opened; a reload opens another and swaps pointers (SECURITY.md 2). No tickets, no session cache, TLS 1.3 only,
- * both sides show certificates. OpenSSL's own configuration file and its tables of error texts are never loaded: texts come from tls_queue_error(). */
+ * Invariants: a context never changes once opened; a reload opens another and swaps pointers (SECURITY.md 2). No
+ * tickets, no session cache, TLS 1.3 only, both sides show certificates. OpenSSL's own configuration file and its
+ * tables of error texts are never loaded: texts come from tls_queue_error(). */
 #include "common/io/tls_private.h"
 
 #include <errno.h>
@@ -39,7 +40,8 @@ static const struct {
     {ERR_LIB_SSL, SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, "the peer does not accept our certificate"},
     {ERR_LIB_SSL, SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE, "the peer does not accept our certificate's purpose"},
     {ERR_LIB_SSL, SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, "the peer does not accept our certificate"},
-    {ERR_LIB_SSL, SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, "the peer does not accept our certificate's identity or our parameters"},
+    {ERR_LIB_SSL, SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE,
+     "the peer does not accept our certificate's identity or our parameters"},
     {ERR_LIB_SSL, SSL_R_NO_SHARED_CIPHER, "no cipher in common with the peer"},
     {ERR_LIB_SSL, SSL_R_BAD_RECORD_TYPE, "bytes that are no TLS record"},
     {ERR_LIB_SSL, SSL_R_PACKET_LENGTH_TOO_LONG, "bytes that are no TLS record"},
@@ -84,7 +86,9 @@ const char *tls_certificate_identity(X509 *certificate, struct identity *ret_ide
         if (++uris > 1)
             wrong = "the certificate has several URI names";
         else
-            wrong = identity_parse((const char *)ASN1_STRING_get0_data(uri), (size_t)ASN1_STRING_length(uri), &id) ? NULL : "the certificate's URI name is not understudy://SITE/ROLE/NAME";
+            wrong = identity_parse((const char *)ASN1_STRING_get0_data(uri), (size_t)ASN1_STRING_length(uri), &id)
+                        ? NULL
+                        : "the certificate's URI name is not understudy://SITE/ROLE/NAME";
     }
     GENERAL_NAMES_free(names);
     ERR_clear_error();
@@ -128,7 +132,8 @@ static int file_read(int fd, BIO *bio)
     return n < 0 ? -errno : n > 0 ? -EFBIG : 0;
 }
 
-/* The whole file in memory, which OpenSSL clears when the BIO is freed: reading PEM from a descriptor costs a system call per byte. */
+/* The whole file in memory, which OpenSSL clears when the BIO is freed: reading PEM from a descriptor costs a system
+ * call per byte. */
 static BIO *file_open(const char *path, struct strbuf *why, int *r, struct stat *ret_stat)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), res = -errno;
@@ -176,7 +181,8 @@ static void load_key(SSL_CTX *ctx, const char *path, struct strbuf *why, int *r)
         char text[100];
         struct strbuf b;
         strbuf_init(&b, text, sizeof text);
-        strbuf_printf(&b, "the key is open to others (mode %04o): it must be 0600 or less", (unsigned)st.st_mode & 07777);
+        strbuf_printf(&b, "the key is open to others (mode %04o): it must be 0600 or less",
+                      (unsigned)st.st_mode & 07777);
         refuse(why, r, path, text);
     }
     EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
@@ -224,7 +230,8 @@ static void load_crl(SSL_CTX *ctx, const char *path, struct strbuf *why, int *r)
     X509_STORE_set_flags(SSL_CTX_get_cert_store(ctx), X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
 }
 
-/* Our own certificate as a peer with the same CA will see it, dates included. Called before a CRL is there: an expired list is the peers' finding. */
+/* Our own certificate as a peer with the same CA will see it, dates included. Called before a CRL is there: an expired
+ * list is the peers' finding. */
 static void check_chain(SSL_CTX *ctx, const char *path, struct strbuf *why, int *r)
 {
     X509_STORE_CTX *store = X509_STORE_CTX_new();
@@ -260,7 +267,8 @@ static void check_identity(X509 *own, const struct identity *self, const char *p
 
 static SSL_CTX *context_new(void)
 {
-    OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_LOAD_SSL_STRINGS | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS, NULL);
+    OPENSSL_init_ssl(
+        OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_LOAD_SSL_STRINGS | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS, NULL);
     ERR_clear_error();
     SSL_CTX *ctx = SSL_CTX_new(TLS_method());
     if (!ctx)
@@ -272,14 +280,16 @@ static SSL_CTX *context_new(void)
     SSL_CTX_set_num_tickets(ctx, 0);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_max_early_data(ctx, 0);
-    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(ctx,
+                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, tls_verify_peer);
     SSL_CTX_set_verify_depth(ctx, 4);
     SSL_CTX_set_default_passwd_cb(ctx, no_password);
     return ctx;
 }
 
-int tls_context_open(const struct tls_files *files, const struct identity *self, struct strbuf *why, struct tls_context **ret_context)
+int tls_context_open(const struct tls_files *files, const struct identity *self, struct strbuf *why,
+                     struct tls_context **ret_context)
 {
     int r = 0;
     SSL_CTX *ctx = context_new();

@@ -19,7 +19,8 @@ static const char script[] =
     "set -e; umask 077; exec 2>openssl.log\n"
     "cat > ca.cnf <<END\n"
     "[ca]\ndefault_ca = d\n"
-    "[d]\ndatabase = index.txt\nserial = serial\nnew_certs_dir = .\ncertificate = ca.pem\nprivate_key = ca.key\ndefault_md = sha256\n"
+    "[d]\ndatabase = index.txt\nserial = serial\nnew_certs_dir = .\ncertificate = ca.pem\nprivate_key = "
+    "ca.key\ndefault_md = sha256\n"
     "default_days = 30\ndefault_crl_days = 30\npolicy = p\nunique_subject = no\n"
     "[p]\ncommonName = supplied\nEND\n"
     "touch index.txt; echo 1000 > serial\n"
@@ -28,7 +29,8 @@ static const char script[] =
     "leaf() { name=$1; ca=$2; names=$3; shift 3\n"
     "  openssl req -new $EC -keyout $name.key -out $name.csr -subj /CN=$name\n"
     "  { echo basicConstraints = CA:FALSE; [ -z \"$names\" ] || echo subjectAltName = $names; } > $name.ext\n"
-    "  openssl ca -batch -config ca.cnf -cert $ca.pem -keyfile $ca.key -in $name.csr -out $name.pem -notext -extfile $name.ext \"$@\"; }\n"
+    "  openssl ca -batch -config ca.cnf -cert $ca.pem -keyfile $ca.key -in $name.csr -out $name.pem -notext -extfile "
+    "$name.ext \"$@\"; }\n"
     "S1=URI:understudy://test/scs/s1\n"
     "leaf s1 ca $S1\n"
     "leaf h1 ca URI:understudy://test/lca/h1,DNS:h1.example\n"
@@ -43,7 +45,8 @@ static const char script[] =
     "leaf revoked ca $S1\n"
     "openssl ca -config ca.cnf -revoke revoked.pem\n"
     "openssl ca -config ca.cnf -gencrl -out crl.pem\n"
-    "openssl ca -config ca.cnf -gencrl -out old-crl.pem -crl_lastupdate 20200101000000Z -crl_nextupdate 20200102000000Z\n";
+    "openssl ca -config ca.cnf -gencrl -out old-crl.pem -crl_lastupdate 20200101000000Z -crl_nextupdate "
+    "20200102000000Z\n";
 
 int pki_setup(void **state)
 {
@@ -79,7 +82,10 @@ struct tls_context *pki_context(const char *name, enum session_role role, const 
     struct strbuf why;
     struct identity self = {.site = "test", .role = role};
     struct tls_context *c = NULL;
-    struct tls_files files = {.certificate = pki_file(name, "pem"), .key = pki_file(name, "key"), .ca = pki_file("ca", "pem"), .crl = crl ? pki_file(crl, "pem") : NULL};
+    struct tls_files files = {.certificate = pki_file(name, "pem"),
+                              .key = pki_file(name, "key"),
+                              .ca = pki_file("ca", "pem"),
+                              .crl = crl ? pki_file(crl, "pem") : NULL};
     str_copy(self.name, sizeof self.name, identity_name);
     strbuf_init(&why, text, sizeof text);
     if (tls_context_open(&files, &self, &why, &c) < 0)

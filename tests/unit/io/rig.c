@@ -23,7 +23,8 @@ static void remember(struct rig *r, enum rig_side side, const struct link_event 
     struct seen *s = &r->seen[r->n_seen++];
     *s = (struct seen){.side = side, .type = e->type, .down = e->down, .link = e->link, .length = e->length};
     if (e->type == LINK_MESSAGE)
-        str_copy_bytes(s->text, sizeof s->text, e->payload, e->length < sizeof s->text - 1 ? e->length : sizeof s->text - 1);
+        str_copy_bytes(s->text, sizeof s->text, e->payload,
+                       e->length < sizeof s->text - 1 ? e->length : sizeof s->text - 1);
     else if (e->reason)
         str_copy(s->text, sizeof s->text, e->reason);
     str_copy(s->source, sizeof s->source, link_source(e->link));
@@ -80,7 +81,8 @@ void rig_close(struct rig *r)
 static void print_seen(const struct rig *r)
 {
     for (unsigned i = 0; i < r->n_seen; i++)
-        fprintf(stderr, "seen %u: %s type %d down %s '%.100s'\n", i, r->seen[i].side == SERVER ? "server" : "client", (int)r->seen[i].type, link_down_name(r->seen[i].down), r->seen[i].text);
+        fprintf(stderr, "seen %u: %s type %d down %s '%.100s'\n", i, r->seen[i].side == SERVER ? "server" : "client",
+                (int)r->seen[i].type, link_down_name(r->seen[i].down), r->seen[i].text);
 }
 
 void rig_run(struct rig *r, bool (*done)(struct rig *r))
@@ -137,12 +139,16 @@ const struct seen *rig_seen(const struct rig *r, enum rig_side side, enum link_e
 
 struct session_config rig_caller(void)
 {
-    return (struct session_config){.self = {"test", ROLE_SCS, "s1"}, .caller = true, .expect = {"test", ROLE_LCA, "h1"}, .software = "rig 1"};
+    return (struct session_config){
+        .self = {"test", ROLE_SCS, "s1"}, .caller = true, .expect = {"test", ROLE_LCA, "h1"}, .software = "rig 1"};
 }
 
 struct session_config rig_acceptor(void)
 {
-    return (struct session_config){.self = {"test", ROLE_LCA, "h1"}, .expect = {"test", ROLE_NONE, ""}, .accept_roles = 1u << ROLE_SCS, .software = "rig 2"};
+    return (struct session_config){.self = {"test", ROLE_LCA, "h1"},
+                                   .expect = {"test", ROLE_NONE, ""},
+                                   .accept_roles = 1u << ROLE_SCS,
+                                   .software = "rig 2"};
 }
 
 uint16_t rig_listen(struct rig *r, struct tls_context *tls)

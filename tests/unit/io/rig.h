@@ -1,5 +1,5 @@
-/* A loop with two sets of links in one process: SERVER listens, CLIENT calls. Every event is remembered; a run ends when a condition holds or fails the test
- * after half a minute. */
+/* A loop with two sets of links in one process: SERVER listens, CLIENT calls. Every event is remembered; a run ends
+ * when a condition holds or fails the test after half a minute. */
 #pragma once
 
 #include "common/io/link.h"

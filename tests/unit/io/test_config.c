@@ -1,4 +1,5 @@
-/* common/io/config.c, config_print.c, ini_reader.c, daemon_args.c: every complaint with its line, the traps of inih, and print→parse. */
+/* common/io/config.c, config_print.c, ini_reader.c, daemon_args.c: every complaint with its line, the traps of inih,
+ * and print→parse. */
 #include "common/io/config.h"
 #include "rig.h"
 
@@ -55,9 +56,22 @@ static const char *const modes[] = {"warm", "hot", NULL};
 
 static const struct option main_options[] = {
     {.key = "verbose", .type = OPT_BOOL, .fallback = "no", MAIN(verbose), .help = "Says more."},
-    {.key = "port", .type = OPT_INT, .min = 2000, .max = 65535, .fallback = "4999", .reload = OPT_RESTART, MAIN(port), .help = "Where to listen."},
+    {.key = "port",
+     .type = OPT_INT,
+     .min = 2000,
+     .max = 65535,
+     .fallback = "4999",
+     .reload = OPT_RESTART,
+     MAIN(port),
+     .help = "Where to listen."},
     {.key = "size", .type = OPT_SIZE, .min = 1, .max = 1 << 30, .fallback = "1MiB", MAIN(size), .help = "How much."},
-    {.key = "timeout", .type = OPT_SPAN, .min = 1000000, .max = INT64_C(3600000000000), .fallback = "1s", MAIN(timeout), .help = "How long."},
+    {.key = "timeout",
+     .type = OPT_SPAN,
+     .min = 1000000,
+     .max = INT64_C(3600000000000),
+     .fallback = "1s",
+     MAIN(timeout),
+     .help = "How long."},
     {.key = "mode", .type = OPT_ENUM, .choices = modes, .fallback = "warm", MAIN(mode), .help = "Which way."},
     {.key = "title", .type = OPT_STRING, .fallback = "", MAIN(title), .help = "For people."},
     {.key = "file", .type = OPT_PATH, .fallback = "/etc/x", MAIN(file), .help = "Where from."},
@@ -67,7 +81,11 @@ static const struct option license_options[] = {
     {.key = "ha", .type = OPT_BOOL, .fallback = "no", OPTION_FIELD(struct settings, license.ha), .help = "Licensed."},
 };
 static const struct option extra_options[] = {
-    {.key = "key", .type = OPT_STRING, .fallback = NULL, OPTION_FIELD(struct settings, extra.key), .help = "Required where the section is."},
+    {.key = "key",
+     .type = OPT_STRING,
+     .fallback = NULL,
+     OPTION_FIELD(struct settings, extra.key),
+     .help = "Required where the section is."},
 };
 static const struct option app_options[] = {
     {.key = "priority", .type = OPT_INT, .min = 0, .max = 9, .fallback = "5", APP(priority), .help = "Order."},
@@ -109,12 +127,39 @@ static const void *app_at(const void *config, size_t i, const char **ret_name)
 #define ROWS(table) .options = table, .n_options = sizeof table / sizeof table[0]
 
 static const struct option_section sections[] = {
-    {.kind = "main", .required = true, ROWS(main_options), .help = "The program.", .open = plain_open, .at = plain_at, .max_sections = 1, .line_offset = offsetof(struct settings, main.line)},
-    {.kind = "license", ROWS(license_options), .help = "The licence.", .open = plain_open, .at = plain_at, .max_sections = 1, .line_offset = offsetof(struct settings, license.line)},
-    {.kind = "extra", ROWS(extra_options), .help = "May be left out.", .open = plain_open, .at = plain_at, .max_sections = 1, .line_offset = offsetof(struct settings, extra.line)},
-    {.kind = "application", .named = true, ROWS(app_options), .help = "One application.", .open = app_open, .at = app_at, .max_sections = APPS, .line_offset = offsetof(struct app, line)},
+    {.kind = "main",
+     .required = true,
+     ROWS(main_options),
+     .help = "The program.",
+     .open = plain_open,
+     .at = plain_at,
+     .max_sections = 1,
+     .line_offset = offsetof(struct settings, main.line)},
+    {.kind = "license",
+     ROWS(license_options),
+     .help = "The licence.",
+     .open = plain_open,
+     .at = plain_at,
+     .max_sections = 1,
+     .line_offset = offsetof(struct settings, license.line)},
+    {.kind = "extra",
+     ROWS(extra_options),
+     .help = "May be left out.",
+     .open = plain_open,
+     .at = plain_at,
+     .max_sections = 1,
+     .line_offset = offsetof(struct settings, extra.line)},
+    {.kind = "application",
+     .named = true,
+     ROWS(app_options),
+     .help = "One application.",
+     .open = app_open,
+     .at = app_at,
+     .max_sections = APPS,
+     .line_offset = offsetof(struct app, line)},
 };
-static const struct option_schema schema = {.program = "tester", .sections = sections, .n_sections = sizeof sections / sizeof sections[0]};
+static const struct option_schema schema = {
+    .program = "tester", .sections = sections, .n_sections = sizeof sections / sizeof sections[0]};
 
 static struct settings settings;
 static struct complaints complaints;
@@ -134,7 +179,8 @@ static int parse(const char *text)
 static void one_complaint(const char *text, size_t n, int line, const char *part)
 {
     int r = parse_bytes(text, n);
-    bool as_expected = r == 1 && complaints.count == 1 && complaints.list[0].line == line && strstr(complaints.list[0].text, part);
+    bool as_expected =
+        r == 1 && complaints.count == 1 && complaints.list[0].line == line && strstr(complaints.list[0].text, part);
     if (!as_expected) {
         complaints_print(&complaints, stderr);
         fail_msg("expected only: line %d: %s", line, part);
@@ -220,7 +266,8 @@ static void faults_of_sections(void **state)
     complains(MAIN_ONLY "[licence]\nnonsense = 3\n", 2, "unknown section [licence]: did you mean [license]?");
     complains(MAIN_ONLY "[zebra crossing]\n", 2, "unknown section [zebra]");
     complains(MAIN_ONLY "\n\n[license]\n[main]\nport = 1\n", 5, "section [main] is given twice: first in line 1");
-    complains(MAIN_ONLY "[application a]\ncommand = x\n[application a]\nwrong = 1\n", 4, "section [application a] is given twice: first in line 2");
+    complains(MAIN_ONLY "[application a]\ncommand = x\n[application a]\nwrong = 1\n", 4,
+              "section [application a] is given twice: first in line 2");
     complains("[main x]\n[main]\n", 1, "section [main] takes no name");
     complains(MAIN_ONLY "[application]\n", 2, "needs a name");
     complains(MAIN_ONLY "[application a b]\n", 2, "'a b' is not a name");
@@ -228,7 +275,9 @@ static void faults_of_sections(void **state)
     complains(MAIN_ONLY "[license\nha = wrong\n", 2, "without ']'");
     complains(MAIN_ONLY "[]\n", 2, "without a name");
     complains(MAIN_ONLY "[license] ha = no\n", 2, "text behind the section header: 'ha = no'");
-    complains(MAIN_ONLY "[application a]\ncommand=x\n[application b]\ncommand=x\n[application c]\ncommand=x\n[application d]\ncommand=x\n", 8, "too many [application] sections: at most 3");
+    complains(MAIN_ONLY "[application a]\ncommand=x\n[application b]\ncommand=x\n[application "
+                        "c]\ncommand=x\n[application d]\ncommand=x\n",
+              8, "too many [application] sections: at most 3");
     char name[200] = MAIN_ONLY "[application ";
     memset(name + strlen(name), 'n', 64);
     strcat(name, "]\n");
@@ -334,7 +383,8 @@ static void all_faults_are_told_in_order(void **state)
     complaint_add(&complaints, 1, "wrong after all");
     complaints_print(&complaints, out);
     fclose(out);
-    assert_string_equal(printed, "x.conf:1: error: wrong after all\nx.conf:2: warning: odd port\nx.conf: warning: as a whole\nx.conf: 1 error, 2 warnings\n");
+    assert_string_equal(printed, "x.conf:1: error: wrong after all\nx.conf:2: warning: odd port\nx.conf: warning: as a "
+                                 "whole\nx.conf: 1 error, 2 warnings\n");
     free(printed);
 }
 
@@ -392,9 +442,11 @@ static void what_is_printed_is_read_back(void **state)
 {
     static char text[8000];
     fixpoint(MAIN_ONLY);
-    fixpoint("[main]\nverbose = yes\ntimeout = 1.5s\nsize = 3MiB\nmode = hot\ntitle = a 'b\" \\ c\nfile = /a b/c\nport = 2000\n[license]\nha = yes\n[extra]\nkey = v\n");
+    fixpoint("[main]\nverbose = yes\ntimeout = 1.5s\nsize = 3MiB\nmode = hot\ntitle = a 'b\" \\ c\nfile = /a b/c\nport "
+             "= 2000\n[license]\nha = yes\n[extra]\nkey = v\n");
     fixpoint("[main]\nusers =\n");
-    fixpoint("[main]\nusers = ''\n[application a]\ncommand = \"\" a\\;b \"#x\" ';y' \"a ; b\" 'c # d' \\# \"tab\\\"\" 'it\"s' = [x]\n");
+    fixpoint("[main]\nusers = ''\n[application a]\ncommand = \"\" a\\;b \"#x\" ';y' \"a ; b\" 'c # d' \\# \"tab\\\"\" "
+             "'it\"s' = [x]\n");
     fixpoint("[main]\n[application b]\ncommand = b\n[application a]\ncommand = a\nbackup = b\n");
     strcpy(text, MAIN_ONLY "[application a]\ncommand = ");
     for (unsigned i = 0; i < 60; i++)
@@ -410,7 +462,8 @@ static void nothing_wrong_can_be_printed_as_right(void **state)
 {
     assert_int_equal(parse(MAIN_ONLY), 0);
     char *printed = print();
-    assert_string_equal(printed, "[main]\nverbose = no\nport = 4999\nsize = 1MiB\ntimeout = 1s\nmode = warm\nfile = /etc/x\nusers = root nobody\n\n[license]\nha = no\n");
+    assert_string_equal(printed, "[main]\nverbose = no\nport = 4999\nsize = 1MiB\ntimeout = 1s\nmode = warm\nfile = "
+                                 "/etc/x\nusers = root nobody\n\n[license]\nha = no\n");
     free(printed);
 }
 
@@ -459,7 +512,17 @@ static void files_are_read_or_their_error_is_told(void **state)
 /* Whatever the bytes, the reader ends and says at most so much. */
 static void random_bytes_do_no_harm(void **state)
 {
-    static const char *const pieces[] = {"[main]", "[application a]", "port", " = ", "=", "\n", "\n", "\r\n", " ", "\"", "'", "\\", ";", "#", "[", "]", "x", "\xff", "\t", "command", "\xef\xbb\xbf"};
+    static const char *const pieces[] = {"[main]",      "[application a]",
+                                         "port",        " = ",
+                                         "=",           "\n",
+                                         "\n",          "\r\n",
+                                         " ",           "\"",
+                                         "'",           "\\",
+                                         ";",           "#",
+                                         "[",           "]",
+                                         "x",           "\xff",
+                                         "\t",          "command",
+                                         "\xef\xbb\xbf"};
     const char *given = getenv("SEED");
     unsigned seed = given ? (unsigned)strtoul(given, NULL, 0) : (unsigned)clock_wall_us();
     print_message("seed %u; again: SEED=%u test_io_config\n", seed, seed);
@@ -546,7 +609,9 @@ static void the_command_line_is_understood(void **state)
 
 static void wrong_usage_ends_with_two(void **state)
 {
-    static const char *const wrong[][3] = {{"tester", "-x", NULL}, {"tester", "-f", NULL}, {"tester", "file", NULL}, {"tester", "--stop-all", NULL}, {"tester", "--vers", NULL}, {"tester", "", NULL}};
+    static const char *const wrong[][3] = {{"tester", "-x", NULL},     {"tester", "-f", NULL},
+                                           {"tester", "file", NULL},   {"tester", "--stop-all", NULL},
+                                           {"tester", "--vers", NULL}, {"tester", "", NULL}};
     for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         run_args(wrong[i], false);
         assert_int_equal(args.mode, MODE_EXIT);

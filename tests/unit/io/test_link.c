@@ -165,7 +165,8 @@ static void nobody_listens_is_refused(void **state)
 
 static void bad_addresses_end_as_events(void **state)
 {
-    static const char *const bad[] = {"example.org", "", "1.2.3", "unix:relative", "::1%no-such-interface", "1.2.3.4.5"};
+    static const char *const bad[] = {"example.org",           "",         "1.2.3", "unix:relative",
+                                      "::1%no-such-interface", "1.2.3.4.5"};
     rig_open(&rig, NULL);
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct session_config config = rig_caller();
@@ -201,7 +202,8 @@ static void silence_while_connecting_times_out(void **state)
     rig_open(&rig, NULL);
     struct session_config config = rig_caller();
     struct link *l;
-    assert_int_equal(links_dial(rig.sets[CLIENT], "127.0.0.1", ntohs(a.sin_port), &config, NULL, SPAN_MS(150), NULL, &l), 0);
+    assert_int_equal(
+        links_dial(rig.sets[CLIENT], "127.0.0.1", ntohs(a.sin_port), &config, NULL, SPAN_MS(150), NULL, &l), 0);
     rig_until(&rig, CLIENT, LINK_DOWN, 1);
     assert_int_equal(rig_seen(&rig, CLIENT, LINK_DOWN, 0)->down, DOWN_TIMED_OUT);
     assert_non_null(strstr(rig_seen(&rig, CLIENT, LINK_DOWN, 0)->text, "150 ms"));
@@ -223,7 +225,8 @@ static void a_host_that_accepts_and_is_silent_times_out(void **state)
     struct session_config config = rig_caller();
     struct link *l;
     config.hello_timeout = SPAN_MS(150);
-    assert_int_equal(links_dial(rig.sets[CLIENT], "127.0.0.1", ntohs(a.sin_port), &config, NULL, SPAN_S(10), NULL, &l), 0);
+    assert_int_equal(links_dial(rig.sets[CLIENT], "127.0.0.1", ntohs(a.sin_port), &config, NULL, SPAN_S(10), NULL, &l),
+                     0);
     rig_until(&rig, CLIENT, LINK_DOWN, 1);
     assert_int_equal(rig_seen(&rig, CLIENT, LINK_DOWN, 0)->down, DOWN_TIMED_OUT);
     assert_non_null(strstr(rig_seen(&rig, CLIENT, LINK_DOWN, 0)->text, "no hello"));

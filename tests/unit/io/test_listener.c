@@ -218,7 +218,9 @@ static void hostile(const void *bytes, size_t n, const char *reason)
 
 static void hostile_bytes_are_refused(void **state)
 {
-    static const uint8_t huge[] = {0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0}, poll_first[] = {0, 0, 0, 8, 3, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8}, unknown[] = {0, 0, 0, 0, 99, 0, 0, 0};
+    static const uint8_t huge[] = {0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0},
+                         poll_first[] = {0, 0, 0, 8, 3, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8},
+                         unknown[] = {0, 0, 0, 0, 99, 0, 0, 0};
     static uint8_t zeros[40000];
     hostile("GET / HTTP/1.0\r\n\r\n", 18, "protocol error");
     hostile(huge, sizeof huge, "longer than");

@@ -80,7 +80,9 @@ static void a_line_has_time_level_number_name_text_and_fields(void **state)
     static const char shape[] = "dddd-dd-ddTdd:dd:dd.ddddddZ ";
     for (unsigned i = 0; shape[i]; i++)
         assert_true(shape[i] == 'd' ? isdigit((unsigned char)line[i]) : line[i] == shape[i]);
-    assert_string_equal(line + sizeof shape - 1, "notice 5150 role-primary redis1 on a is Primary, epoch 7.1 application=redis1 host=a epoch=7.1\n");
+    assert_string_equal(
+        line + sizeof shape - 1,
+        "notice 5150 role-primary redis1 on a is Primary, epoch 7.1 application=redis1 host=a epoch=7.1\n");
     struct stat st;
     assert_int_equal(stat(temp_path(dir, "log"), &st), 0);
     assert_int_equal(st.st_mode & 0137, 0);
@@ -97,7 +99,8 @@ static void what_comes_from_elsewhere_stays_in_its_line(void **state)
     const char *text = read_all(temp_path(dir, "log"));
     assert_int_equal(count_lines(text, "\n"), 2);
     assert_null(strchr(text, '\x1b'));
-    assert_non_null(strstr(text, " application=\"a\\x0afake line\\x1b[31m\" host=\"say \\x22x=1\\x22\\xff\" epoch=7.1\n"));
+    assert_non_null(
+        strstr(text, " application=\"a\\x0afake line\\x1b[31m\" host=\"say \\x22x=1\\x22\\xff\" epoch=7.1\n"));
     assert_non_null(strstr(text, " application=\"\" host=a\\x5cb "));
 }
 

@@ -23,9 +23,11 @@ static void addresses_are_read_and_printed(void **state)
     static const struct {
         const char *text, *printed;
     } good[] = {
-        {"127.0.0.1", "127.0.0.1:4999"}, {"::1", "[::1]:4999"}, {"2001:db8::1", "[2001:db8::1]:4999"}, {"::ffff:10.0.0.1", "10.0.0.1:4999"}, {"unix:/run/x", "unix:/run/x"}, {"fe80::1%lo", "[fe80::1]:4999"},
+        {"127.0.0.1", "127.0.0.1:4999"},      {"::1", "[::1]:4999"},          {"2001:db8::1", "[2001:db8::1]:4999"},
+        {"::ffff:10.0.0.1", "10.0.0.1:4999"}, {"unix:/run/x", "unix:/run/x"}, {"fe80::1%lo", "[fe80::1]:4999"},
     };
-    static const char *const bad[] = {"", "localhost", "127.1", "1.2.3.4.5", "10.0.0.1:80", "[::1]", "unix:", "unix:run/x", "::1%nosuch", "fe80::1%"};
+    static const char *const bad[] = {"",      "localhost", "127.1",      "1.2.3.4.5",  "10.0.0.1:80",
+                                      "[::1]", "unix:",     "unix:run/x", "::1%nosuch", "fe80::1%"};
     char text[200];
     struct address a;
     for (unsigned i = 0; i < sizeof good / sizeof good[0]; i++) {

@@ -1,4 +1,5 @@
-/* common/io/tls.c and tls_context.c: two filters back to back, and one against a plain OpenSSL client that does not keep the rules. */
+/* common/io/tls.c and tls_context.c: two filters back to back, and one against a plain OpenSSL client that does not
+ * keep the rules. */
 #include "common/io/tls_private.h"
 #include "pki.h"
 #include "rig.h"
@@ -24,7 +25,10 @@ static int open_context(const char *certificate, const char *key, const char *ca
 {
     struct strbuf why;
     struct tls_context *c = NULL;
-    struct tls_files files = {.certificate = pki_file(certificate, "pem"), .key = pki_file(key, "key"), .ca = pki_file(ca, "pem"), .crl = crl ? pki_file(crl, "pem") : ""};
+    struct tls_files files = {.certificate = pki_file(certificate, "pem"),
+                              .key = pki_file(key, "key"),
+                              .ca = pki_file(ca, "pem"),
+                              .crl = crl ? pki_file(crl, "pem") : ""};
     strbuf_init(&why, why_text, sizeof why_text);
     int r = tls_context_open(&files, &self, &why, &c);
     tls_context_unref(c);
@@ -65,8 +69,10 @@ static void bad_material_is_refused_with_its_reason(void **state)
     refused_with(open_context("dns", "dns", "ca", NULL, s1), "no URI name");
     refused_with(open_context("bad", "bad", "ca", NULL, s1), "not understudy://");
     refused_with(open_context("app", "app", "ca", NULL, s1), "understudy://test/application/s1");
-    refused_with(open_context("s1", "s1", "ca", NULL, (struct identity){"test", ROLE_SCS, "s2"}), "this program is understudy://test/scs/s2");
-    refused_with(open_context("s1", "s1", "ca", NULL, (struct identity){"elsewhere", ROLE_SCS, "s1"}), "understudy://elsewhere/scs/s1");
+    refused_with(open_context("s1", "s1", "ca", NULL, (struct identity){"test", ROLE_SCS, "s2"}),
+                 "this program is understudy://test/scs/s2");
+    refused_with(open_context("s1", "s1", "ca", NULL, (struct identity){"elsewhere", ROLE_SCS, "s1"}),
+                 "understudy://elsewhere/scs/s1");
 }
 
 static void all_reasons_are_told_at_once(void **state)
@@ -206,7 +212,8 @@ static void garbage_breaks_a_connection_for_good(void **state)
 }
 
 /* `why` is what the refusing side says, `told` what the other hears. */
-static void refused_pair(struct tls_context *caller, struct tls_context *acceptor, int refuser, const char *why, const char *told)
+static void refused_pair(struct tls_context *caller, struct tls_context *acceptor, int refuser, const char *why,
+                         const char *told)
 {
     struct duo d;
     uint8_t byte;
@@ -366,7 +373,8 @@ static void nothing_can_be_resumed(void **state)
 
 static void plain_bytes_are_no_handshake(void **state)
 {
-    static const char *const said[] = {"GET / HTTP/1.0\r\n\r\n", "\0\0\0\20\1\0\0\0aaaaaaaaaaaaaaaa", "hello there, hello there"};
+    static const char *const said[] = {"GET / HTTP/1.0\r\n\r\n", "\0\0\0\20\1\0\0\0aaaaaaaaaaaaaaaa",
+                                       "hello there, hello there"};
     for (unsigned i = 0; i < 3; i++) {
         struct raw w;
         raw_open(&w, NULL);
@@ -437,7 +445,9 @@ static void a_hello_that_is_not_the_certificates_is_refused(void **state)
     struct link *l;
     str_copy(config.self.name, sizeof config.self.name, "s2");
     rig_open(&rig, NULL);
-    assert_int_equal(links_dial(rig.sets[CLIENT], "127.0.0.1", rig_listen(&rig, acceptor), &config, caller, SPAN_S(10), NULL, &l), 0);
+    assert_int_equal(
+        links_dial(rig.sets[CLIENT], "127.0.0.1", rig_listen(&rig, acceptor), &config, caller, SPAN_S(10), NULL, &l),
+        0);
     rig_until(&rig, SERVER, LINK_DOWN, 1);
     rig_until(&rig, CLIENT, LINK_DOWN, 1);
     assert_int_equal(rig_seen(&rig, SERVER, LINK_DOWN, 0)->down, DOWN_REJECTED);
@@ -455,7 +465,9 @@ static void the_certificate_must_be_the_expected_one(void **state)
     struct link *l;
     str_copy(config.expect.name, sizeof config.expect.name, "h2");
     rig_open(&rig, NULL);
-    assert_int_equal(links_dial(rig.sets[CLIENT], "127.0.0.1", rig_listen(&rig, acceptor), &config, caller, SPAN_S(10), NULL, &l), 0);
+    assert_int_equal(
+        links_dial(rig.sets[CLIENT], "127.0.0.1", rig_listen(&rig, acceptor), &config, caller, SPAN_S(10), NULL, &l),
+        0);
     rig_until(&rig, CLIENT, LINK_DOWN, 1);
     assert_int_equal(rig_seen(&rig, CLIENT, LINK_DOWN, 0)->down, DOWN_REJECTED);
     assert_int_equal(rig_count(&rig, CLIENT, LINK_UP), 0);
@@ -559,7 +571,8 @@ static void a_swapped_context_serves_new_callers(void **state)
 
 static void a_reload_ends_who_is_no_longer_trusted(void **state)
 {
-    struct tls_context *revoked = pki_forged("revoked"), *good = pki_context("s1", ROLE_SCS, "s1", NULL), *lax = h1(NULL), *strict = h1("crl");
+    struct tls_context *revoked = pki_forged("revoked"), *good = pki_context("s1", ROLE_SCS, "s1", NULL),
+                       *lax = h1(NULL), *strict = h1("crl");
     rig_open(&rig, NULL);
     uint16_t port = rig_listen(&rig, lax);
     rig_dial(&rig, port, good);
