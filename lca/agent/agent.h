@@ -16,6 +16,7 @@
 
 #define CONNECTIONS_MAX (LCA_SCS_MAX + LCA_PEERS_MAX)
 #define EARLY_MAX (256 * 1024)      /* what a second session of one identity may say until it is known which one stays */
+#define BACKLOG_MAX 128             /* records kept for the history while no controller listens; the newest stay */
 #define CHANNEL_QUEUE_MAX (4 << 20) /* packets that the keeper has not taken yet */
 
 /* One identity that is connected, or is to be called. */
@@ -25,6 +26,7 @@ struct connection {
     unsigned scs;           /* index in the core, of ROLE_SCS */
     char name[NAME_SIZE];
     struct link *link;      /* up */
+    bool told;              /* ROLE_SCS: it has had its first snapshot */
     struct link *dialled;   /* being called */
     struct link *second;    /* up, of the same identity: one of the two will go */
     mono_t asked_at, decide_at;
@@ -67,6 +69,12 @@ struct agent {
         uint64_t start_id;
     } unstarted[LCA_ACTIONS_MAX]; /* starts that could not be put together: told to the core behind the present step */
     unsigned n_unstarted;
+    struct {
+        struct record record;
+        mono_t at;
+    } backlog[BACKLOG_MAX];
+    unsigned backlog_first, backlog_n;
+    uint64_t backlog_lost;
     struct lca_core *core;
     struct lca_actions actions;
     struct arena arena;
@@ -96,6 +104,9 @@ mono_t connections_due(struct agent *a, mono_t now);
 void connections_peers(struct agent *a, mono_t now);
 /* Sends to one controller, or to all (LCA_ALL_SCS). */
 void connections_send(struct agent *a, unsigned scs, const uint8_t *payload, size_t n);
+/* Is a controller connected that has been told all there is? */
+bool connections_told(const struct agent *a);
+void connections_set_told(struct agent *a, unsigned scs);
 bool connections_have_room(const struct agent *a);
 void connections_close(struct agent *a, const char *reason);
 int connections_listen(struct agent *a, struct strbuf *why);

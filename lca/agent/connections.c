@@ -116,6 +116,7 @@ static void established(struct agent *a, struct connection *c, struct link *link
     strbuf_init(&b, peer, sizeof peer);
     strbuf_printf(&b, "%s %s at %s (%s%s)", session_role_name(c->role), c->name, link_source(link), link_software(link), link_is_tls(link) ? "" : ", no TLS");
     c->link = link;
+    c->told = false;
     backoff_reset(&c->backoff);
     agent_log(a, REC_LINK_UP, "peer", peer, NULL);
     tell_up(a, c, now);
@@ -398,6 +399,21 @@ void connections_send(struct agent *a, unsigned scs, const uint8_t *payload, siz
         if (c->used && c->role == ROLE_SCS && c->link && (scs == LCA_ALL_SCS || scs == c->scs))
             (void)link_send(c->link, payload, n); /* what it cannot take ends the link, which comes as an event */
     }
+}
+
+bool connections_told(const struct agent *a)
+{
+    for (unsigned i = 0; i < CONNECTIONS_MAX; i++)
+        if (a->connections[i].used && a->connections[i].role == ROLE_SCS && a->connections[i].link && a->connections[i].told)
+            return true;
+    return false;
+}
+
+void connections_set_told(struct agent *a, unsigned scs)
+{
+    for (unsigned i = 0; i < CONNECTIONS_MAX; i++)
+        if (a->connections[i].used && a->connections[i].role == ROLE_SCS && a->connections[i].scs == scs)
+            a->connections[i].told = true;
 }
 
 bool connections_have_room(const struct agent *a)

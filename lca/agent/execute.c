@@ -66,12 +66,65 @@ static void send_blob(struct agent *a, const struct lca_action *action)
     channel_send(a, &p, offsetof(struct keeper_blob, data) + (size_t)n);
 }
 
-static void send_message(struct agent *a, const struct lca_action *action, mono_t now)
+static void pack_and_send(struct agent *a, const struct lca_action *action, unsigned scs, mono_t now)
 {
     static uint8_t payload[FRAME_PAYLOAD_MAX];
     int n = lca_wire_pack(a->core, action, now, payload, sizeof payload);
     if (n >= 0)
-        connections_send(a, action->type == LCA_DO_RECORD ? LCA_ALL_SCS : action->scs, payload, (size_t)n);
+        connections_send(a, scs, payload, (size_t)n);
+}
+
+/* --- records for the history, kept while nobody is there to take them --- */
+
+static void backlog_keep(struct agent *a, const struct lca_action *action)
+{
+    if (a->backlog_n == BACKLOG_MAX) {
+        a->backlog_first = (a->backlog_first + 1) % BACKLOG_MAX;
+        a->backlog_n--;
+        a->backlog_lost++;
+    }
+    unsigned i = (a->backlog_first + a->backlog_n++) % BACKLOG_MAX;
+    a->backlog[i].record = action->record;
+    a->backlog[i].at = action->at;
+}
+
+static void backlog_tell(struct agent *a, unsigned scs, mono_t now)
+{
+    static struct lca_action action = {.type = LCA_DO_RECORD};
+    for (; a->backlog_n > 0; a->backlog_n--) {
+        action.record = a->backlog[a->backlog_first].record;
+        action.at = a->backlog[a->backlog_first].at;
+        a->backlog_first = (a->backlog_first + 1) % BACKLOG_MAX;
+        pack_and_send(a, &action, scs, now);
+    }
+    if (a->backlog_lost == 0)
+        return;
+    struct record r;
+    record_init(&r, REC_LOG_LOST);
+    record_int(&r, "count", (int64_t)a->backlog_lost);
+    record_str(&r, "reason", "no controller took them for its history");
+    log_write(a->log, &r);
+    a->backlog_lost = 0;
+}
+
+static void tell_record(struct agent *a, const struct lca_action *action, mono_t now)
+{
+    log_write(a->log, &action->record);
+    if (!action->to_scs)
+        return;
+    if (connections_told(a))
+        pack_and_send(a, action, LCA_ALL_SCS, now);
+    else
+        backlog_keep(a, action);
+}
+
+static void send_message(struct agent *a, const struct lca_action *action, mono_t now)
+{
+    pack_and_send(a, action, action->scs, now);
+    if (action->message != MSG_REPORT_END)
+        return;
+    connections_set_told(a, action->scs);
+    backlog_tell(a, action->scs, now);
 }
 
 static void one(struct agent *a, const struct lca_action *action, mono_t now)
@@ -107,9 +160,7 @@ static void one(struct agent *a, const struct lca_action *action, mono_t now)
         connections_peers(a, now);
         break;
     case LCA_DO_RECORD:
-        log_write(a->log, &action->record);
-        if (action->to_scs)
-            send_message(a, action, now);
+        tell_record(a, action, now);
         break;
     case LCA_DO_END:
         agent_end(a, KEEPER_AGENT_ALL_STOPPED);

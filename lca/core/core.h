@@ -134,6 +134,7 @@ struct lca_action {
     struct lca_result result;
     unsigned peer;    /* MSG_PEER_VIEW */
     struct record record;
+    mono_t at;        /* LCA_DO_RECORD: when it happened; the packer tells its age */
     bool to_scs;
 };
 

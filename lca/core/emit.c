@@ -36,6 +36,7 @@ struct lca_action *core_act(struct lca_core *c, enum lca_action_type type, const
     action->scs = LCA_ALL_SCS;
     action->to_scs = false;
     action->peer = 0;
+    action->at = c->now;
     return action;
 }
 

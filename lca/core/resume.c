@@ -126,6 +126,8 @@ void resume_end(struct lca_core *c)
             continue;
         role_release(c, a, a->epoch_seen); /* what was granted to the former agent is not used any more */
     }
+    if (c->generation < 2 && c->resumed_live == 0)
+        return; /* the first agent on a host without applications */
     struct lca_action *action = core_act(c, LCA_DO_RECORD, NULL);
     action->to_scs = true;
     record_init(&action->record, REC_AGENT_RESUMED);

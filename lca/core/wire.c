@@ -343,13 +343,15 @@ static int result_pack(const struct lca_core *c, const struct lca_action *action
     return pack(&m, out, size);
 }
 
-static int event_pack(const struct record *record, uint8_t *out, size_t size)
+static int event_pack(const struct lca_action *action, mono_t now, uint8_t *out, size_t size)
 {
+    const struct record *record = &action->record;
     Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
     Understudy__Agent__Event e = UNDERSTUDY__AGENT__EVENT__INIT;
     Understudy__Agent__Field rooms[RECORD_FIELDS];
     Understudy__Agent__Field *fields[RECORD_FIELDS];
     e.number = record_def(record->id)->number;
+    e.age_us = age_us(action->at, now);
     for (unsigned i = 0; i < record->n_fields; i++) {
         understudy__agent__field__init(&rooms[i]);
         rooms[i].key = wire_text(record->fields[i].key);
@@ -380,7 +382,7 @@ static int view_pack(const struct lca_core *c, const struct lca_action *action, 
 int lca_wire_pack(const struct lca_core *c, const struct lca_action *action, mono_t now, uint8_t *out, size_t size)
 {
     if (action->type == LCA_DO_RECORD)
-        return event_pack(&action->record, out, size);
+        return event_pack(action, now, out, size);
     switch (action->message) {
     case MSG_REPORT:
         return report_pack(c, &c->apps[action->app], now, out, size);
@@ -393,7 +395,7 @@ int lca_wire_pack(const struct lca_core *c, const struct lca_action *action, mon
     case MSG_ORDER_RESULT:
         return result_pack(c, action, out, size);
     case MSG_EVENT:
-        return event_pack(&action->record, out, size);
+        return event_pack(action, now, out, size);
     case MSG_PEER_VIEW:
         return view_pack(c, action, now, out, size);
     }
