@@ -52,11 +52,18 @@ struct definition {
     span_t startup, shutdown, restart_delay, restart_delay_max, restart_window, heartbeat, reconnect, role;
 };
 
+/* What makes two orders the same one. The number alone does not: a controller whose database is lost may count from one again. */
+struct order_key {
+    uint8_t kind; /* of struct lca_order */
+    uint64_t term, order_id;
+    struct epoch epoch;
+};
+
 /* An order whose result is still due. */
 struct waiter {
     bool used, start; /* start, or stop */
     unsigned scs;
-    uint64_t term, order_id;
+    struct order_key key;
     mono_t at, by;
 };
 
@@ -69,8 +76,9 @@ struct change {
     bool in_place;    /* row 15: nobody ordered it */
     bool ordered;     /* a result is due */
     unsigned scs;
-    uint64_t start_id, term, order_id;
-    struct epoch epoch;
+    uint64_t start_id;
+    struct order_key key;
+    struct epoch epoch; /* granted; of a demotion: the one that ends */
     mono_t at, by;
     char reason[64];
 };
@@ -112,7 +120,7 @@ struct app {
 
     struct waiter waiters[LCA_WAITERS_MAX];
     struct {
-        uint64_t term, order_id;
+        struct order_key key;
         uint8_t outcome;
     } done[LCA_DONE_MAX];
     uint8_t done_next;
@@ -185,7 +193,8 @@ bool core_has_room(const struct lca_core *c, unsigned n);
 /* A record about an application, {application} and {host} filled; it goes to every controller too. Valid until the next action. */
 struct record *core_record(struct lca_core *c, enum record_id id, const struct app *a);
 void core_record_how(struct lca_core *c, enum record_id id, const struct app *a);
-void core_result(struct lca_core *c, struct app *a, unsigned scs, uint64_t term, uint64_t order_id, int outcome, const char *error, const char *text, mono_t arrived);
+struct order_key order_key(const struct lca_order *o);
+void core_result(struct lca_core *c, struct app *a, unsigned scs, const struct order_key *key, int outcome, const char *error, const char *text, mono_t arrived);
 void epoch_print(struct epoch e, struct strbuf *out);
 unsigned app_index(const struct lca_core *c, const struct app *a);
 /* Looks the application up; NULL when there is none. */

@@ -94,20 +94,20 @@ void app_report(struct lca_core *c, struct app *a)
     app_touch(c, a);
 }
 
-static void remember_done(struct app *a, uint64_t term, uint64_t order_id, int outcome)
+static void remember_done(struct app *a, const struct order_key *key, int outcome)
 {
     if (outcome == RESULT_ACCEPTED || outcome == RESULT_STALE || outcome == RESULT_REFUSED)
         return; /* had no effect, so asking again is harmless */
-    a->done[a->done_next].term = term;
-    a->done[a->done_next].order_id = order_id;
+    a->done[a->done_next].key = *key;
     a->done[a->done_next].outcome = (uint8_t)outcome;
     a->done_next = (uint8_t)((a->done_next + 1) % LCA_DONE_MAX);
     a->store_due = true;
 }
 
-void core_result(struct lca_core *c, struct app *a, unsigned scs, uint64_t term, uint64_t order_id, int outcome, const char *error, const char *text, mono_t arrived)
+void core_result(struct lca_core *c, struct app *a, unsigned scs, const struct order_key *key, int outcome, const char *error, const char *text, mono_t arrived)
 {
-    remember_done(a, term, order_id, outcome);
+    uint64_t order_id = key->order_id;
+    remember_done(a, key, outcome);
     if (a->store_due)
         app_store_now(c, a); /* S8: done is written before it is answered */
     struct lca_action *action = core_act(c, LCA_DO_SEND, a);

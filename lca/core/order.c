@@ -14,6 +14,16 @@ void core_hear_term(struct lca_core *c, uint64_t term)
     core_act(c, LCA_DO_STORE_HOST, NULL);
 }
 
+struct order_key order_key(const struct lca_order *o)
+{
+    return (struct order_key){.kind = (uint8_t)o->kind, .term = o->term, .order_id = o->order_id, .epoch = o->epoch};
+}
+
+static bool same(const struct order_key *a, const struct order_key *b)
+{
+    return a->kind == b->kind && a->term == b->term && a->order_id == b->order_id && epoch_compare(a->epoch, b->epoch) == 0;
+}
+
 /* --- who waits --- */
 
 bool order_is_waiting(const struct app *a, bool start)
@@ -31,21 +41,22 @@ void order_finish(struct lca_core *c, struct app *a, bool start, int outcome, co
         if (!w->used || w->start != start)
             continue;
         w->used = false;
-        core_result(c, a, w->scs, w->term, w->order_id, outcome, error, text, w->at);
+        core_result(c, a, w->scs, &w->key, outcome, error, text, w->at);
     }
 }
 
 static void wait_for(struct lca_core *c, struct app *a, unsigned scs, const struct lca_order *o)
 {
+    const struct order_key key = order_key(o);
     for (unsigned i = 0; i < LCA_WAITERS_MAX; i++) {
         struct waiter *w = &a->waiters[i];
         if (w->used)
             continue;
-        *w = (struct waiter){true, o->kind == ORDER_START, scs, o->term, o->order_id, c->now, o->deadline.ns > 0 ? mono_add(c->now, o->deadline) : MONO_NEVER};
-        core_result(c, a, scs, o->term, o->order_id, RESULT_ACCEPTED, NULL, NULL, c->now);
+        *w = (struct waiter){true, o->kind == ORDER_START, scs, order_key(o), c->now, o->deadline.ns > 0 ? mono_add(c->now, o->deadline) : MONO_NEVER};
+        core_result(c, a, scs, &w->key, RESULT_ACCEPTED, NULL, NULL, c->now);
         return;
     }
-    core_result(c, a, scs, o->term, o->order_id, RESULT_REFUSED, "AlreadyInProgress", "too many orders wait for this application", c->now);
+    core_result(c, a, scs, &key, RESULT_REFUSED, "AlreadyInProgress", "too many orders wait for this application", c->now);
 }
 
 mono_t order_deadline(const struct app *a)
@@ -67,7 +78,7 @@ void order_timer(struct lca_core *c, struct app *a)
         w->used = false;
         if (w->start)
             a->start_wanted = false;
-        core_result(c, a, w->scs, w->term, w->order_id, RESULT_TIMED_OUT, "UnableToExecute", "the order's deadline passed", w->at);
+        core_result(c, a, w->scs, &w->key, RESULT_TIMED_OUT, "UnableToExecute", "the order's deadline passed", w->at);
     }
 }
 
@@ -75,23 +86,26 @@ void order_timer(struct lca_core *c, struct app *a)
 
 static bool answer_again(struct lca_core *c, unsigned scs, struct app *a, const struct lca_order *o)
 {
+    const struct order_key key = order_key(o);
     if (o->order_id == 0)
         return false;
     for (unsigned i = 0; i < LCA_WAITERS_MAX; i++) {
         struct waiter *w = &a->waiters[i];
-        if (w->used && w->term == o->term && w->order_id == o->order_id) {
+        if (w->used && same(&w->key, &key)) {
             w->scs = scs;
-            core_result(c, a, scs, o->term, o->order_id, RESULT_ACCEPTED, NULL, NULL, w->at);
+            core_result(c, a, scs, &key, RESULT_ACCEPTED, NULL, NULL, w->at);
             return true;
         }
     }
-    if (a->change.kind && a->change.ordered && a->change.term == o->term && a->change.order_id == o->order_id) {
+    if (a->change.kind && a->change.ordered && same(&a->change.key, &key)) {
         a->change.scs = scs;
-        core_result(c, a, scs, o->term, o->order_id, RESULT_ACCEPTED, NULL, NULL, a->change.at);
+        core_result(c, a, scs, &key, RESULT_ACCEPTED, NULL, NULL, a->change.at);
         return true;
     }
+    if (o->kind == ORDER_DEMOTE && a->role == APP_PRIMARY)
+        return false; /* what it is counts for more than what was answered */
     for (unsigned i = 0; i < LCA_DONE_MAX; i++)
-        if (a->done[i].outcome && a->done[i].term == o->term && a->done[i].order_id == o->order_id) {
+        if (a->done[i].outcome && same(&a->done[i].key, &key)) {
             struct lca_action *action = core_act(c, LCA_DO_SEND, a);
             action->message = MSG_ORDER_RESULT;
             action->scs = scs;
@@ -201,7 +215,8 @@ static void do_reset(struct lca_core *c, unsigned scs, struct app *a, const stru
     app_store(c, a);
     if (failed)
         core_record(c, REC_APP_RESET, a);
-    core_result(c, a, scs, o->term, o->order_id, RESULT_DONE, NULL, NULL, c->now);
+    const struct order_key key = order_key(o);
+    core_result(c, a, scs, &key, RESULT_DONE, NULL, NULL, c->now);
     if (a->wanted == WANTED_UP && a->phase == PHASE_NONE && (failed || a->restart_at.ns != INT64_MAX) && a->has_definition && !a->removed && !c->stopping)
         app_start(c, a, "reset");
 }
@@ -209,7 +224,8 @@ static void do_reset(struct lca_core *c, unsigned scs, struct app *a, const stru
 static void do_kill(struct lca_core *c, unsigned scs, struct app *a, const struct lca_order *o)
 {
     app_kill(c, a, END_KILL_ORDER);
-    core_result(c, a, scs, o->term, o->order_id, RESULT_DONE, NULL, NULL, c->now);
+    const struct order_key key = order_key(o);
+    core_result(c, a, scs, &key, RESULT_DONE, NULL, NULL, c->now);
 }
 
 static void say_stale(struct lca_core *c, struct app *a, const struct lca_order *o, const char *why)
@@ -270,7 +286,8 @@ void order_handle(struct lca_core *c, unsigned scs, const struct lca_order *o)
     }
     if (row->outcome == RESULT_STALE)
         say_stale(c, a, o, row->sentence);
-    core_result(c, a, scs, o->term, o->order_id, row->outcome, row->error, row->sentence, c->now);
+    const struct order_key key = order_key(o);
+    core_result(c, a, scs, &key, row->outcome, row->error, row->sentence, c->now);
     if (row->outcome == RESULT_DONE)
         set_wanted(c, a, o->kind == ORDER_STOP ? WANTED_DOWN : WANTED_UP);
 }

@@ -34,7 +34,7 @@ void role_release(struct lca_core *c, struct app *a, struct epoch epoch)
 static void answer(struct lca_core *c, struct app *a, int outcome, const char *error, const char *text)
 {
     if (a->change.ordered)
-        core_result(c, a, a->change.scs, a->change.term, a->change.order_id, outcome, error, text, a->change.at);
+        core_result(c, a, a->change.scs, &a->change.key, outcome, error, text, a->change.at);
     a->change.ordered = false;
 }
 
@@ -165,7 +165,7 @@ static void change_begin(struct lca_core *c, struct app *a, span_t deadline)
     else
         command_launch(c, a);
     if (ch->kind != CHANGE_NONE && ch->ordered)
-        core_result(c, a, ch->scs, ch->term, ch->order_id, RESULT_ACCEPTED, NULL, NULL, ch->at);
+        core_result(c, a, ch->scs, &ch->key, RESULT_ACCEPTED, NULL, NULL, ch->at);
 }
 
 void role_ended(struct lca_core *c, struct app *a, const struct exit_info *exit)
@@ -284,7 +284,8 @@ static bool refuse(struct lca_core *c, unsigned scs, struct app *a, const struct
             record_str(r, "order", o->kind == ORDER_GRANT ? "grant" : "demote");
             record_str(r, "reason", rows[i].sentence);
         }
-        core_result(c, a, scs, o->term, o->order_id, rows[i].outcome, rows[i].error, rows[i].sentence, c->now);
+        const struct order_key key = order_key(o);
+        core_result(c, a, scs, &key, rows[i].outcome, rows[i].error, rows[i].sentence, c->now);
         return true;
     }
     return false;
@@ -297,8 +298,7 @@ static void change_from(const struct lca_core *c, struct app *a, unsigned scs, c
     ch->in_place = false;
     ch->ordered = true;
     ch->scs = scs;
-    ch->term = o->term;
-    ch->order_id = o->order_id;
+    ch->key = order_key(o);
     ch->at = c->now;
     str_copy(ch->reason, sizeof ch->reason, o->reason ? o->reason : "");
 }
@@ -351,7 +351,7 @@ void role_demote(struct lca_core *c, unsigned scs, struct app *a, const struct l
     if (a->phase != PHASE_READY) { /* it is ending: done when it is gone */
         a->change.by = MONO_NEVER;
         a->change.begun = false;
-        core_result(c, a, scs, o->term, o->order_id, RESULT_ACCEPTED, NULL, NULL, c->now);
+        core_result(c, a, scs, &a->change.key, RESULT_ACCEPTED, NULL, NULL, c->now);
         return;
     }
     command_kill(c, a);

@@ -117,6 +117,24 @@ static struct epoch get_epoch(struct reader *r)
     return e;
 }
 
+static void put_key(struct writer *w, const struct order_key *k)
+{
+    put(w, k->kind, 1);
+    put(w, k->term, 8);
+    put(w, k->order_id, 8);
+    put_epoch(w, k->epoch);
+}
+
+static struct order_key get_key(struct reader *r)
+{
+    struct order_key k;
+    k.kind = (uint8_t)get_enum(r, ORDER_DEMOTE);
+    k.term = get(r, 8);
+    k.order_id = get(r, 8);
+    k.epoch = get_epoch(r);
+    return k;
+}
+
 static void put_flags(struct writer *w, const struct app *a)
 {
     const bool flags[] = {a->has_definition, a->removed, a->failed, a->notify_started, a->unavailable, a->demote_first, a->exit_asked, a->in_place_due,
@@ -171,23 +189,21 @@ int lca_app_save(const struct lca_core *c, unsigned app, uint8_t *out, size_t si
     put(&w, a->window_count, 4);
     put(&w, (uint64_t)a->window_at.ns, 8);
     for (unsigned i = 0; i < LCA_DONE_MAX; i++) {
-        put(&w, a->done[i].term, 8);
-        put(&w, a->done[i].order_id, 8);
+        put_key(&w, &a->done[i].key);
         put(&w, a->done[i].outcome, 1);
     }
     put(&w, a->done_next, 1);
     put(&w, a->change.kind, 1);
     put(&w, a->change.start_id, 8);
-    put(&w, a->change.term, 8);
-    put(&w, a->change.order_id, 8);
+    put_key(&w, &a->change.key);
     put_epoch(&w, a->change.epoch);
     put(&w, a->granted_seq, 8);
     put(&w, a->released_seq, 8);
     put_epoch(&w, a->released_epoch);
     const struct waiter *stop = stop_waiter(a);
+    const struct order_key none = {0};
     put(&w, stop != NULL, 1);
-    put(&w, stop ? stop->term : 0, 8);
-    put(&w, stop ? stop->order_id : 0, 8);
+    put_key(&w, stop ? &stop->key : &none);
     put_bytes(&w, a->reason, strlen(a->reason), 1);
     put_bytes(&w, define_bytes(c, a), a->has_definition ? a->def_len : 0, 2);
     return seal(&w, out);
@@ -196,15 +212,13 @@ int lca_app_save(const struct lca_core *c, unsigned app, uint8_t *out, size_t si
 static void restore_orders(struct reader *r, struct app *a)
 {
     for (unsigned i = 0; i < LCA_DONE_MAX; i++) {
-        a->done[i].term = get(r, 8);
-        a->done[i].order_id = get(r, 8);
+        a->done[i].key = get_key(r);
         a->done[i].outcome = (uint8_t)get_enum(r, RESULT_TIMED_OUT);
     }
     a->done_next = (uint8_t)get_enum(r, LCA_DONE_MAX - 1);
     a->change.kind = (enum change_kind)get_enum(r, CHANGE_BACKUP);
     a->change.start_id = get(r, 8);
-    a->change.term = get(r, 8);
-    a->change.order_id = get(r, 8);
+    a->change.key = get_key(r);
     a->change.epoch = get_epoch(r);
     a->change.scs = LCA_ALL_SCS;
     a->change.by = MONO_NEVER;
@@ -213,8 +227,7 @@ static void restore_orders(struct reader *r, struct app *a)
     a->released_epoch = get_epoch(r);
     struct waiter *w = &a->waiters[0];
     w->used = get_enum(r, 1);
-    w->term = get(r, 8);
-    w->order_id = get(r, 8);
+    w->key = get_key(r);
     w->scs = LCA_ALL_SCS;
     w->by = MONO_NEVER;
 }
