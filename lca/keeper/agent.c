@@ -305,14 +305,24 @@ static void agent_environment(char **out, size_t max)
     out[n] = NULL;
 }
 
-static pid_t spawn_agent(struct keeper *k, int fd, int *ret_pidfd, int *ret_exec_fd)
+/* `check`: with -t, which reads no packet and ends by itself. */
+static pid_t spawn_agent(struct keeper *k, bool check, int give_fd, int output_fd, int *ret_pidfd, int *ret_exec_fd)
 {
-    char *const argv[] = {(char[]){"lca-agent"}, (char[]){"-f"}, (char *)(uintptr_t)k->config_file, NULL};
+    char *const argv[] = {(char[]){"lca-agent"}, (char[]){"-f"}, (char *)(uintptr_t)k->config_file, check ? (char[]){"-t"} : NULL, NULL};
     char *envp[8];
     agent_environment(envp, sizeof envp / sizeof envp[0]);
-    const struct spawn s = {.path = k->agent.program, .argv = argv, .envp = envp, .dies_with_keeper = true, .cgroup_fd = -1, .give_fd = fd,
-                            .files = k->child_files};
+    const struct spawn s = {.path = k->agent.program, .argv = argv, .envp = envp, .dies_with_keeper = true, .cgroup_fd = -1, .give_fd = give_fd,
+                            .output_fd = output_fd, .files = k->child_files};
     return spawn_process(&s, ret_pidfd, ret_exec_fd);
+}
+
+pid_t agent_spawn_check(struct keeper *k, int output_fd, int *ret_pidfd)
+{
+    int exec_fd;
+    pid_t pid = spawn_agent(k, true, -1, output_fd, ret_pidfd, &exec_fd);
+    if (pid > 0)
+        close(exec_fd);
+    return pid;
 }
 
 static int start_agent(struct keeper *k, mono_t now)
@@ -322,7 +332,7 @@ static int start_agent(struct keeper *k, mono_t now)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
         return -errno;
     g->started_at = now;
-    pid_t pid = spawn_agent(k, pair[1], &pidfd, &exec_fd);
+    pid_t pid = spawn_agent(k, false, pair[1], -1, &pidfd, &exec_fd);
     close(pair[1]);
     if (pid < 0) {
         close(pair[0]);

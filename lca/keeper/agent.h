@@ -16,5 +16,7 @@ void agent_flush(struct keeper *k);
 void agent_refuse(struct keeper *k, uint32_t type, const struct keeper_header *h, int error, const char *why);
 /* True when the child `pid` was the agent; it is reaped and due to be started again. */
 bool agent_check(struct keeper *k, pid_t pid, mono_t now);
+/* Starts the agent's program to check the configuration (`-t`), its output into `output_fd`. The pid, or negative errno; the pidfd is the caller's. */
+pid_t agent_spawn_check(struct keeper *k, int output_fd, int *ret_pidfd);
 /* SIGTERM; SIGKILL if it is still there after two seconds. */
 void agent_end(struct keeper *k, mono_t now);

@@ -122,7 +122,7 @@ static void reap_children(struct keeper *k, mono_t now)
         if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
             return;
         struct tree *t = tree_of_pid(k, info.si_pid);
-        if (t ? tree_check(t, now) : agent_check(k, info.si_pid, now))
+        if (t ? tree_check(t, now) : agent_check(k, info.si_pid, now) || reload_check(k, info.si_pid, now))
             continue;
         if (waitid(P_PID, (id_t)info.si_pid, NULL, WEXITED | WNOHANG) < 0)
             return;
@@ -210,7 +210,7 @@ static mono_t keeper_turn(void *arg, mono_t now)
     agent_flush(k);
     LIST_EACH(it, &k->apps)
         next = mono_min(next, app_turn(LIST_ENTRY(it, struct app, link), now));
-    next = mono_min(next, agent_turn(k, now));
+    next = mono_min(next, mono_min(agent_turn(k, now), reload_turn(k, now)));
     agent_flush(k);
     stop_all_turn(k, now);
     next = mono_min(next, end_turn(k, now));
@@ -282,6 +282,7 @@ int keeper_open(const struct keeper_setup *setup, struct strbuf *why, struct kee
                          .notify_fd = -1, .lock_fd = -1, .end_at = MONO_NEVER, .retry_records_at = MONO_NEVER};
     list_init(&k->apps);
     k->cgroups.ready_fd = k->agent.exit_io.fd = k->agent.socket_io.fd = k->agent.exec_fd = k->control.io.fd = -1;
+    k->reload = (struct reload){.kill_at = MONO_NEVER, .exit_io.fd = -1, .output_io.fd = -1};
     k->cgroups.sweep_at = MONO_NEVER;
     for (size_t i = 0; i < CONTROL_CLIENTS; i++)
         k->control.clients[i].io.fd = -1;
@@ -314,6 +315,7 @@ void keeper_close(struct keeper *k)
         LIST_EACH(it, &k->apps)
             keeper_free_app(LIST_ENTRY(it, struct app, link));
         agent_close(k);
+        reload_close(k);
         control_close(k);
         cgroups_close(k);
     }

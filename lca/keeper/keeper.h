@@ -133,6 +133,14 @@ struct cgroups {
     mono_t sweep_at;    /* something could not be removed; MONO_NEVER */
 };
 
+/* A reload under way: the file is right by itself, the agent's program is asked about what it names. */
+struct reload {
+    struct lca_config *config; /* NULL: none is under way */
+    pid_t pid;
+    struct loop_io exit_io, output_io;
+    mono_t kill_at;
+};
+
 struct user;
 
 struct keeper {
@@ -149,6 +157,7 @@ struct keeper {
     unsigned n_apps;
     struct agent agent;
     struct control control;
+    struct reload reload;
     struct cgroups cgroups;
     struct user *users;
     size_t notify_bytes;     /* in all queues */

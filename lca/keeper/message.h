@@ -28,7 +28,7 @@
 #define KEEPER_NOTIFY_QUEUE 64     /* notifications kept per application while no agent takes them; the newest stay */
 #define KEEPER_NOTIFY_RATE 200     /* per application and second; more are dropped and counted */
 #define KEEPER_REASON 400
-#define KEEPER_AGENT_FD 3          /* where the agent finds its end */
+#define KEEPER_AGENT_FD 3          /* where the agent finds its end, which does not block */
 #define KEEPER_AGENT_ALL_STOPPED 10 /* exit code of an agent that has carried out KM_STOP_ALL */
 #define KEEPER_AGENT_REFUSED 11     /* exit code of an agent that cannot use its configuration (certificate, key, user) and has said why on standard error or in the log; a
                                        keeper that never had a ready agent and looks after nothing ends then. An address in use is no such case: it passes. */

@@ -44,7 +44,8 @@ static int keep_descriptors(const struct spawn *s, int report_fd)
 {
     int high_report = fcntl(report_fd, F_DUPFD_CLOEXEC, REPORT_FD + 1);
     int high_given = s->give_fd >= 0 ? fcntl(s->give_fd, F_DUPFD_CLOEXEC, REPORT_FD + 1) : -1;
-    if (high_report < 0 || (s->give_fd >= 0 && high_given < 0))
+    bool output = s->output_fd < 0 || (dup2(s->output_fd, 1) >= 0 && dup2(s->output_fd, 2) >= 0);
+    if (high_report < 0 || (s->give_fd >= 0 && high_given < 0) || !output)
         report(report_fd, errno, "descriptors", NULL);
     if (dup3(high_report, REPORT_FD, O_CLOEXEC) < 0)
         report(high_report, errno, "descriptors", NULL);

@@ -12,6 +12,7 @@ struct spawn {
     const struct user *user; /* NULL: the keeper's own */
     bool dies_with_keeper;   /* PR_SET_PDEATHSIG */
     int cgroup_fd;           /* -1: the keeper's */
+    int output_fd;           /* becomes standard output and error; -1: as `output` says */
     int give_fd;             /* becomes KEEPER_AGENT_FD; -1: none */
     struct rlimit files;
 };

@@ -313,7 +313,7 @@ static void plan_rest(struct plan *p, const struct tree *t, const char *text)
     p->spawn.output = text;
     p->spawn.path = p->path;
     p->spawn.dies_with_keeper = t->is_role;
-    p->spawn.give_fd = -1;
+    p->spawn.give_fd = p->spawn.output_fd = -1;
     p->spawn.files = t->app->keeper->child_files;
 }
 

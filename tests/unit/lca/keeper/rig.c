@@ -37,16 +37,21 @@ void rig_write_config(struct rig *r, const char *allow_users, const char *allow_
 {
     FILE *f = fopen(r->config, "we");
     assert_non_null(f);
-    fprintf(f, "[lca]\nhost = a\ntls = off\nrun-directory = %s\nallow-users = %s\nallow-commands = %s\n", r->run, allow_users, allow_commands);
+    fprintf(f, "[lca]\nhost = a\ntls = off\nrun-directory = %s\nlog-file = %s\nlog-level = debug\nallow-users = %s\nallow-commands = %s\n", r->run, r->log, allow_users, allow_commands);
     assert_int_equal(fclose(f), 0);
+}
+
+static void write_good_config(struct rig *r)
+{
+    char users[200];
+    snprintf(users, sizeof users, "root nobody %s", getpwuid(geteuid())->pw_name);
+    rig_write_config(r, users, "/bin/sh /usr/bin/env /no/such/program");
 }
 
 static int setup(void **state, bool no_cgroups)
 {
     struct rig *r = calloc(1, sizeof *r);
-    const struct passwd *self = getpwuid(geteuid());
-    char users[200];
-    if (!r || !self)
+    if (!r || !getpwuid(geteuid()))
         return -1;
     r->fd = -1;
     r->no_cgroups = no_cgroups;
@@ -58,8 +63,7 @@ static int setup(void **state, bool no_cgroups)
     snprintf(r->log, sizeof r->log, "%s/log", r->dir);
     snprintf(r->out, sizeof r->out, "%s/out", r->dir);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    snprintf(users, sizeof users, "root nobody %s", self->pw_name);
-    rig_write_config(r, users, "/bin/sh /usr/bin/env /no/such/program");
+    write_good_config(r);
     *state = r;
     return 0;
 }
@@ -74,13 +78,13 @@ int rig_setup_without_cgroups(void **state)
     return setup(state, true);
 }
 
-static _Noreturn void keeper_process(struct rig *r, int fd)
+static _Noreturn void keeper_process(struct rig *r, int fd, const char *program)
 {
     static struct complaints complaints;
     char text[512];
     struct strbuf why;
     struct keeper *k;
-    struct keeper_setup s = {.config_file = r->config, .agent_fd = fd, .no_cgroups = r->no_cgroups};
+    struct keeper_setup s = {.config_file = r->config, .agent_fd = fd, .agent_program = program, .no_cgroups = r->no_cgroups};
     strbuf_init(&why, text, sizeof text);
     log_open("lca", r->log, LEVEL_DEBUG, &s.log);
     if (keeper_load_config(r->config, &s.config, &complaints) != 0 || keeper_open(&s, &why, &k) < 0) {
@@ -101,10 +105,19 @@ void rig_start(struct rig *r)
     assert_true(r->keeper >= 0);
     if (r->keeper == 0) {
         close(pair[0]);
-        keeper_process(r, pair[1]);
+        keeper_process(r, pair[1], NULL);
     }
     close(pair[1]);
     r->fd = pair[0];
+}
+
+void rig_start_with(struct rig *r, const char *agent_program)
+{
+    fflush(NULL);
+    r->keeper = fork();
+    assert_true(r->keeper >= 0);
+    if (r->keeper == 0)
+        keeper_process(r, -1, agent_program);
 }
 
 void rig_kill_keeper(struct rig *r, int signal)
@@ -146,6 +159,7 @@ int rig_teardown(void **state)
     char command[200];
     rig_kill_keeper(r, SIGKILL);
     kill_children();
+    write_good_config(r);
     /* A last keeper without applications removes what cgroups there are. */
     rig_start(r);
     rig_resume(r);

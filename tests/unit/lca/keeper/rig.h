@@ -40,6 +40,8 @@ int rig_teardown(void **state);
 void rig_write_config(struct rig *r, const char *allow_users, const char *allow_commands);
 /* Starts a keeper on the directory; the test is its agent. */
 void rig_start(struct rig *r);
+/* Starts a keeper that starts this program as its agent. */
+void rig_start_with(struct rig *r, const char *agent_program);
 /* HELLO … WELCOME. */
 void rig_hello(struct rig *r);
 /* HELLO … RESUMED, where no or uninteresting records come. The number of records. */
