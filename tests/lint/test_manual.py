@@ -81,9 +81,15 @@ def test_mandoc_has_no_complaint(name):
     assert out.returncode == 0 and not out.stdout, out.stdout + out.stderr
 
 
+def rendered(name):
+    """The page as it is read, without overstrikes."""
+    assert page(name).exists(), "there is no such page"
+    return re.sub(r".\x08", "", tree.run("mandoc", "-T", "utf8", page(name)).stdout)
+
+
 @pytest.mark.parametrize("name", ["lca", "scs", "scsctl"])
 def test_command_line_is_in_its_page(name):
-    text = page(f"{name}.8" if name != "scsctl" else "scsctl.1").read_text().replace(r"\-", "-").replace("Fl -", "--").replace("Fl ", "-")
+    text = rendered(f"{name}.8" if name != "scsctl" else "scsctl.1")
     help_text = tree.run(tree.program(name), "--help").stdout
     words = set(re.findall(r"(?<![\w-])(--?[a-zA-Z][\w-]*)", help_text))
     missing = [w for w in words if w not in text]
