@@ -242,9 +242,18 @@ int scs_wire_pack(const struct scs_core *c, const struct scs_action *action, uin
 
 /* ---- decisions ---- */
 
-static const char *result_word(const struct scs_decision *d)
+/* Begins with a word that a program can look at: done, failed, in progress, nothing to do. NULL: no room. */
+static const char *result_text(const struct scs_decision *d, struct arena *a)
 {
-    return d->result[0] ? d->result : d->state == DECISION_UNDER_WAY ? "in progress" : "nothing to do";
+    static const char *const words[] = {
+        [DECISION_STANDING] = "nothing to do", [DECISION_UNDER_WAY] = "in progress", [DECISION_DONE] = "done", [DECISION_FAILED] = "failed"};
+    struct strbuf b;
+    char *text = arena_alloc(a, sizeof d->result + 20);
+    if (!text)
+        return NULL;
+    strbuf_init(&b, text, sizeof d->result + 20);
+    strbuf_printf(&b, "%s%s%s", words[d->state], d->result[0] ? ": " : "", d->result);
+    return text;
 }
 
 static bool decision_lists(const struct scs_decision *d, struct arena *a, Understudy__Admin__Decision *m)
@@ -275,6 +284,7 @@ int scs_wire_decision(const struct scs_core *c, const struct scs_decision *d, in
 {
     Understudy__Admin__Decision m = UNDERSTUDY__ADMIN__DECISION__INIT;
     Understudy__Agent__Epoch e = UNDERSTUDY__AGENT__EPOCH__INIT;
+    const char *result = result_text(d, a);
     int64_t wall = d->decided_at.ns / 1000 + wall_offset_us;
     e.term = d->epoch.term;
     e.n = d->epoch.n;
@@ -283,13 +293,13 @@ int scs_wire_decision(const struct scs_core *c, const struct scs_decision *d, in
     m.name = wire_text(d->name ? d->name : "");
     m.sentence = wire_text(d->sentence ? d->sentence : "");
     m.cause = wire_text(d->cause);
-    m.result = wire_text(result_word(d));
+    m.result = wire_text(result ? result : "");
     m.epoch = &e;
     m.from = wire_text(d->from == SCS_NONE ? "" : c->config->apps[d->from].name);
     m.to = wire_text(d->to == SCS_NONE ? "" : c->config->apps[d->to].name);
     m.ordered_by = wire_text(d->ordered_by);
     m.standing = d->state == DECISION_STANDING;
-    if (!decision_lists(d, a, &m))
+    if (!result || !decision_lists(d, a, &m))
         return -EMSGSIZE;
     return wire_pack(&m.base, out, size);
 }
