@@ -75,7 +75,7 @@ def test_exit_while_the_keeper_was_away(make_world):
     w.lca("a").kill()
     wait(lambda: not w.lca("a").pid)
     os.kill(pid, signal.SIGKILL)
-    wait(lambda: not alive(pid))
+    wait(lambda: not os.path.exists(f"/proc/{pid}"), what="pid 1 has reaped it: nobody can know its status any more")
     w.lca("a").restart = True
     w.lca("a").thread.join()
     w.lca("a").start()
