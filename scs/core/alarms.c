@@ -34,7 +34,7 @@ static void normal(struct scs_core *c, uint16_t pair)
 void alarms_update(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, facts_t facts)
 {
     struct core_pair *p = &c->pairs[pair];
-    bool serves = (facts & FACT(PRIMARY)) && !(facts & (FACT(P_UNAVAILABLE) | FACT(P_AWAITED) | FACT(TWO) | FACT(ADOPT)));
+    bool serves = (facts & FACT(PRIMARY)) && !(facts & (FACT(P_UNAVAILABLE) | FACT(P_AWAITED) | FACT(TWO) | FACT(ADOPT) | FACT(STALE_PRIMARY) | FACT(UNANSWERED) | FACT(BECOMING)));
     if (rule->alarm == ALARM_LICENCE && !p->alarm_licence) {
         p->alarm_licence = true;
         record_str(emit_record(c, REC_LICENCE_VIOLATED), "pair", pair_name(c, pair));

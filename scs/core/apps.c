@@ -38,6 +38,7 @@ void app_set_role(struct scs_core *c, uint16_t app, enum scs_role role, struct s
     if (a->role == role && scs_epoch_compare(a->epoch, epoch) == 0)
         return;
     bool new_role = a->role != role;
+    a->becoming &= role == SR_BACKUP;
     a->role = role;
     a->epoch = epoch;
     if (pair == SCS_NONE)
@@ -83,6 +84,7 @@ static void report(struct scs_core *c, uint16_t app, const struct scs_report *r)
     str_copy(a->status_text, sizeof a->status_text, r->status_text ? r->status_text : "");
     a->role = r->role;
     a->epoch = r->epoch;
+    a->becoming &= r->role == SR_BACKUP;
     forgive(a);
     if (pair != SCS_NONE) {
         pair_hear_epoch(c, pair, r->epoch);
@@ -100,6 +102,7 @@ void app_lose(struct scs_core *c, uint16_t app)
     a->loss_untold = app_is_live(a);
     a->was_lost = true;
     a->role = SR_NONE;
+    a->becoming = false;
     a->pid = 0;
     set_status(c, app, ST_UNKNOWN, c->now);
 }
@@ -108,7 +111,7 @@ void app_lose(struct scs_core *c, uint16_t app)
 void app_not_reported(struct scs_core *c, uint16_t app)
 {
     struct core_app *a = &c->apps[app];
-    a->known = false;
+    a->known = a->becoming = false;
     a->role = SR_NONE;
     a->pid = 0;
     set_status(c, app, ST_UNKNOWN, c->now);
@@ -122,6 +125,7 @@ static void released(struct scs_core *c, uint16_t app, const struct scs_event *e
     uint16_t pair = c->config->apps[app].pair;
     if (pair == SCS_NONE)
         return;
+    a->becoming = false;
     a->released_incarnation = e->released.incarnation;
     a->released_seq = e->released.poll_seq;
     /* A late one says nothing of a newer grant. */

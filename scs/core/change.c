@@ -68,6 +68,7 @@ static void became_primary(struct scs_core *c, uint16_t pair, uint8_t m)
     a->unanswered = false;
     a->declined_until = MONO_ZERO;
     p->decision.epoch = p->change.epoch;
+    p->unavailable_accepted = p->change.forced && a->status == ST_SERVICE_UNAVAILABLE;
 }
 
 static void succeed(struct scs_core *c, uint16_t pair)
@@ -221,6 +222,11 @@ static bool step_grant(struct scs_core *c, uint16_t pair)
         change_target_failed(c, pair, why);
         return true;
     }
+    uint8_t other = other_member(m);
+    if (!ch->returning && !ch->forced && host_speaks(c, host_of(c, pair, other)) && member_acts(c, pair, other)) {
+        change_finish(c, pair, false, "ApplicationHostConflict", "the other member is primary again: nothing was granted");
+        return false;
+    }
     if (host_proven(c, host)) {
         change_enter(c, pair, CH_CONFIRM, span_add(role_timeout(c, pair, m), ORDER_MARGIN));
         change_send_grant(c, pair, m);
@@ -257,6 +263,9 @@ static bool step_confirm(struct scs_core *c, uint16_t pair)
         return true;
     }
     if (mono_reached(ch->deadline, c->now)) {
+        struct strbuf b;
+        strbuf_init(&b, ch->why, sizeof ch->why);
+        strbuf_printf(&b, "%s did not carry out the order to become primary in time", name(c, pair, m));
         change_mark_unanswered(c, pair, m, "primary");
         change_enter_kill(c, pair, CH_KILL_NEW, SPAN_ZERO);
         return true;
@@ -274,8 +283,10 @@ static bool step_kill_new(struct scs_core *c, uint16_t pair)
     uint16_t host = host_of(c, pair, m);
     bool released = a->role == SR_BACKUP && a->released_incarnation == a->granted_incarnation && a->released_seq >= a->granted_seq;
     if (host_speaks(c, host) ? !app_is_live(a) || a->start_id != ch->start_id || released : member_is_gone(c, pair, m)) {
+        char why[200];
         a->unanswered = false;
-        change_target_failed(c, pair, "the role order was not carried out in time");
+        str_copy(why, sizeof why, ch->why);
+        change_target_failed(c, pair, why);
         return true;
     }
     if (mono_reached(ch->deadline, c->now)) {
@@ -348,8 +359,9 @@ void change_start(struct scs_core *c, uint16_t pair, const struct scs_rule *rule
         ch->to = principal;
         break;
     case VERDICT_DEMOTE:
-        ch->from = older_of(c, pair);
-        alarms_two(c, pair, ch->from);
+        ch->from = facts & FACT(TWO) ? older_of(c, pair) : principal;
+        if (facts & FACT(TWO))
+            alarms_two(c, pair, ch->from);
         break;
     case VERDICT_KILL:
         ch->from = member(c, pair, 0)->unanswered ? 0 : 1;
@@ -366,6 +378,7 @@ void change_start(struct scs_core *c, uint16_t pair, const struct scs_rule *rule
     if (p->request && (rule->number == 8 || rule->number == 14)) {
         ch->request = p->request;
         p->request = 0;
+        ch->forced = p->forced;
         str_copy(p->ordered_by, sizeof p->ordered_by, c->requests[ch->request - 1].operator);
     }
     ch->trip = !ch->request && (facts & FACT(EVER)) && (rule->verdict == VERDICT_SWITCH || rule->verdict == VERDICT_TAKEOVER);

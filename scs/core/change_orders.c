@@ -105,7 +105,7 @@ static void tell_declined(struct scs_core *c, uint16_t pair, uint8_t m, const ch
     record_str(r, "reason", why);
 }
 
-static void demote_result(struct scs_core *c, uint16_t pair, enum scs_outcome outcome, const char *why)
+static void demote_result(struct scs_core *c, uint16_t pair, enum scs_outcome outcome, const char *error, const char *why)
 {
     struct core_change *ch = &c->pairs[pair].change;
     char text[240];
@@ -126,6 +126,8 @@ static void demote_result(struct scs_core *c, uint16_t pair, enum scs_outcome ou
         break;
     case OUTCOME_DECLINED:
     case OUTCOME_REFUSED:
+        if (str_equal(error, "AlreadyInProgress"))
+            return; /* by an earlier order: its end is as good */
         if (ch->verdict != VERDICT_SWITCH)
             break;
         tell_declined(c, pair, ch->from, "backup", why);
@@ -169,7 +171,9 @@ static void grant_result(struct scs_core *c, uint16_t pair, enum scs_outcome out
         return;
     case OUTCOME_FAILED:
     case OUTCOME_TIMED_OUT:
-        decision_step(c, pair, "%s did not become primary: %s", name(c, pair, m), why);
+        strbuf_init(&b, ch->why, sizeof ch->why);
+        strbuf_printf(&b, "%s did not become primary: %s", name(c, pair, m), why);
+        decision_step(c, pair, "%s", ch->why);
         member(c, pair, m)->declined_until = mono_add(c->now, DECLINED_HOLD); /* not again at once */
         change_enter_kill(c, pair, CH_KILL_NEW, ORDER_MARGIN);
         return;
@@ -182,7 +186,7 @@ void change_result(struct scs_core *c, uint16_t pair, const struct scs_event *e)
     const char *why = e->text && e->text[0] ? e->text : e->result.error && e->result.error[0] ? e->result.error : "no reason given";
     switch (ch->phase) {
     case CH_DEMOTE:
-        demote_result(c, pair, e->result.outcome, why);
+        demote_result(c, pair, e->result.outcome, e->result.error ? e->result.error : "", why);
         return;
     case CH_CONFIRM:
         grant_result(c, pair, e->result.outcome, why);

@@ -66,7 +66,7 @@ static void announce(struct scs_core *c)
         return;
     }
     struct record *r = emit_record(c, REC_RECOVERING);
-    record_printf(r, "detail", "%u pairs; nothing is started, stopped or granted for a pair until its hosts have reported", c->n_unlearned);
+    record_printf(r, "detail", "pairs: %u; nothing is started, stopped or granted for a pair until its hosts have reported", c->n_unlearned);
 }
 
 static void announce_recovered(struct scs_core *c)
@@ -79,7 +79,7 @@ static void announce_recovered(struct scs_core *c)
     strbuf_init(&b, text, sizeof text);
     print_age(mono_sub(c->now, c->started_at), &b);
     struct record *r = emit_record(c, REC_RECOVERED);
-    record_printf(r, "detail", "%u pairs after %s", c->config->n_pairs, text);
+    record_printf(r, "detail", "pairs: %u, after %s", c->config->n_pairs, text);
 }
 
 static void dispatch(struct scs_core *c, const struct scs_event *e)
@@ -127,6 +127,7 @@ void scs_core_step(struct scs_core *c, const struct scs_event *event, mono_t now
     uint16_t i;
     ret_actions->count = 0;
     c->out = ret_actions;
+    c->n_steps++;
     c->now = now;
     announce(c);
     dispatch(c, event);

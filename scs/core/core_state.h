@@ -68,6 +68,7 @@ struct core_app {
     /* as a member of a pair */
     mono_t declined_until;
     bool hung, was_lost;
+    bool becoming;             /* it accepted a grant that it has neither carried out nor released */
     uint64_t unanswered_start; /* start id of the process that left a role order unanswered, 0: none */
     bool unanswered;
     mono_t kill_again;         /* not before this */
@@ -90,7 +91,7 @@ struct core_change {
     mono_t deadline, started_at;
     mono_t kill_at;    /* KILL goes out then: an agent that reported the failure itself has killed already */
     unsigned attempts; /* after STALE */
-    bool kill_sent, returning, trip; /* returning: the old one gets the role back; trip: an automatic exchange, counted for flapping */
+    bool kill_sent, returning, trip, forced; /* returning: the old one gets the role back; trip: an automatic exchange, counted for flapping */
     uint8_t request;   /* slot + 1 */
     char why[200];     /* of a failure that is being undone */
 };
@@ -99,6 +100,7 @@ struct core_pair {
     uint8_t holder;         /* the member that is, or was last, primary; MEMBER_NONE: not known */
     bool learned, settled;  /* settled: adopted or granted in this run */
     bool ordered_down;      /* the holder was stopped by order */
+    bool unavailable_accepted; /* an operator forced the role onto a member that is ServiceUnavailable: that is no reason to switch back */
     bool fresh;             /* a member was started by order while the other one was down by order: a first start */
     bool both_unavailable;  /* both were ServiceUnavailable at once while the holder was primary */
     bool trouble, held, alarm_no_primary, alarm_two, alarm_licence;
@@ -114,6 +116,7 @@ struct core_pair {
     struct core_change change;
     struct scs_decision decision;
     bool decision_grown;
+    uint64_t ended_in;      /* the step in which its last decision ended: the next one begins in another, so that both are seen by who keeps them */
 };
 
 enum request_phase { RQ_FREE, RQ_PAIR, RQ_ORDER };
@@ -133,7 +136,7 @@ struct core_request {
 
 struct scs_core {
     const struct scs_config *config;
-    uint64_t term, n_orders, n_decisions;
+    uint64_t term, n_orders, n_decisions, n_steps;
     bool announced, recovered;
     unsigned n_unlearned;
     mono_t started_at, now;
@@ -196,6 +199,8 @@ void pair_init(struct scs_core *c, uint16_t pair);
 /* Is it allowed to act as primary, for all that is known? */
 bool member_acts(const struct scs_core *c, uint16_t pair, uint8_t member);
 bool member_is_gone(const struct scs_core *c, uint16_t pair, uint8_t member);
+/* Its host was lost while the last primary served, and it has not been its able backup since. */
+bool member_is_stale(const struct scs_core *c, uint16_t pair, uint8_t member);
 bool member_able(const struct scs_core *c, uint16_t pair, uint8_t member, bool forced);
 uint8_t pair_principal(const struct scs_core *c, uint16_t pair);
 mono_t pair_deadline(const struct scs_core *c, uint16_t pair);

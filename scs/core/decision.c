@@ -125,6 +125,7 @@ void decision_end(struct scs_core *c, uint16_t pair, bool ok, const char *result
     struct core_pair *p = &c->pairs[pair];
     p->decision.state = ok ? DECISION_DONE : DECISION_FAILED;
     str_copy(p->decision.result, sizeof p->decision.result, result);
+    p->ended_in = c->n_steps;
     p->decision_grown = true;
     decision_flush(c, pair);
 }

@@ -15,7 +15,7 @@ static uint16_t member_host(const struct scs_core *c, uint16_t pair, uint8_t m)
 
 static bool claims(const struct core_app *a)
 {
-    return app_is_live(a) && (a->role == SR_PRIMARY || a->role == SR_EXITING);
+    return app_is_live(a) && (a->role == SR_PRIMARY || a->role == SR_EXITING || a->becoming);
 }
 
 bool member_acts(const struct scs_core *c, uint16_t pair, uint8_t m)
@@ -40,7 +40,7 @@ static bool being_stopped(const struct scs_core *c, const struct core_app *a)
 static bool almost_able(const struct scs_core *c, uint16_t pair, uint8_t m, bool forced)
 {
     const struct core_app *a = member(c, pair, m);
-    if (!host_speaks(c, member_host(c, pair, m)) || a->failed || a->unanswered || a->role != SR_BACKUP || being_stopped(c, a))
+    if (!host_speaks(c, member_host(c, pair, m)) || a->failed || a->unanswered || a->becoming || a->role != SR_BACKUP || being_stopped(c, a))
         return false;
     if (a->status != ST_STARTED && !(forced && a->status == ST_SERVICE_UNAVAILABLE))
         return false;
@@ -77,7 +77,22 @@ static bool found_primary(const struct scs_core *c, uint16_t pair, uint8_t princ
     const struct core_app *a = member(c, pair, principal);
     if (!host_speaks(c, member_host(c, pair, principal)) || !member_acts(c, pair, principal) || a->role != SR_PRIMARY)
         return false;
-    return p->holder != principal || !p->settled || scs_epoch_compare(p->epoch, a->epoch) != 0;
+    return (p->holder != principal || !p->settled || scs_epoch_compare(p->epoch, a->epoch) != 0) && scs_epoch_compare(a->epoch, p->epoch) >= 0;
+}
+
+/* A single primary whose time is over: a newer epoch was granted meanwhile. */
+static bool stale_primary(const struct scs_core *c, uint16_t pair, uint8_t principal)
+{
+    const struct core_app *a = member(c, pair, principal);
+    return host_speaks(c, member_host(c, pair, principal)) && member_acts(c, pair, principal) && a->role == SR_PRIMARY &&
+           scs_epoch_compare(a->epoch, c->pairs[pair].epoch) < 0;
+}
+
+bool member_is_stale(const struct scs_core *c, uint16_t pair, uint8_t m)
+{
+    const struct core_pair *p = &c->pairs[pair];
+    const struct core_app *a = member(c, pair, m);
+    return a->was_lost && p->holder == other_member(m) && scs_epoch_compare(a->joined, p->epoch) < 0;
 }
 
 static facts_t bit(bool is, facts_t fact)
@@ -95,7 +110,7 @@ static facts_t principal_facts(const struct scs_core *c, uint16_t pair, uint8_t 
     bool by_order = p->ordered_down ? a->wanted == SW_DOWN : a->known && a->wanted == SW_DOWN && !live && !p->fresh;
     facts_t f = bit(acts, FACT(PRIMARY)) | bit(m == 0, FACT(P_CONFIGURED));
     f |= bit(speaks && !acts, FACT(P_ENDED)) | bit(a->hung, FACT(P_HUNG));
-    f |= bit(acts && speaks && a->status == ST_SERVICE_UNAVAILABLE, FACT(P_UNAVAILABLE));
+    f |= bit(acts && speaks && a->status == ST_SERVICE_UNAVAILABLE && !p->unavailable_accepted, FACT(P_UNAVAILABLE));
     f |= bit(by_order && !acts, FACT(P_BY_ORDER));
     f |= bit(member_able(c, pair, m, false), FACT(P_READY));
     f |= bit(speaks && !acts && !a->failed && (live || a->wanted == SW_UP), FACT(P_RISING));
@@ -113,8 +128,8 @@ static facts_t standby_facts(const struct scs_core *c, uint16_t pair, uint8_t m)
     facts_t f = bit(able, FACT(S_ABLE)) | bit(!able && almost_able(c, pair, m, false) && host_proving(c, host), FACT(S_PROVING));
     f |= bit(speaks && app_is_live(a), FACT(S_LIVE)) | bit(!speaks, FACT(S_HOST_GONE));
     f |= bit(!speaks && !a->known && (host_awaited(c, host) || host_seen_by_peer(c, host, &by)), FACT(S_UNHEARD));
-    f |= bit(mono_before(c->now, a->declined_until), FACT(S_DECLINED));
-    f |= bit(a->was_lost && p->holder == other_member(m) && scs_epoch_compare(a->joined, p->epoch) < 0, FACT(S_STALE));
+    f |= bit(mono_before(c->now, a->declined_until) || mono_before(c->now, member(c, pair, other_member(m))->declined_until), FACT(DECLINED));
+    f |= bit(member_is_stale(c, pair, m), FACT(S_STALE));
     f |= bit(able && p->both_unavailable, FACT(BOTH_UNAVAILABLE));
     return f;
 }
@@ -137,13 +152,15 @@ facts_t pair_facts(const struct scs_core *c, uint16_t pair)
     uint8_t m = pair_principal(c, pair);
     const struct core_app *a = member(c, pair, m);
     facts_t f = principal_facts(c, pair, m) | standby_facts(c, pair, other_member(m)) | order_facts(c, pair, other_member(m));
-    f |= bit(two_primaries(c, pair), FACT(TWO)) | bit(found_primary(c, pair, m), FACT(ADOPT));
-    bool unanswered = false;
+    f |= bit(two_primaries(c, pair), FACT(TWO)) | bit(found_primary(c, pair, m), FACT(ADOPT)) | bit(stale_primary(c, pair, m), FACT(STALE_PRIMARY));
+    f |= bit(member_acts(c, pair, m) && a->becoming, FACT(BECOMING));
+    bool unanswered = false, due = false;
     for (uint8_t i = 0; i < 2; i++) {
         const struct core_app *x = member(c, pair, i);
-        unanswered |= x->unanswered && host_speaks(c, member_host(c, pair, i)) && mono_reached(x->kill_again, c->now);
+        unanswered |= x->unanswered && host_speaks(c, member_host(c, pair, i));
+        due |= x->unanswered && host_speaks(c, member_host(c, pair, i)) && mono_reached(x->kill_again, c->now);
     }
-    f |= bit(unanswered, FACT(UNANSWERED));
+    f |= bit(unanswered, FACT(UNANSWERED)) | bit(due, FACT(KILL_DUE));
     f |= bit(p->holder != MEMBER_NONE && !p->ordered_down, FACT(EVER));
     f |= bit(c->config->license.ha, FACT(LICENCE)) | bit(p->held, FACT(HELD));
     f |= bit(!(f & FACT(PRIMARY)) && (a->failed || (a->wanted == SW_DOWN && p->fresh) || mono_reached(p->first_wait, c->now)), FACT(FIRST_WAIT_OVER));

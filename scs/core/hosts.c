@@ -261,6 +261,7 @@ static void poll_member(struct scs_core *c, uint16_t host, const struct scs_memb
     if (app == SCS_NONE || app_host(c, app) != host || c->config->apps[app].pair == SCS_NONE)
         return; /* of an earlier configuration: the agent drops it at DefineEnd */
     struct core_app *a = &c->apps[app];
+    a->becoming = m->granted_seq && !m->has_released && m->role == SR_BACKUP;
     app_set_role(c, app, m->role, m->epoch);
     if (m->has_released) {
         a->released_incarnation = m->released_incarnation;

@@ -1,7 +1,7 @@
 /* Pairs: looked at after every event that concerns them, once, in a fixed order.
  *
- * It owns learning after a start, the bookkeeping between two looks (who was primary last, ordered stops, both unavailable) and the loop that asks the rule table until a
- * row stands or a change is under way. It refuses to know rows (rules.c), what is true (facts.c) and steps (change.c). Invariants: at most one change per pair; nothing
+ * It owns learning after a start, the bookkeeping between two looks (who was primary last, ordered stops, both unavailable) and the question to the rule table: a row stands, or
+ * a change begins. A decision that ended is the last of its step. It refuses to know rows (rules.c), what is true (facts.c) and steps (change.c). Invariants: at most one change per pair; nothing
  * is sent for a pair that is not learned; epochs of a pair only rise. */
 #include "scs/core/core_state.h"
 
@@ -50,8 +50,9 @@ static void learn(struct scs_core *c, uint16_t pair)
     struct core_pair *p = &c->pairs[pair];
     bool all = true;
     for (uint8_t m = 0; m < 2; m++) {
+        const struct core_app *a = &c->apps[pair_app(c, pair, m)];
         const struct core_host *h = &c->hosts[app_host(c, pair_app(c, pair, m))];
-        all &= h->reported && h->polled;
+        all &= h->reported && h->polled && a->known && a->reported_on == h->connection;
     }
     if (!all && !mono_reached(p->learn_deadline, c->now))
         return;
@@ -82,6 +83,8 @@ static void note_unavailable(struct scs_core *c, uint16_t pair, uint8_t principa
 {
     struct core_pair *p = &c->pairs[pair];
     const struct core_app *s = &c->apps[pair_app(c, pair, other_member(principal))];
+    if (c->apps[pair_app(c, pair, principal)].status != ST_SERVICE_UNAVAILABLE)
+        p->unavailable_accepted = false;
     if (!(f & FACT(P_UNAVAILABLE)))
         p->both_unavailable = false;
     else if (s->status == ST_SERVICE_UNAVAILABLE)
@@ -212,14 +215,9 @@ void pair_evaluate(struct scs_core *c, uint16_t pair)
         learn(c, pair);
     if (p->change.phase != CH_NONE)
         change_step(c, pair);
-    /* Adoption and the like end at once; two such in a row are the most there can be. */
-    for (unsigned i = 0; i < 3 && p->change.phase == CH_NONE; i++) {
-        if (!decide(c, pair))
-            break;
-        if (p->change.phase != CH_NONE)
-            change_step(c, pair);
-    }
+    if (p->change.phase == CH_NONE && p->ended_in != c->n_steps && decide(c, pair) && p->change.phase != CH_NONE)
+        change_step(c, pair);
     p->wants_poll = p->change.phase != CH_NONE || (p->rule != 50 && p->rule != 12);
     decision_flush(c, pair);
-    timers_set(&c->timers, TIMER_PAIR(pair), pair_deadline(c, pair));
+    timers_set(&c->timers, TIMER_PAIR(pair), p->ended_in == c->n_steps ? c->now : pair_deadline(c, pair));
 }

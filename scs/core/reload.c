@@ -87,6 +87,11 @@ static void mark_changed(struct scs_core *c, const struct scs_config *old, const
         uint16_t k = scs_config_host(old, next->hosts[i].name);
         c->hosts[i].reload = all || k == SCS_NONE || !same_host(&old->hosts[k], &next->hosts[i]);
     }
+    /* A changed address is news for the peers too: their definitions name it. */
+    for (unsigned i = 0; i < next->n_pairs; i++) {
+        struct core_host *a = &c->hosts[next->apps[next->pairs[i].member[0]].host], *b = &c->hosts[next->apps[next->pairs[i].member[1]].host];
+        a->reload = b->reload = a->reload || b->reload;
+    }
     for (unsigned i = 0; i < next->n_apps; i++) {
         uint16_t k = scs_config_app(old, next->apps[i].name);
         if (k == SCS_NONE || !same_app(old, &old->apps[k], next, &next->apps[i]))
@@ -96,11 +101,6 @@ static void mark_changed(struct scs_core *c, const struct scs_config *old, const
         uint16_t k = scs_config_app(next, old->apps[i].name), host = scs_config_host(next, old->apps[i].host_name);
         if (host != SCS_NONE && (k == SCS_NONE || next->apps[k].host != host))
             c->hosts[host].reload = true;
-    }
-    /* A changed address is news for the peers too: their definitions name it. */
-    for (unsigned i = 0; i < next->n_pairs; i++) {
-        struct core_host *a = &c->hosts[next->apps[next->pairs[i].member[0]].host], *b = &c->hosts[next->apps[next->pairs[i].member[1]].host];
-        a->reload = b->reload = a->reload || b->reload;
     }
 }
 

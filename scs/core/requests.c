@@ -137,6 +137,13 @@ static bool refuse_switchover(const struct scs_core *c, uint16_t pair, bool forc
     const struct core_pair *p = &c->pairs[pair];
     uint8_t principal = pair_principal(c, pair);
     uint16_t by, host = app_host(c, pair_app(c, pair, principal));
+    for (uint8_t m = 0; m < 2; m++) {
+        const struct core_app *a = &c->apps[pair_app(c, pair, m)];
+        if (a->becoming && member_acts(c, pair, m))
+            return refuse(ret, "AlreadyInProgress", "%s is carrying out an earlier grant", app_name(c, pair_app(c, pair, m)));
+        if (a->unanswered)
+            return refuse(ret, "ApplicationNotReady", "%s left a role order unanswered and its process is still there", app_name(c, pair_app(c, pair, m)));
+    }
     if (!p->learned)
         return refuse(ret, "ApplicationNotReady", "the state of %s is still being learned from the agents", app_name(c, pair_app(c, pair, 0)));
     if (!c->config->license.ha)
@@ -147,6 +154,9 @@ static bool refuse_switchover(const struct scs_core *c, uint16_t pair, bool forc
     if (!force && host_awaited(c, host))
         return refuse(ret, "ApplicationHostConflict", "the agent of host %s is away and its return is awaited: the primary may serve (--force overrides this)",
                       c->config->hosts[host].name);
+    if (!force && member_is_stale(c, pair, other_member(principal)))
+        return refuse(ret, "ApplicationNotReady", "%s missed the last primary's time, its host was lost (--force overrides this)",
+                      app_name(c, pair_app(c, pair, other_member(principal))));
     return refuse_standby(c, pair, other_member(principal), force, ret);
 }
 

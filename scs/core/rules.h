@@ -9,6 +9,9 @@
     X(LEARNING, "state of the pair is being learned")                                                                                                              \
     X(TWO, "both members say that they are primary")                                                                                                               \
     X(UNANSWERED, "a member left a role order unanswered and its process is still there")                                                                          \
+    X(KILL_DUE, "it is time to kill it, or to try again")                                                                                                          \
+    X(BECOMING, "a member is carrying out a grant")                                                                                                                \
+    X(STALE_PRIMARY, "a member says that it is primary, with an epoch older than the last one granted")                                                        \
     X(ADOPT, "a primary is there that this controller did not know of")                                                                                            \
     X(ORDERED, "an operator ordered a switchover")                                                                                                                 \
     X(STOP_ORDERED, "an operator ordered to stop the primary")                                                                                                     \
@@ -31,7 +34,7 @@
     X(S_LIVE, "S has a process")                                                                                                                                   \
     X(S_HOST_GONE, "S's host is not connected")                                                                                                                    \
     X(S_UNHEARD, "S may be primary: its host is not connected but not certainly lost")                                                                             \
-    X(S_DECLINED, "S declined the role a short while ago")                                                                                                         \
+    X(DECLINED, "a member declined a role a short while ago")                                                                                                        \
     X(S_STALE, "S missed the last primary's time: its host was lost")                                                                                              \
     X(BOTH_UNAVAILABLE, "both were ServiceUnavailable, S recovered first")                                                                                         \
     X(LICENCE, "HA licence")                                                                                                                                       \

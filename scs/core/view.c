@@ -51,11 +51,15 @@ bool scs_core_app(const struct scs_core *c, uint16_t app, struct scs_app_view *r
     return true;
 }
 
-static const char *state_word(const struct core_pair *p, const struct scs_rule *rule)
+static const char *state_word(const struct core_pair *p, const struct scs_rule *rule, bool acts)
 {
     if (p->change.phase != CH_NONE)
         return rule->number == 16 ? "two-primaries" : "switching";
-    return p->held && rule->state && str_equal(rule->state, "normal") ? "held" : rule->state ? rule->state : "normal";
+    if (!rule->state)
+        return "normal";
+    if (acts && str_equal(rule->state, "no-primary"))
+        return "degraded"; /* it is there, and does not serve */
+    return p->held && str_equal(rule->state, "normal") ? "held" : rule->state;
 }
 
 bool scs_core_pair(const struct scs_core *c, uint16_t pair, struct scs_pair_view *ret_view)
@@ -71,7 +75,7 @@ bool scs_core_pair(const struct scs_core *c, uint16_t pair, struct scs_pair_view
                                        .backup = acts ? c->config->apps[pair_app(c, pair, other_member(m))].name : "",
                                        .redundancy = c->config->apps[pair_app(c, pair, 0)].redundancy == REDUNDANCY_HOT ? REDUNDANCY_HOT : REDUNDANCY_WARM,
                                        .epoch = acts ? c->apps[pair_app(c, pair, m)].epoch : p->epoch,
-                                       .state = state_word(p, rule),
+                                       .state = state_word(p, rule, acts),
                                        .rule = p->rule,
                                        .sentence = rule->sentence,
                                        .changes = p->changes};
