@@ -145,15 +145,13 @@ void admin_end(struct shell *s, struct operator *op, uint64_t id, bool ok, const
     admin_reply(s, op, &reply);
 }
 
-struct order *admin_order_new(struct shell *s, struct operator *op, uint64_t reply_id, const char *command)
+struct order *admin_order_new(struct shell *s, struct operator *op, uint64_t reply_id)
 {
     for (unsigned i = 0; i < SCS_REQUESTS_MAX; i++) {
         struct order *o = &s->admin.orders[i];
         if (o->id)
             continue;
         *o = (struct order){.id = ++s->admin.next_order, .reply_id = reply_id, .operator = op};
-        (void)str_copy(o->name, sizeof(o->name), op->name);
-        (void)str_copy(o->command, sizeof(o->command), command);
         return o;
     }
     return NULL;
@@ -187,11 +185,6 @@ void admin_result(struct shell *s, const struct scs_action *a)
     struct order *o = admin_order(s, a->request);
     if (!o)
         return;
-    char result[400];
-    struct strbuf b;
-    strbuf_init(&b, result, sizeof(result));
-    strbuf_printf(&b, "%s%s%s", a->ok ? "done" : a->error && a->error[0] ? a->error : "failed", a->text[0] ? ": " : "", a->text);
-    admin_audit(s, o->name, o->command, result);
     if (o->operator)
         admin_end(s, o->operator, o->reply_id, a->ok, a->error, a->text, a->at);
     o->id = 0;
@@ -246,7 +239,6 @@ static void operator_down(struct shell *s, struct operator *op, mono_t now)
         if (!o->id || o->operator != op)
             continue;
         const struct scs_event gone = {.type = SCS_EV_REQUEST_GONE, .host = SCS_NONE, .request.id = o->id};
-        admin_audit(s, o->name, o->command, "the operator left before the result");
         o->id = 0;
         shell_step(s, &gone, now);
     }

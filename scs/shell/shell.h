@@ -79,8 +79,6 @@ struct order {
     uint64_t id;       /* the core's request; 0: free */
     uint64_t reply_id; /* the operator's */
     struct operator *operator; /* NULL: nobody is told (no-wait) */
-    char name[NAME_SIZE];
-    char command[NAME_SIZE + 32];
 };
 
 struct rate {
@@ -177,7 +175,8 @@ void admin_close(struct shell *s);
 void admin_reply(struct shell *s, struct operator *op, Understudy__Admin__Reply *reply);
 void admin_end(struct shell *s, struct operator *op, uint64_t id, bool ok, const char *error, const char *text, span_t took);
 /* NULL: SCS_REQUESTS_MAX orders are under way. */
-struct order *admin_order_new(struct shell *s, struct operator *op, uint64_t reply_id, const char *command);
+struct order *admin_order_new(struct shell *s, struct operator *op, uint64_t reply_id);
+/* What an operator did to the controller itself; orders about applications are recorded by the core. */
 void admin_audit(struct shell *s, const char *operator, const char *command, const char *result);
 bool rate_take(struct admin *a, const char *name, mono_t now);
 

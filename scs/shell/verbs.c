@@ -27,23 +27,16 @@ static void verb_status(struct shell *s, struct operator *op, const struct ask *
     op->cursor = (struct status_cursor){.parts = parts};
 }
 
-static const struct {
-    const char *word;
-    enum scs_order_kind kind;
-} order_kinds[] = {
-    [UNDERSTUDY__ADMIN__REQUEST__VERB__START] = {"start", SO_START},
-    [UNDERSTUDY__ADMIN__REQUEST__VERB__STOP] = {"stop", SO_STOP},
-    [UNDERSTUDY__ADMIN__REQUEST__VERB__RESET] = {"reset", SO_RESET},
-    [UNDERSTUDY__ADMIN__REQUEST__VERB__SWITCHOVER] = {"switchover", SO_SWITCHOVER},
+static const enum scs_order_kind order_kinds[] = {
+    [UNDERSTUDY__ADMIN__REQUEST__VERB__START] = SO_START,
+    [UNDERSTUDY__ADMIN__REQUEST__VERB__STOP] = SO_STOP,
+    [UNDERSTUDY__ADMIN__REQUEST__VERB__RESET] = SO_RESET,
+    [UNDERSTUDY__ADMIN__REQUEST__VERB__SWITCHOVER] = SO_SWITCHOVER,
 };
 
 static void verb_order(struct shell *s, struct operator *op, const struct ask *q, mono_t now)
 {
-    char command[NAME_SIZE + 32];
-    struct strbuf b;
-    strbuf_init(&b, command, sizeof(command));
-    strbuf_printf(&b, "%s %s%s", order_kinds[q->verb].word, q->object, q->force ? " --force" : "");
-    struct order *o = q->object[0] ? admin_order_new(s, op, q->id, command) : NULL;
+    struct order *o = q->object[0] ? admin_order_new(s, op, q->id) : NULL;
     if (!o) {
         bool named = q->object[0] != '\0';
         admin_end(s, op, q->id, false, named ? "AlreadyInProgress" : "ObjectNotFound",
@@ -53,7 +46,7 @@ static void verb_order(struct shell *s, struct operator *op, const struct ask *q
     uint64_t id = o->id;
     const struct scs_event event = {
         .type = SCS_EV_REQUEST, .host = SCS_NONE, .app = q->object,
-        .request = {.id = id, .kind = order_kinds[q->verb].kind, .force = q->force, .operator = op->name}};
+        .request = {.id = id, .kind = order_kinds[q->verb], .force = q->force, .operator = op->name}};
     shell_step(s, &event, now);
     if (q->no_wait && o->id == id) {
         o->operator = NULL;
