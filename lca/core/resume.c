@@ -110,6 +110,8 @@ void resume_record(struct lca_core *c, const struct lca_event *e)
         resume_ended(c, a, e, known);
     else if (!valid)
         a->removed = true; /* neither process nor state: the keeper may drop it */
+    if (a->phase == PHASE_NONE && e->record.role_running && !a->change.running)
+        role_resume(c, a, true); /* it outlived its application */
     if (a->phase == PHASE_NONE && a->start_wanted && !a->change.running)
         app_try_start(c, a);
     if (a->phase == PHASE_NONE)

@@ -24,7 +24,8 @@ enum app_role role_reported(const struct app *a)
 void role_release(struct lca_core *c, struct app *a, struct epoch epoch)
 {
     a->released = a->released_due = true;
-    a->released_epoch = epoch;
+    if (epoch_compare(epoch, a->released_epoch) > 0)
+        a->released_epoch = epoch; /* never back (S3) */
     a->released_seq = c->poll_seq;
     c->poll_now = true;
     app_report(c, a);

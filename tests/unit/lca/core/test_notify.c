@@ -1,0 +1,95 @@
+/* lca/core/notify.c: text of sd_notify, good and hostile. */
+#include "lca/core/notify.h"
+#include "tests/lib/seed.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct notify read_text(const char *text)
+{
+    struct notify n;
+    notify_read(text, strlen(text), &n);
+    return n;
+}
+
+static void plain_lines(void **state)
+{
+    struct notify n = read_text("READY=1\nSTATUS=serving 3 clients\nWATCHDOG=1\n");
+    assert_true(n.ready && n.watchdog && n.has_text && n.refused == 0);
+    assert_string_equal(n.text, "serving 3 clients");
+    n = read_text("X_STATUS=ServiceUnavailable");
+    assert_int_equal(n.x_status, NOTIFY_X_UNAVAILABLE);
+    n = read_text("X_STATUS=ServiceUnavailable\nX_STATUS=Started");
+    assert_int_equal(n.x_status, NOTIFY_X_STARTED);
+    assert_true(read_text("STATUS=").has_text);
+}
+
+static void what_others_say(void **state)
+{
+    struct notify n = read_text("RELOADING=1\nMONOTONIC_USEC=12\nEXTEND_TIMEOUT_USEC=30000000\nMAINPID=7\nFDSTORE=1\nREADY=0\nSTOPPING=1");
+    assert_false(n.ready);
+    assert_true(n.reloading && n.stopping);
+    assert_int_equal(n.refused, 0);
+}
+
+static void bad_lines_do_not_spoil_good_ones(void **state)
+{
+    struct notify n = read_text("nonsense\n=1\nSTATUS=\x01\nREADY=1\nX_STATUS=Sleeping\nSTATUS=\xff\xfe");
+    assert_true(n.ready);
+    assert_false(n.has_text);
+    assert_int_equal(n.refused, 5);
+    assert_string_equal(n.why, "a line without NAME=");
+    static const char nul[] = "READY=1\nSTATUS=a\0b\nWATCHDOG=1";
+    notify_read(nul, sizeof nul - 1, &n);
+    assert_true(n.ready && n.watchdog && !n.has_text && n.refused == 1);
+}
+
+static void long_text_is_cut_between_characters(void **state)
+{
+    char text[600] = "STATUS=";
+    for (size_t i = 7; i + 2 < sizeof text; i += 2)
+        memcpy(text + i, "\xc3\xa4", 2);
+    text[599] = '\0';
+    struct notify n;
+    notify_read(text, 597, &n);
+    assert_true(n.has_text);
+    assert_true(strlen(n.text) <= NOTIFY_TEXT - 1 && strlen(n.text) % 2 == 0 && strlen(n.text) > NOTIFY_TEXT - 4);
+}
+
+static void random_bytes(void **state)
+{
+    static const char *const pieces[] = {"READY=1", "STATUS=", "X_STATUS=", "WATCHDOG=1", "\n", "=", "Started", "ServiceUnavailable"};
+    struct rng r;
+    seed_rng(&r);
+    for (int i = 0; i < 20000; i++) {
+        char text[300];
+        size_t n = 0;
+        while (n < sizeof text - 32 && rng_below(&r, 12) > 0) {
+            const char *piece = pieces[rng_below(&r, 8)];
+            size_t length = strlen(piece);
+            if (rng_below(&r, 3) == 0) {
+                text[n++] = (char)rng_next(&r);
+            } else {
+                memcpy(text + n, piece, length);
+                n += length;
+            }
+        }
+        struct notify said;
+        notify_read(text, n, &said);
+        assert_true(strlen(said.text) < NOTIFY_TEXT);
+        assert_true((said.refused > 0) == (said.why != NULL));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain_lines), cmocka_unit_test(what_others_say), cmocka_unit_test(bad_lines_do_not_spoil_good_ones),
+        cmocka_unit_test(long_text_is_cut_between_characters), cmocka_unit_test(random_bytes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

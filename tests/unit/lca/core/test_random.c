@@ -1,0 +1,432 @@
+/* lca/core against a model keeper and a model controller, at random: ends, role commands, orders, lost controllers, restarts of the agent at any moment.
+ *
+ * What must hold at every action (SAFETY section 10, as far as one host can see it): nothing is started before the former tree and role command are gone; a role command to primary has an
+ * epoch above every one released and above every one heard of by another grant; terms and epochs never go back; Primary is only what an on-primary that ended with 0 has made.
+ * And in the end, with a keeper and a controller that answer: everything wanted up is up, every order is answered, and the same blob gives the same core. */
+#include "tests/lib/seed.h"
+#include "tests/unit/lca/core/defs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define APPS 3
+#define STEPS 4000
+
+struct model_app {
+    char name[NAME_SIZE];
+    uint64_t start_id, role_id;
+    bool asked, alive, tree;      /* START sent and not answered; main process; anything of it */
+    bool exit_kept;               /* until EXIT_SEEN */
+    uint64_t exit_of;
+    struct exit_info exit;
+    bool role, role_killed, role_started;
+    enum app_role role_to;
+    struct epoch role_epoch, made, released, highest; /* made: by an on-primary of this start that ended with 0 */
+    bool is_made;
+    bool killed;
+    uint8_t blob[6144];
+    size_t blob_len;
+};
+
+struct world {
+    struct lca_core *core;
+    struct rng rng;
+    mono_t now;
+    uint32_t generation;
+    struct model_app apps[APPS];
+    uint8_t host[256];
+    size_t host_len;
+    uint64_t term, highest_term, next_id, epoch_n;
+    bool scs_up, well; /* well: from here on everything answers at once and well */
+};
+
+static struct model_app *model(struct world *w, const char *name)
+{
+    for (unsigned i = 0; i < APPS; i++)
+        if (strcmp(w->apps[i].name, name) == 0)
+            return &w->apps[i];
+    fail_msg("an action about %s", name);
+    return NULL;
+}
+
+static void happen(struct world *w, const struct lca_event *e);
+
+/* --- the keeper --- */
+
+static void start_asked(struct world *w, struct model_app *m, const struct lca_action *a)
+{
+    assert_false(m->tree || m->asked);
+    assert_false(m->role);
+    assert_int_not_equal(a->start_id, 0);
+    assert_int_not_equal(a->start_id, m->start_id);
+    assert_true(a->role != APP_PRIMARY);
+    m->start_id = a->start_id;
+    m->asked = m->tree = true;
+    m->killed = m->is_made = false;
+}
+
+static void role_asked(struct world *w, struct model_app *m, const struct lca_action *a)
+{
+    assert_false(m->role);
+    assert_true(m->alive);
+    m->role = true;
+    m->role_killed = false;
+    m->role_id = a->start_id;
+    m->role_to = a->role;
+    m->role_epoch = a->epoch;
+    if (a->role != APP_PRIMARY)
+        return;
+    bool again = epoch_compare(a->epoch, m->highest) == 0; /* in place, with the epoch it had */
+    assert_true(again || epoch_compare(a->epoch, m->highest) > 0);
+    assert_true(epoch_compare(a->epoch, m->released) > 0);
+    if (again)
+        assert_false(w->scs_up);
+    m->highest = a->epoch;
+}
+
+static void sent(struct world *w, const struct lca_action *a)
+{
+    static uint8_t out[65536];
+    assert_true(lca_wire_pack(w->core, a, w->now, out, sizeof out) > 0);
+    if (a->message == MSG_REPORT) {
+        struct model_app *m = model(w, lca_core_app_name(w->core, a->app));
+        const struct app *app = &w->core->apps[a->app];
+        if (role_reported(app) == APP_PRIMARY && !app->demote_first && !app->change.in_place && app->phase == PHASE_READY)
+            assert_true(m->is_made && epoch_compare(m->made, app->epoch) == 0);
+    }
+    if (a->message == MSG_RELEASED) {
+        struct model_app *m = model(w, lca_core_app_name(w->core, a->app));
+        const struct app *app = &w->core->apps[a->app];
+        assert_true(epoch_compare(app->released_epoch, m->released) >= 0);
+        m->released = app->released_epoch;
+    }
+}
+
+static void act(struct world *w, const struct lca_action *a)
+{
+    const char *name = a->app == LCA_NO_APP ? "" : lca_core_app_name(w->core, a->app);
+    struct model_app *m = *name ? model(w, name) : NULL;
+    static char text[8192];
+    struct lca_command command;
+    switch (a->type) {
+    case LCA_DO_START:
+        assert_int_equal(lca_wire_command(w->core, a, text, sizeof text, &command), 0);
+        start_asked(w, m, a);
+        break;
+    case LCA_DO_ROLE:
+        assert_int_equal(lca_wire_command(w->core, a, text, sizeof text, &command), 0);
+        role_asked(w, m, a);
+        break;
+    case LCA_DO_KILL_TREE:
+    case LCA_DO_SIGNAL:
+        if (a->start_id == m->start_id)
+            m->killed = true;
+        break;
+    case LCA_DO_KILL_ROLE:
+        m->role_killed = m->role_killed || a->start_id == m->role_id;
+        break;
+    case LCA_DO_STORE: {
+        int n = lca_app_save(w->core, a->app, m->blob, sizeof m->blob);
+        assert_true(n > 0);
+        m->blob_len = (size_t)n;
+        break;
+    }
+    case LCA_DO_STORE_HOST: {
+        int n = lca_core_save_host(w->core, w->host, sizeof w->host);
+        assert_true(n > 0 && w->core->term >= w->highest_term);
+        w->host_len = (size_t)n;
+        w->highest_term = w->core->term;
+        break;
+    }
+    case LCA_DO_EXIT_SEEN:
+        if (m->exit_kept && m->exit_of == a->start_id)
+            m->exit_kept = false;
+        break;
+    case LCA_DO_FORGET:
+        fail_msg("%s was forgotten", name);
+        break;
+    case LCA_DO_SEND:
+        sent(w, a);
+        break;
+    case LCA_DO_PEERS:
+    case LCA_DO_RECORD:
+        break;
+    case LCA_DO_END:
+        fail_msg("nobody asked for the end");
+        break;
+    }
+}
+
+/* TRACE=1: what happened, and what the core made of it. */
+static void trace(struct world *w, const struct lca_event *e)
+{
+    char text[2000];
+    struct strbuf b;
+    if (!getenv("TRACE"))
+        return;
+    strbuf_init(&b, text, sizeof text);
+    lca_core_dump(w->core, w->now, &b);
+    fprintf(stderr, "%lld.%03lld event %d %s order %d\n%s", (long long)(w->now.ns / 1000000000), (long long)(w->now.ns / 1000000 % 1000), e->type, e->name ? e->name : "",
+            e->type == LCA_EV_ORDER ? (int)e->order.kind : -1, text);
+}
+
+static void happen(struct world *w, const struct lca_event *e)
+{
+    static struct lca_actions actions;
+    trace(w, e);
+    lca_core_step(w->core, e, w->now, &actions);
+    for (unsigned i = 0; i < actions.count; i++)
+        act(w, &actions.list[i]);
+    for (unsigned guard = 0; mono_reached(lca_core_deadline(w->core), w->now); guard++) {
+        assert_true(guard < 200);
+        lca_core_step(w->core, &(struct lca_event){.type = LCA_EV_TIMER}, w->now, &actions);
+        for (unsigned i = 0; i < actions.count; i++)
+            act(w, &actions.list[i]);
+    }
+}
+
+static struct exit_info random_exit(struct world *w)
+{
+    switch (rng_below(&w->rng, 4)) {
+    case 0:
+        return (struct exit_info){.how = EXIT_CODE};
+    case 1:
+        return (struct exit_info){.how = EXIT_CODE, .code = 3};
+    case 2:
+        return (struct exit_info){.how = EXIT_ADOPTED};
+    }
+    return (struct exit_info){.how = EXIT_SIGNAL, .signal = 9};
+}
+
+static void process_ends(struct world *w, struct model_app *m)
+{
+    if (m->asked && rng_below(&w->rng, 8) == 0 && !w->well) {
+        m->asked = m->tree = false;
+        happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_START_FAILED, .name = m->name, .start_id = m->start_id, .reason = "no memory", .failed = {.error = 12}});
+        return;
+    }
+    if (m->asked) {
+        m->asked = false;
+        m->alive = true;
+        happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_STARTED, .name = m->name, .start_id = m->start_id, .started = {.pid = 100}});
+    } else if (m->alive && (m->killed || !w->well)) {
+        m->alive = false;
+        m->exit_kept = true;
+        m->exit_of = m->start_id;
+        m->exit = random_exit(w);
+        happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_EXITED, .name = m->name, .start_id = m->start_id, .exited = {.exit = m->exit, .at = w->now}});
+    } else if (m->tree && !m->alive) {
+        m->tree = false;
+        happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_TREE_GONE, .name = m->name, .start_id = m->start_id});
+    }
+}
+
+static void role_ends(struct world *w, struct model_app *m)
+{
+    static const int codes[] = {0, 0, 0, 0, 75, 1};
+    if (!m->role)
+        return;
+    struct exit_info exit = {.how = EXIT_CODE, .code = codes[rng_below(&w->rng, w->well ? 4 : 6)]};
+    if (m->role_killed)
+        exit = (struct exit_info){.how = EXIT_SIGNAL, .signal = 9};
+    m->role = false;
+    if (exit.how == EXIT_CODE && exit.code == 0) {
+        m->is_made = m->role_to == APP_PRIMARY && m->alive;
+        m->made = m->role_epoch;
+    }
+    happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_ROLE_ENDED, .name = m->name, .start_id = m->role_id, .exited = {.exit = exit, .at = w->now}});
+}
+
+/* --- the controller --- */
+
+static void controller_comes(struct world *w)
+{
+    uint8_t bytes[LCA_DEFINITION_MAX];
+    w->scs_up = true;
+    if (rng_below(&w->rng, 2))
+        w->term++;
+    happen(w, &(struct lca_event){.type = LCA_EV_SCS_UP, .name = "scs1"});
+    happen(w, &(struct lca_event){.type = LCA_EV_CONFIGURE, .name = "scs1", .configure = {.term = w->term, .poll_period = SPAN_MS(500)}});
+    for (unsigned i = 0; i < APPS; i++) {
+        size_t n = define_pack(w->apps[i].name, i != 2, 1000, bytes, sizeof bytes);
+        happen(w, &(struct lca_event){.type = LCA_EV_DEFINE, .name = w->apps[i].name, .define = {.bytes = bytes, .length = n}});
+    }
+    happen(w, &(struct lca_event){.type = LCA_EV_DEFINE_END, .define_end = {.count = APPS}});
+}
+
+static void order_one(struct world *w, struct model_app *m, int kind)
+{
+    struct lca_event e = {.type = LCA_EV_ORDER};
+    e.order = (struct lca_order){.app = m->name, .term = w->term, .order_id = ++w->next_id, .incarnation = INCARNATION, .poll_seq = w->core->poll_seq, .reason = "random"};
+    e.order.kind = (__typeof__(e.order.kind))kind;
+    if (rng_below(&w->rng, 10) == 0)
+        e.order.term--;
+    if (rng_below(&w->rng, 10) == 0 && w->next_id > 3)
+        e.order.order_id -= rng_below(&w->rng, 3);
+    if (rng_below(&w->rng, 10) == 0)
+        e.order.poll_seq -= rng_below(&w->rng, 4);
+    if (kind == ORDER_GRANT)
+        e.order.epoch = (struct epoch){e.order.term, rng_below(&w->rng, 8) ? ++w->epoch_n : w->epoch_n};
+    if (kind == ORDER_DEMOTE)
+        e.order.epoch = rng_below(&w->rng, 4) ? m->highest : (struct epoch){w->term, w->epoch_n};
+    happen(w, &e);
+}
+
+static void agent_restarts(struct world *w)
+{
+    w->scs_up = false;
+    free(w->core);
+    w->core = calloc(1, sizeof *w->core);
+    assert_non_null(w->core);
+    struct lca_core_config config = {.host = "a", .seed = rng_next(&w->rng)};
+    lca_core_init(w->core, &config, w->now);
+    w->generation++;
+    happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_WELCOME, .welcome = {.incarnation = INCARNATION, .generation = w->generation, .blob = w->host, .blob_len = w->host_len}});
+    assert_true(w->core->term >= w->highest_term);
+    for (unsigned i = 0; i < APPS; i++) {
+        struct model_app *m = &w->apps[i];
+        if (!m->blob_len && !m->tree)
+            continue;
+        struct lca_event e = {.type = LCA_EV_KEEPER_RECORD, .name = m->name, .start_id = m->start_id};
+        if (m->asked) { /* exec has succeeded meanwhile, and nobody was told */
+            m->asked = false;
+            m->alive = true;
+        }
+        e.record.pid = m->alive ? 100 : 0;
+        e.record.has_exit = m->exit_kept && m->exit_of == m->start_id;
+        e.record.exit = m->exit;
+        e.record.exit_at = w->now;
+        e.record.tree_left = m->tree && !m->alive;
+        e.record.role_running = m->role;
+        e.record.blob = m->blob;
+        e.record.blob_len = m->blob_len;
+        happen(w, &e);
+    }
+    happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_RESUMED});
+}
+
+/* --- play --- */
+
+static void notify(struct world *w, struct model_app *m, const char *text)
+{
+    if (m->alive)
+        happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_NOTIFY, .name = m->name, .start_id = m->start_id, .notify = {.data = text, .length = strlen(text)}});
+}
+
+static void random_thing(struct world *w)
+{
+    struct model_app *m = &w->apps[rng_below(&w->rng, APPS)];
+    switch (rng_below(&w->rng, 20)) {
+    case 0: case 1: case 2: case 3:
+        process_ends(w, m);
+        break;
+    case 4: case 5: case 6:
+        role_ends(w, m);
+        break;
+    case 7:
+        notify(w, m, rng_below(&w->rng, 2) ? "X_STATUS=ServiceUnavailable" : "X_STATUS=Started");
+        break;
+    case 8:
+        if (w->scs_up && rng_below(&w->rng, 3) == 0) {
+            w->scs_up = false;
+            happen(w, &(struct lca_event){.type = LCA_EV_SCS_DOWN, .name = "scs1", .reason = "closed"});
+        } else if (!w->scs_up) {
+            controller_comes(w);
+        }
+        break;
+    case 9:
+        if (rng_below(&w->rng, 4) == 0)
+            agent_restarts(w);
+        break;
+    case 10: case 11:
+        w->now = mono_add(w->now, SPAN_MS(rng_below(&w->rng, 3000)));
+        happen(w, &(struct lca_event){.type = LCA_EV_TIMER});
+        break;
+    default:
+        if (w->scs_up)
+            order_one(w, m, (int)rng_below(&w->rng, 6));
+        break;
+    }
+}
+
+/* Everything answers, and well; every failure is reset; what was ordered up has to be up. */
+static void becomes_well(struct world *w)
+{
+    w->well = true;
+    if (!w->scs_up)
+        controller_comes(w);
+    for (unsigned i = 0; i < APPS; i++) {
+        order_one(w, &w->apps[i], ORDER_RESET);
+        w->next_id += 10;
+        struct lca_event e = {.type = LCA_EV_ORDER, .order = {.app = w->apps[i].name, .term = w->term, .order_id = ++w->next_id}};
+        e.order.kind = ORDER_RESET;
+        happen(w, &e);
+    }
+    for (unsigned round = 0; round < 400; round++) {
+        for (unsigned i = 0; i < APPS; i++) {
+            role_ends(w, &w->apps[i]);
+            process_ends(w, &w->apps[i]);
+            if (round % 40 == 20 && w->core->apps[i].wanted == WANTED_UP) {
+                struct lca_event e = {.type = LCA_EV_ORDER, .order = {.app = w->apps[i].name, .term = w->term, .order_id = ++w->next_id}};
+                happen(w, &e);
+            }
+        }
+        w->now = mono_add(w->now, SPAN_MS(100));
+        happen(w, &(struct lca_event){.type = LCA_EV_TIMER});
+    }
+    for (unsigned i = 0; i < APPS; i++) {
+        const struct app *a = core_find(w->core, w->apps[i].name);
+        assert_non_null(a);
+        assert_true(a->wanted != WANTED_UP || a->phase == PHASE_READY);
+        assert_true(a->wanted != WANTED_DOWN || a->phase == PHASE_NONE);
+        assert_int_equal(a->change.kind, CHANGE_NONE);
+        assert_false(order_is_waiting(a, true) || order_is_waiting(a, false));
+        assert_false(w->apps[i].exit_kept);
+    }
+}
+
+/* The same blobs, no time between: the same core. */
+static void resumes_the_same(struct world *w)
+{
+    char before[2000], after[2000];
+    struct strbuf b, a;
+    strbuf_init(&b, before, sizeof before);
+    strbuf_init(&a, after, sizeof after);
+    lca_core_dump(w->core, w->now, &b);
+    agent_restarts(w);
+    lca_core_dump(w->core, w->now, &a);
+    assert_string_equal(before, after);
+}
+
+static void play(struct rng *r)
+{
+    static struct world w;
+    memset(&w, 0, sizeof w);
+    rng_init(&w.rng, rng_next(r));
+    w.now = (mono_t){SPAN_S(100).ns};
+    w.term = 5;
+    for (unsigned i = 0; i < APPS; i++)
+        snprintf(w.apps[i].name, sizeof w.apps[i].name, "app%u", i);
+    agent_restarts(&w);
+    controller_comes(&w);
+    for (unsigned i = 0; i < STEPS; i++)
+        random_thing(&w);
+    becomes_well(&w);
+    resumes_the_same(&w);
+    free(w.core);
+}
+
+static void random_lives(void **state)
+{
+    struct rng r;
+    seed_rng(&r);
+    for (int i = 0; i < 40; i++)
+        play(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_lives)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
