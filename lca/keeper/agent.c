@@ -191,9 +191,6 @@ static bool tell_resume(struct keeper *k)
     }
     if (send_packet(k, &p, sizeof p) < 0)
         return false;
-    char count[16];
-    snprintf(count, sizeof count, "%u", p.records);
-    keeper_log(k, REC_AGENT_RESUMED, "count", count, NULL);
     g->phase = AGENT_LIVE;
     if (!k->told_ready)
         systemd_say(k, "READY=1\nSTATUS=Agent has resumed.");
@@ -339,6 +336,7 @@ static int start_agent(struct keeper *k, mono_t now)
         return pid;
     }
     g->pid = pid;
+    g->asked_to_end = false;
     g->exec_fd = exec_fd; /* read when it has ended: why it could not be executed */
     g->kill_at = MONO_NEVER;
     g->exit_io = (struct loop_io){.fd = pidfd, .want = LOOP_READ, .fn = on_agent_exit, .arg = k};
@@ -353,7 +351,7 @@ static int start_agent(struct keeper *k, mono_t now)
 static void start_later(struct keeper *k, mono_t now)
 {
     struct agent *g = &k->agent;
-    bool quick = span_less(mono_sub(now, g->started_at), QUICK);
+    bool quick = !g->asked_to_end && span_less(mono_sub(now, g->started_at), QUICK);
     g->failures = quick ? g->failures + 1 : 0;
     if (g->failures < 2) { /* the first death is answered at once */
         g->start_at = now;
@@ -375,7 +373,7 @@ static void log_end(struct keeper *k, const siginfo_t *info)
     else
         snprintf(how, sizeof how, "killed by signal %d (SIG%s)", info->si_status,
                  sigabbrev_np(info->si_status) ? sigabbrev_np(info->si_status) : "?");
-    if (!k->ending && !k->agent_stopped_all)
+    if (!k->ending && !k->agent_stopped_all && !k->agent.asked_to_end)
         keeper_log(k, REC_AGENT_DIED, "how", how, NULL);
 }
 
@@ -441,6 +439,7 @@ void agent_end(struct keeper *k, mono_t now)
     if (g->pid <= 0)
         return;
     sys_pidfd_signal(g->exit_io.fd, SIGTERM);
+    g->asked_to_end = true;
     g->kill_at = mono_add(now, OBEY);
 }
 

@@ -48,7 +48,7 @@ struct tree {
     bool unseen;          /* `exit` waits for KM_EXIT_SEEN */
     unsigned tell;        /* enum tree_tell */
     uint64_t start_id;    /* of the last start; 0: never */
-    pid_t pid;            /* 0: no main process */
+    pid_t pid;            /* of the last main process; 0: none was cloned */
     uint64_t start_ticks; /* field 22 of /proc/PID/stat: with pid and boot id it names a process for ever */
     uid_t uid;
     char *cgroup;         /* absolute path; NULL: none */
@@ -103,7 +103,7 @@ struct agent {
     pid_t pid;
     struct loop_io exit_io, socket_io;
     bool external;         /* its socket was given (tests): never started nor restarted */
-    bool welcome_due, stop_all_due, end_due;
+    bool welcome_due, stop_all_due, end_due, asked_to_end;
     uint32_t generation;
     unsigned failures;     /* deaths in a row within a second of the start */
     mono_t started_at, start_at, kill_at;

@@ -43,6 +43,16 @@ static bool find_agent(char *out, size_t size)
     return str_copy(out, size, LIBEXECDIR "/lca-agent") && access(out, X_OK) == 0;
 }
 
+static void say_started(struct keeper *k)
+{
+    char detail[400];
+    unsigned running = 0;
+    LIST_EACH(it, &k->apps)
+        running += LIST_ENTRY(it, struct app, link)->main.state == TREE_RUNNING;
+    snprintf(detail, sizeof detail, "keeper of host %s in %s, %u applications found running", k->config->host, k->run, running);
+    keeper_log(k, REC_PROGRAM_STARTED, "program", "lca", "version", UNDERSTUDY_VERSION, "detail", detail, NULL);
+}
+
 static int run(const char *file, struct lca_config *config)
 {
     static char agent[PATH_ROOM * 2];
@@ -66,6 +76,7 @@ static int run(const char *file, struct lca_config *config)
         fprintf(stderr, "lca: %s\n", text);
         return 1;
     }
+    say_started(k);
     if (geteuid() != 0)
         keeper_log(k, REC_PRIVILEGES, "detail", "lca does not run as root: applications run as its own user only", NULL);
     if (!k->cgroups.usable)

@@ -105,7 +105,6 @@ static void nothing_runs(struct tree *t)
     t->kill_at = MONO_NEVER;
     t->kill_delay = KILL_FIRST;
     t->killing = t->adopted = false;
-    t->pid = 0;
 }
 
 static void gone(struct tree *t)

@@ -105,8 +105,10 @@ int main(int argc, char **argv)
     if (strcmp(mode, "refuse") == 0)
         return KEEPER_AGENT_REFUSED;
     say(&hello, sizeof hello, KM_HELLO, "", 0);
-    while (strcmp(mode, "deaf") == 0)
+    while (strcmp(mode, "deaf") == 0) {
+        note("deaf", 0);
         pause();
+    }
     while (code < 0) {
         struct pollfd p = {.fd = KEEPER_AGENT_FD, .events = POLLIN};
         poll(&p, 1, -1);

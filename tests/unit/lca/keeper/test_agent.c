@@ -95,7 +95,7 @@ static void a_deaf_agent_costs_nothing(void **state)
     struct rig *r = *state;
     set_word(r, "mode", "deaf");
     rig_start_with(r, FAKE_AGENT);
-    rig_wait_text(r->log, "agent-resumed"); /* the socket took all of it */
+    rig_wait_text(agents(r), "deaf 0"); /* it has said HELLO and reads nothing */
     kill(r->keeper, SIGTERM);
     assert_int_equal(wait_for_keeper(r), 0); /* after its patience with KM_END */
 }
