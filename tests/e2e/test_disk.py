@@ -59,12 +59,11 @@ def test_full_disk_under_the_logs(small):
     w.kill_app("p1")
     w.wait_normal("p2")
     assert w.ctl("switchover", "p1").code == 0
+    wait(lambda: (folder / "scs.log").stat().st_size % 4096 == 0, what="the log's last page is full, and lines are lost")
     filler.unlink()
     w.wait_normal("p1")
-    w.tell("p1", "notify STATUS=after the flood")
-    wait(lambda: w.app("p1")["status_text"] == "after the flood")
-    wait(lambda: "log-lost" in (folder / "scs.log").read_text() + "".join((folder / f"lca-{h}.log").read_text() for h in w.hosts),
-         what="the lost lines are counted and said") if os.path.getsize(folder / "scs.log") else None
+    w.kill_app("p2")  # something to log
+    wait(lambda: "log-lost" in (folder / "scs.log").read_text(), what="the lost lines are counted and said")
 
 
 def test_damaged_history_is_moved_aside(pair):

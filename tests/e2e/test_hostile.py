@@ -34,7 +34,7 @@ def site():
 def plain():
     w = world.World(tls=False)
     w.pair()
-    w.scs_conf["scs"].update({"admin-address": w.net.address["scs"], "admin-port": ADMIN_PORT})
+    w.scs_conf["scs"].update({"admin-address": "127.0.0.1", "admin-port": ADMIN_PORT})  # without TLS operators are heard on loopback only
     w.start()
     w.pids = w.pid("p1"), w.pid("p2")
     yield w
@@ -63,7 +63,8 @@ def dial(w, port, tls=None, timeout=10):
         return wire.connect(str(w.path("admin.sock")), timeout=timeout)
     if port == "agent":
         return wire.connect(w.net.address["a"], world.LCA_PORT, tls=tls, netns=w.net.namespace("b"), timeout=timeout)
-    return wire.connect(w.net.address["scs"], ADMIN_PORT, tls=tls, netns=w.net.namespace("b"), timeout=timeout)
+    address, place = (w.net.address["scs"], "b") if w.tls else ("127.0.0.1", "scs")
+    return wire.connect(address, ADMIN_PORT, tls=tls, netns=w.net.namespace(place), timeout=timeout)
 
 
 def credentials(w, port):
@@ -204,9 +205,10 @@ def test_wrong_hello(plain, role, name, site_name):
     with Speaker(dial(plain, "agent")) as s:
         s.hello(role, name, site=site_name)
         if role == "LCA":  # a peer agent may call: but not one that no pair knows
-            with contextlib.suppress(Closed, AssertionError):
+            with contextlib.suppress(Closed, AssertionError, TimeoutError):
                 s.greeted()
                 s.next_message("Message", timeout=1)
+                pytest.fail("an agent that no pair knows was told something")
             return
         assert s.greeted().reason != 0
         s.until_closed()
@@ -307,6 +309,7 @@ def test_scs_refuses_an_agent_with_another_hosts_certificate(make_world):
     assert w.host("a")["status"] != "Running"
 
 
+@pytest.mark.audit(False)
 def test_certificate_and_configured_host_must_agree_at_start(make_world):
     import tree
     w = make_world(hosts=("a",))
@@ -317,6 +320,7 @@ def test_certificate_and_configured_host_must_agree_at_start(make_world):
     assert done.returncode != 0 and "understudy://test/lca" in done.stderr + w.log("a")
 
 
+@pytest.mark.audit(False)
 def test_key_readable_by_others_is_refused(make_world):
     import shutil
     import tree
@@ -343,7 +347,7 @@ def test_thousands_of_idle_connections(plain, port):
                 held.append(dial(plain, port, timeout=2))
             except OSError:
                 continue
-        assert plain.ctl("status").code == 0 or port == "socket"
+        wait(lambda: plain.ctl("status").code == 0, what="an operator is heard during the flood")
         pids = plain.daemon_pids()
         assert world.descriptors(pids[label]) < 400, "descriptors are bounded"
         assert (plain.pid("p1"), plain.pid("p2")) == plain.pids
@@ -385,7 +389,7 @@ def test_operator_who_never_reads(plain):
         s.sock.settimeout(5)
         for i in range(20000):
             s.send_message(admin.Request(id=i + 1, verb=admin.Request.STATUS))
-    assert plain.ctl("status").code == 0
+    wait(lambda: plain.ctl("status").code == 0, what="other operators are heard again")
 
 
 def test_second_controller_of_the_same_name_is_refused(plain):
