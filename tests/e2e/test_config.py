@@ -47,6 +47,7 @@ MISTAKES = [
     ("[host a]\naddress = " + "9" * 9000 + "\n", 6, ["line", "bytes"]),
     ("[license]\nha = perhaps\n", 6, ["ha"]),
     ("[scs]\nname = again\n", 5, ["twice"]),
+    ("admin-address = 10.0.0.1\n", 1, ["loopback"]),
 ]
 
 
