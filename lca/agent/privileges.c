@@ -1,4 +1,7 @@
-/* Becoming an ordinary user. Files and sockets that need root are open by then; nothing here can be undone. */
+/* Becoming an ordinary user, and dying with the keeper.
+ *
+ * It owns the order of the calls that give rights away. It refuses to know what the agent needs them for: files and sockets that need root are open by then. Invariant: nothing
+ * here can be undone, and a step that fails ends the agent, so that it never runs with more than it was meant to have. */
 #include "lca/agent/agent.h"
 
 #include <errno.h>
