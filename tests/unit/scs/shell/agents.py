@@ -325,6 +325,56 @@ def test_more_definitions_than_a_session_holds():
         assert counters["applications"] == 402
 
 
+def operator(s):
+    """A connection of our own, past the hello."""
+    speaker = wire.Speaker(wire.connect(str(s.dir / "admin.sock")))
+    speaker.hello("OPERATOR", "tester", site="anywhere")
+    assert speaker.greeted().name == b"scs1"
+    return speaker
+
+
+def test_rate_of_one_operator():
+    admin = wire.schema("admin")
+    with Site() as s, operator(s) as o:
+        for i in range(1000):
+            o.send_message(admin.Request(id=i + 1, verb=admin.Request.RESET, object=b"nobody"))
+        ends = [o.next_message("Reply", "admin") for _ in range(1000)]
+        assert [e.id for e in ends] == list(range(1, 1001))
+        errors = {e.result.error for e in ends}
+        assert errors == {b"ObjectNotFound", b"RateLimited"}, errors
+        counters = {c["name"]: c["value"] for c in s.json("status")["controller"]["counters"]}
+        assert counters["requests-rate-limited"] > 0
+
+
+def test_operator_who_does_not_read():
+    admin = wire.schema("admin")
+    with Site(many=400) as s, operator(s) as o:
+        def stalled():
+            with contextlib.suppress(OSError):  # what is said to a dropped connection
+                o.send_message(admin.Request(id=1, verb=admin.Request.STATUS))
+            return {c["name"]: c["value"] for c in s.json("status")["controller"]["counters"]}["operators-stalled"] == 1
+
+        wait(stalled, "it is dropped")
+        s.primary("one")
+
+
+def test_unknown_requests():
+    admin = wire.schema("admin")
+    with Site() as s, operator(s) as o:
+        for verb in (0, 10, 77):
+            o.send_message(admin.Request(id=5, verb=verb))
+            answer = o.next_message("Reply", "admin")
+            assert answer.id == 5 and answer.result.error == b"NotImplemented", answer
+        for name in (b"a b", b"a\0b", b"\xff", b"x" * 200, b"../x"):
+            o.send_message(admin.Request(id=6, verb=admin.Request.START, object=name))
+            assert o.next_message("Reply", "admin").result.error == b"ObjectNotFound"
+        o.send_message(admin.Request(id=7, verb=admin.Request.HISTORY, limit=4000000000))
+        assert not o.next_message("Reply", "admin").result.ok
+        o.send(wire.MESSAGE, b"\xff" * 20)
+        o.until_closed()
+        s.primary("one")
+
+
 def test_reload_defines_anew_and_cuts_nothing():
     with Site() as s:
         s.primary("one")
