@@ -17,6 +17,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define TRASH_SOON SPAN_MS(100)
+#define TRASH_NEXT SPAN_MS(10)
+#define TRASH_AGAIN SPAN_S(1)
+#define TRASH_BATCH 4 /* removed at a time: each costs some 50 us of a turn */
 #define DEPTH_MAX 16 /* of cgroups that an application made inside its own */
 
 static ssize_t file_read(const char *path, const char *name, char *out, size_t size)
@@ -134,7 +138,6 @@ void cgroups_open(struct keeper *k)
     char mount[300], own[300];
     c->ready_fd = -1;
     c->usable = false;
-    c->sweep_at = MONO_NEVER;
     snprintf(c->prefix, sizeof c->prefix, "us-%08x-", hash_text(k->run));
     if (!find_mount(mount, sizeof mount) || !find_own(own, sizeof own))
         return;
@@ -143,6 +146,20 @@ void cgroups_open(struct keeper *k)
         return;
     c->usable = true;
     cgroups_prepare(k);
+}
+
+/* Removes up to `most` of them. True when something was removed. */
+static bool remove_trash(struct cgroups *c, unsigned most)
+{
+    unsigned kept = 0, tried = 0;
+    for (unsigned i = 0; i < c->n_trash; i++)
+        if (tried++ >= most || cgroup_remove(c->trash[i]) < 0)
+            c->trash[kept++] = c->trash[i];
+        else
+            free(c->trash[i]);
+    bool removed = kept < c->n_trash;
+    c->n_trash = kept;
+    return removed;
 }
 
 void cgroups_close(struct keeper *k)
@@ -155,6 +172,9 @@ void cgroups_close(struct keeper *k)
     free(c->ready_path);
     c->ready_path = NULL;
     c->ready_fd = -1;
+    remove_trash(c, CGROUP_TRASH);
+    while (c->n_trash > 0)
+        free(c->trash[--c->n_trash]);
 }
 
 static bool can_kill(const char *path)
@@ -197,6 +217,26 @@ char *cgroups_take(struct keeper *k, int *ret_fd)
     c->ready_path = NULL;
     c->ready_fd = -1;
     return path;
+}
+
+void cgroups_discard(struct keeper *k, char *path)
+{
+    struct cgroups *c = &k->cgroups;
+    if (c->n_trash == CGROUP_TRASH && !remove_trash(c, TRASH_BATCH))
+        free(c->trash[--c->n_trash]); /* stays until a keeper sweeps */
+    c->trash[c->n_trash++] = path;
+    mono_t soon = mono_add(loop_now(k->loop), TRASH_SOON);
+    c->trash_at = mono_min(c->trash_at, soon);
+}
+
+mono_t cgroups_turn(struct keeper *k, mono_t now)
+{
+    struct cgroups *c = &k->cgroups;
+    if (!mono_reached(c->trash_at, now))
+        return c->trash_at;
+    bool removed = remove_trash(c, TRASH_BATCH);
+    c->trash_at = c->n_trash == 0 ? MONO_NEVER : mono_add(now, removed ? TRASH_NEXT : TRASH_AGAIN);
+    return c->trash_at;
 }
 
 static bool is_owned(const struct keeper *k, const char *path)

@@ -194,15 +194,6 @@ static mono_t app_turn(struct app *a, mono_t now)
     return mono_min(next, notify_turn(a, now));
 }
 
-static mono_t sweep_turn(struct keeper *k, mono_t now)
-{
-    if (mono_reached(k->cgroups.sweep_at, now)) {
-        k->cgroups.sweep_at = MONO_NEVER;
-        cgroups_sweep(k);
-    }
-    return k->cgroups.sweep_at;
-}
-
 static mono_t keeper_turn(void *arg, mono_t now)
 {
     struct keeper *k = arg;
@@ -215,7 +206,7 @@ static mono_t keeper_turn(void *arg, mono_t now)
     stop_all_turn(k, now);
     next = mono_min(next, end_turn(k, now));
     cgroups_prepare(k);
-    next = mono_min(next, sweep_turn(k, now));
+    next = mono_min(next, cgroups_turn(k, now));
     return mono_min(next, records_flush(k, now));
 }
 
@@ -232,6 +223,16 @@ static int open_loop(struct keeper *k, struct strbuf *why)
     if (r < 0)
         strbuf_printf(why, "loop: %s", strerror(-r));
     return r;
+}
+
+/* Children start from here: what our parent ignored, they do not. */
+static void reset_signals(void)
+{
+    const struct sigaction plain = {.sa_handler = SIG_DFL};
+    struct sigaction present;
+    for (int i = 1; i < NSIG; i++)
+        if (sigaction(i, NULL, &present) == 0 && present.sa_handler == SIG_IGN)
+            sigaction(i, &plain, NULL);
 }
 
 static int open_identity(struct keeper *k, struct strbuf *why)
@@ -283,11 +284,12 @@ int keeper_open(const struct keeper_setup *setup, struct strbuf *why, struct kee
     list_init(&k->apps);
     k->cgroups.ready_fd = k->agent.exit_io.fd = k->agent.socket_io.fd = k->agent.exec_fd = k->control.io.fd = -1;
     k->reload = (struct reload){.kill_at = MONO_NEVER, .exit_io.fd = -1, .output_io.fd = -1};
-    k->cgroups.sweep_at = MONO_NEVER;
+    k->cgroups.trash_at = MONO_NEVER;
     for (size_t i = 0; i < CONTROL_CLIENTS; i++)
         k->control.clients[i].io.fd = -1;
     str_copy(k->run, sizeof k->run, setup->config->run_directory);
     umask(022);
+    reset_signals();
     systemd_take(k);
     raise_limits(k);
     int r = open_parts(k, setup, why);

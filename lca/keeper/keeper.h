@@ -123,6 +123,7 @@ struct control {
     struct control_client clients[CONTROL_CLIENTS];
 };
 
+#define CGROUP_TRASH 64
 struct cgroups {
     bool usable;
     char base[300];     /* directory of this keeper's own cgroup */
@@ -130,7 +131,9 @@ struct cgroups {
     uint64_t counter;
     char *ready_path;   /* made ahead for the next start */
     int ready_fd;
-    mono_t sweep_at;    /* something could not be removed; MONO_NEVER */
+    unsigned n_trash;   /* empty ones that are removed later */
+    char *trash[CGROUP_TRASH];
+    mono_t trash_at;    /* MONO_NEVER: none */
 };
 
 /* A reload under way: the file is right by itself, the agent's program is asked about what it names. */

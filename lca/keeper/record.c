@@ -1,8 +1,9 @@
 /* Records on disk: the keeper's memory of its applications, for the keeper that comes after it.
  *
- * It owns the two file formats and their writing: whole, to a temporary name, then renamed, so that a reader sees the old or the new one. No fsync: the directory is on a
- * file system that lives as long as the boot, and the boot id in every file says whether a record means this one. It refuses to judge what a record says about
- * processes (adopt.c does).
+ * It owns the two file formats and their writing. A blob is written whole to a temporary name, then renamed, so that a reader sees the old or the new one. A record is made so, too, and
+ * then written in place: it lies in one page, so that a keeper killed while it writes leaves the old or the new one as well, a full disk cannot stop it, and a start does not wait for a rename. No fsync: the
+ * directory is on a file system that lives as long as the boot, and the boot id in every file says whether a record means this one. It refuses to judge what a record
+ * says about processes (adopt.c does).
  *
  * Invariants: a file with a wrong magic, size, checksum, name or boot id is removed and never believed; a disk that refuses a write costs nothing but the record: it is
  * tried again every RETRY, and the agent's bytes are held in memory until then. Blobs are otherwise not held in memory.
@@ -43,6 +44,8 @@ struct record_file {
     struct record_tree main, role;
     uint64_t checksum; /* of everything before it */
 };
+
+_Static_assert(sizeof(struct record_file) <= 4096, "one write into one page");
 
 struct blob_file {
     uint64_t magic;
@@ -112,6 +115,16 @@ static void tree_to_record(const struct tree *t, struct record_tree *r)
     str_copy(r->cgroup, sizeof r->cgroup, t->cgroup ? t->cgroup : "");
 }
 
+static int write_in_place(struct keeper *k, const char *name, const struct record_file *f)
+{
+    int fd = openat(k->apps_fd, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = write(fd, f, sizeof *f) == (ssize_t)sizeof *f ? 0 : -EIO;
+    close(fd);
+    return r;
+}
+
 static int record_write(struct app *a)
 {
     struct record_file f = {.magic = MAGIC, .wants_notify = a->wants_notify};
@@ -122,7 +135,7 @@ static int record_write(struct app *a)
     tree_to_record(&a->role, &f.role);
     f.checksum = checksum(&f, offsetof(struct record_file, checksum));
     snprintf(name, sizeof name, "%s.rec", a->name);
-    return file_write(a->keeper->apps_fd, name, &f, sizeof f, NULL, 0);
+    return write_in_place(a->keeper, name, &f) == 0 ? 0 : file_write(a->keeper->apps_fd, name, &f, sizeof f, NULL, 0);
 }
 
 void record_dirty(struct app *a)

@@ -91,10 +91,8 @@ static bool is_empty(const struct tree *t)
 
 static void drop_cgroup(struct tree *t)
 {
-    struct keeper *k = t->app->keeper;
-    if (t->cgroup && cgroup_remove(t->cgroup) < 0)
-        k->cgroups.sweep_at = mono_add(loop_now(k->loop), SPAN_S(1));
-    free(t->cgroup);
+    if (t->cgroup)
+        cgroups_discard(t->app->keeper, t->cgroup);
     t->cgroup = NULL;
 }
 
@@ -345,7 +343,7 @@ static pid_t clone_tree(struct tree *t, struct plan *p, int *ret_pidfd, int *ret
     if (pid >= 0 || !t->cgroup || pid == -EAGAIN || pid == -ENOMEM || pid == -EMFILE || pid == -ENFILE)
         return pid;
     drop_cgroup(t);
-    k->cgroups.usable = false;
+    k->cgroups.usable = pid == -ENODEV; /* somebody has removed it; else: not for us */
     p->spawn.cgroup_fd = -1;
     return spawn_process(&p->spawn, ret_pidfd, ret_exec_fd);
 }
