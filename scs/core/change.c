@@ -190,8 +190,10 @@ static bool step_kill_old(struct scs_core *c, uint16_t pair)
     struct core_change *ch = &c->pairs[pair].change;
     struct core_app *a = member(c, pair, ch->from);
     bool gone = ch->verdict == VERDICT_KILL ? !a->unanswered || !app_is_live(a) : member_is_gone(c, pair, ch->from);
-    if (gone)
+    if (gone) {
+        a->unanswered &= app_is_live(a) && a->start_id == a->unanswered_start;
         return old_is_gone(c, pair);
+    }
     if (mono_reached(ch->deadline, c->now)) {
         a->unanswered = true;
         a->unanswered_start = a->start_id;
@@ -208,6 +210,17 @@ static bool step_kill_old(struct scs_core *c, uint16_t pair)
     return false;
 }
 
+/* The other member acts after all: nothing (more) is granted; the rules decide anew. */
+static bool rival(struct scs_core *c, uint16_t pair, uint8_t m)
+{
+    const struct core_change *ch = &c->pairs[pair].change;
+    uint8_t other = other_member(m);
+    if (ch->returning || ch->forced || !host_speaks(c, host_of(c, pair, other)) || !member_acts(c, pair, other))
+        return false;
+    change_finish(c, pair, false, "ApplicationHostConflict", "the other member is primary again: nothing more is granted");
+    return true;
+}
+
 static bool step_grant(struct scs_core *c, uint16_t pair)
 {
     struct core_change *ch = &c->pairs[pair].change;
@@ -222,11 +235,8 @@ static bool step_grant(struct scs_core *c, uint16_t pair)
         change_target_failed(c, pair, why);
         return true;
     }
-    uint8_t other = other_member(m);
-    if (!ch->returning && !ch->forced && host_speaks(c, host_of(c, pair, other)) && member_acts(c, pair, other)) {
-        change_finish(c, pair, false, "ApplicationHostConflict", "the other member is primary again: nothing was granted");
+    if (rival(c, pair, m))
         return false;
-    }
     if (host_proven(c, host)) {
         change_enter(c, pair, CH_CONFIRM, span_add(role_timeout(c, pair, m), ORDER_MARGIN));
         change_send_grant(c, pair, m);
@@ -270,7 +280,7 @@ static bool step_confirm(struct scs_core *c, uint16_t pair)
         change_enter_kill(c, pair, CH_KILL_NEW, SPAN_ZERO);
         return true;
     }
-    if (speaks && ch->connection != c->hosts[host].connection && host_proven(c, host))
+    if (speaks && ch->connection != c->hosts[host].connection && host_proven(c, host) && !rival(c, pair, m))
         change_send_grant(c, pair, m);
     return false;
 }
@@ -364,7 +374,7 @@ void change_start(struct scs_core *c, uint16_t pair, const struct scs_rule *rule
             alarms_two(c, pair, ch->from);
         break;
     case VERDICT_KILL:
-        ch->from = member(c, pair, 0)->unanswered ? 0 : 1;
+        ch->from = member(c, pair, 0)->unanswered && app_is_live(member(c, pair, 0)) && host_speaks(c, host_of(c, pair, 0)) ? 0 : 1;
         break;
     case VERDICT_SWITCH:
     case VERDICT_TAKEOVER:

@@ -50,8 +50,6 @@ static void check_scs(const struct scs_options *o, struct complaints *to)
     check_tls(o, to);
     check_addp(o->addp_timeout, "[scs]", "addp-timeout", o->line, to);
     check_addp(o->addp_remote_timeout, "[scs]", "addp-remote-timeout", o->line, to);
-    if (!o->admin_socket[0] && !o->admin_address[0])
-        complaint_add(to, o->line, "[scs] neither admin-socket nor admin-address: no operator could ever connect");
     if (!o->tls && o->admin_address[0] && !is_loopback(o->admin_address))
         complaint_add(to, o->line, "[scs] admin-address %s: with tls = off operators are heard on a loopback address only", o->admin_address);
 }
