@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -86,6 +87,8 @@ static _Noreturn void keeper_process(struct rig *r, int fd, const char *program)
     struct keeper *k;
     struct keeper_setup s = {.config_file = r->config, .agent_fd = fd, .agent_program = program, .no_cgroups = r->no_cgroups};
     strbuf_init(&why, text, sizeof text);
+    if (r->files)
+        setrlimit(RLIMIT_NOFILE, &(struct rlimit){r->files, r->files});
     log_open("lca", r->log, LEVEL_DEBUG, &s.log);
     if (keeper_load_config(r->config, &s.config, &complaints) != 0 || keeper_open(&s, &why, &k) < 0) {
         fprintf(stderr, "keeper: %s\n", text);

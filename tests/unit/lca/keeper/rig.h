@@ -26,6 +26,7 @@ union rig_packet {
 struct rig {
     char dir[64], run[128], config[96], log[96], out[96];
     bool no_cgroups;
+    unsigned files; /* limit of descriptors for the keeper; 0: the test's own */
     pid_t keeper;
     int fd;
     union rig_packet in; /* the last one received */
