@@ -17,6 +17,7 @@
 #define CONNECTIONS_MAX (LCA_SCS_MAX + LCA_PEERS_MAX)
 #define EARLY_MAX (256 * 1024)      /* what a second session of one identity may say until it is known which one stays */
 #define BACKLOG_MAX 128             /* records kept for the history while no controller listens; the newest stay */
+#define LATER_MAX 64
 #define CHANNEL_QUEUE_MAX (4 << 20) /* packets that the keeper has not taken yet */
 
 /* One identity that is connected, or is to be called. */
@@ -50,6 +51,12 @@ struct channel {
     size_t queued;
 };
 
+struct kept_record {
+    struct record record;
+    mono_t at;
+    bool to_scs;
+};
+
 struct agent {
     const struct lca_config *config;
     struct loop *loop;
@@ -69,11 +76,10 @@ struct agent {
         uint64_t start_id;
     } unstarted[LCA_ACTIONS_MAX]; /* starts that could not be put together: told to the core behind the present step */
     unsigned n_unstarted;
-    struct {
-        struct record record;
-        mono_t at;
-    } backlog[BACKLOG_MAX];
+    struct kept_record backlog[BACKLOG_MAX];
     unsigned backlog_first, backlog_n;
+    struct kept_record later[LATER_MAX]; /* of this turn: logged and told when what the keeper waits for is written */
+    unsigned later_n;
     uint64_t backlog_lost;
     struct lca_core *core;
     struct lca_actions actions;
@@ -95,6 +101,8 @@ void channel_hello(struct agent *a);
 
 /* execute.c */
 void execute(struct agent *a, const struct lca_actions *actions, mono_t now);
+/* Logs and tells the records of this turn. */
+void execute_records(struct agent *a, mono_t now);
 
 /* connections.c */
 void connections_next(struct agent *a, mono_t now);

@@ -230,12 +230,9 @@ static void packet_take(struct agent *a, void *bytes, size_t n, mono_t now)
         agent_step(a, &e, now);
 }
 
-static void channel_ready(void *arg, unsigned ready, mono_t now)
+static void packets_take(struct agent *a, mono_t now)
 {
-    struct agent *a = arg;
     static _Alignas(16) uint8_t packet[KEEPER_PACKET_MAX];
-    if (ready & LOOP_WRITE)
-        queue_flush(a);
     for (unsigned i = 0; i < PACKETS_PER_TURN && !a->ending; i++) {
         ssize_t n = recv(a->channel.io.fd, packet, sizeof packet, MSG_DONTWAIT);
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
@@ -245,6 +242,15 @@ static void channel_ready(void *arg, unsigned ready, mono_t now)
         else
             packet_take(a, packet, (size_t)n, now);
     }
+}
+
+static void channel_ready(void *arg, unsigned ready, mono_t now)
+{
+    struct agent *a = arg;
+    if (ready & LOOP_WRITE)
+        queue_flush(a);
+    packets_take(a, now);
+    execute_records(a, now);
 }
 
 int channel_open(struct agent *a, int fd)

@@ -1,5 +1,7 @@
 /* Carries out what the core has decided: packets for the keeper, messages for controllers, lines for the log. The order is the core's.
  *
+ * Records wait until the end of the keeper's packets or of the turn: nobody's process waits for a log.
+ *
  * A start that cannot be put together is told to the core as a start that failed; nothing else here can fail in a way that anybody could decide about. */
 #include "lca/agent/agent.h"
 
@@ -76,7 +78,7 @@ static void pack_and_send(struct agent *a, const struct lca_action *action, unsi
 
 /* --- records for the history, kept while nobody is there to take them --- */
 
-static void backlog_keep(struct agent *a, const struct lca_action *action)
+static void backlog_keep(struct agent *a, const struct kept_record *r)
 {
     if (a->backlog_n == BACKLOG_MAX) {
         a->backlog_first = (a->backlog_first + 1) % BACKLOG_MAX;
@@ -84,18 +86,22 @@ static void backlog_keep(struct agent *a, const struct lca_action *action)
         a->backlog_lost++;
     }
     unsigned i = (a->backlog_first + a->backlog_n++) % BACKLOG_MAX;
-    a->backlog[i].record = action->record;
-    a->backlog[i].at = action->at;
+    a->backlog[i] = *r;
+}
+
+static void send_record(struct agent *a, const struct kept_record *r, unsigned scs, mono_t now)
+{
+    static struct lca_action action = {.type = LCA_DO_RECORD};
+    action.record = r->record;
+    action.at = r->at;
+    pack_and_send(a, &action, scs, now);
 }
 
 static void backlog_tell(struct agent *a, unsigned scs, mono_t now)
 {
-    static struct lca_action action = {.type = LCA_DO_RECORD};
     for (; a->backlog_n > 0; a->backlog_n--) {
-        action.record = a->backlog[a->backlog_first].record;
-        action.at = a->backlog[a->backlog_first].at;
+        send_record(a, &a->backlog[a->backlog_first], scs, now);
         a->backlog_first = (a->backlog_first + 1) % BACKLOG_MAX;
-        pack_and_send(a, &action, scs, now);
     }
     if (a->backlog_lost == 0)
         return;
@@ -107,15 +113,28 @@ static void backlog_tell(struct agent *a, unsigned scs, mono_t now)
     a->backlog_lost = 0;
 }
 
-static void tell_record(struct agent *a, const struct lca_action *action, mono_t now)
+void execute_records(struct agent *a, mono_t now)
 {
-    log_write(a->log, &action->record);
-    if (!action->to_scs)
-        return;
-    if (connections_told(a))
-        pack_and_send(a, action, LCA_ALL_SCS, now);
-    else
-        backlog_keep(a, action);
+    for (unsigned i = 0; i < a->later_n; i++) {
+        const struct kept_record *r = &a->later[i];
+        log_write(a->log, &r->record);
+        if (r->to_scs && connections_told(a))
+            send_record(a, r, LCA_ALL_SCS, now);
+        else if (r->to_scs)
+            backlog_keep(a, r);
+    }
+    a->later_n = 0;
+}
+
+/* A replacement's start must not wait for the log's disk. */
+static void record_later(struct agent *a, const struct lca_action *action, mono_t now)
+{
+    if (a->later_n == LATER_MAX)
+        execute_records(a, now);
+    struct kept_record *r = &a->later[a->later_n++];
+    r->record = action->record;
+    r->at = action->at;
+    r->to_scs = action->to_scs;
 }
 
 static void send_message(struct agent *a, const struct lca_action *action, mono_t now)
@@ -123,6 +142,7 @@ static void send_message(struct agent *a, const struct lca_action *action, mono_
     pack_and_send(a, action, action->scs, now);
     if (action->message != MSG_REPORT_END)
         return;
+    execute_records(a, now);
     connections_set_told(a, action->scs);
     backlog_tell(a, action->scs, now);
 }
@@ -160,7 +180,7 @@ static void one(struct agent *a, const struct lca_action *action, mono_t now)
         connections_peers(a, now);
         break;
     case LCA_DO_RECORD:
-        tell_record(a, action, now);
+        record_later(a, action, now);
         break;
     case LCA_DO_END:
         agent_end(a, KEEPER_AGENT_ALL_STOPPED);

@@ -22,6 +22,7 @@ void agent_log(struct agent *a, enum record_id id, ...)
     for (const char *key = va_arg(ap, const char *); key; key = va_arg(ap, const char *))
         record_str(&r, key, va_arg(ap, const char *));
     va_end(ap);
+    execute_records(a, loop_now(a->loop)); /* lines in their order */
     log_write(a->log, &r);
 }
 
@@ -96,5 +97,6 @@ mono_t agent_turn(void *arg, mono_t now)
     connections_next(a, now);
     mono_t next = connections_due(a, now);
     next = mono_min(next, run_due(a, now));
+    execute_records(a, now);
     return mono_min(next, links_turn(a->links, now));
 }
