@@ -29,6 +29,22 @@ static void note_change(struct scs_core *c, uint16_t app)
         pair_note(c, ac->pair, a->changed_at, "%s on %s is %s%s%s", ac->name, host, scs_status_name(a->status), *role ? " as " : "", role);
 }
 
+/* A word of the connection on which a grant is under way may be older than the grant. */
+static void note_claim(struct scs_core *c, uint16_t app)
+{
+    struct core_app *a = &c->apps[app];
+    bool claims = app_is_live(a) && (a->role == SR_PRIMARY || a->role == SR_EXITING);
+    if (claims || a->grant_on != c->hosts[app_host(c, app)].connection)
+        a->grant_on = 0;
+    a->may_act = claims || a->grant_on != 0;
+}
+
+void app_grant_over(struct scs_core *c, uint16_t app)
+{
+    c->apps[app].grant_on = 0;
+    note_claim(c, app);
+}
+
 void app_set_role(struct scs_core *c, uint16_t app, enum scs_role role, struct scs_epoch epoch)
 {
     struct core_app *a = &c->apps[app];
@@ -41,6 +57,7 @@ void app_set_role(struct scs_core *c, uint16_t app, enum scs_role role, struct s
     a->becoming &= role == SR_BACKUP;
     a->role = role;
     a->epoch = epoch;
+    note_claim(c, app);
     if (pair == SCS_NONE)
         return;
     if (new_role && a->known) {
@@ -85,6 +102,7 @@ static void report(struct scs_core *c, uint16_t app, const struct scs_report *r)
     a->role = r->role;
     a->epoch = r->epoch;
     a->becoming &= r->role == SR_BACKUP;
+    note_claim(c, app);
     forgive(a);
     if (pair != SCS_NONE) {
         pair_hear_epoch(c, pair, r->epoch);
@@ -128,6 +146,8 @@ static void released(struct scs_core *c, uint16_t app, const struct scs_event *e
     a->becoming = false;
     a->released_incarnation = e->released.incarnation;
     a->released_seq = e->released.poll_seq;
+    if (a->released_incarnation == a->granted_incarnation && a->released_seq >= a->granted_seq)
+        app_grant_over(c, app);
     /* A late one says nothing of a newer grant. */
     if ((a->role == SR_PRIMARY || a->role == SR_EXITING) && scs_epoch_compare(e->released.epoch, a->epoch) >= 0)
         app_set_role(c, app, SR_BACKUP, a->epoch);

@@ -190,10 +190,8 @@ static bool step_kill_old(struct scs_core *c, uint16_t pair)
     struct core_change *ch = &c->pairs[pair].change;
     struct core_app *a = member(c, pair, ch->from);
     bool gone = ch->verdict == VERDICT_KILL ? !a->unanswered || !app_is_live(a) : member_is_gone(c, pair, ch->from);
-    if (gone) {
-        a->unanswered &= app_is_live(a) && a->start_id == a->unanswered_start;
+    if (gone)
         return old_is_gone(c, pair);
-    }
     if (mono_reached(ch->deadline, c->now)) {
         a->unanswered = true;
         a->unanswered_start = a->start_id;
@@ -210,15 +208,27 @@ static bool step_kill_old(struct scs_core *c, uint16_t pair)
     return false;
 }
 
-/* The other member acts after all: nothing (more) is granted; the rules decide anew. */
-static bool rival(struct scs_core *c, uint16_t pair, uint8_t m)
+/* The other member acts and says so: it was lost when the change began. A grant would make two primaries. */
+static bool other_is_back(struct scs_core *c, uint16_t pair, uint8_t m)
+{
+    uint8_t other = other_member(m);
+    if (!host_speaks(c, host_of(c, pair, other)) || !member_acts(c, pair, other))
+        return false;
+    char why[160];
+    struct strbuf b;
+    strbuf_init(&b, why, sizeof why);
+    strbuf_printf(&b, "%s is back as primary: nothing is granted to %s", name(c, pair, other), name(c, pair, m));
+    change_target_failed(c, pair, why);
+    return true;
+}
+
+/* What was certain when the change was decided has to be so at the moment of each grant; an operator's --force stands above it. */
+static bool other_may_act(struct scs_core *c, uint16_t pair, uint8_t m)
 {
     const struct core_change *ch = &c->pairs[pair].change;
     uint8_t other = other_member(m);
-    if (ch->returning || ch->forced || !host_speaks(c, host_of(c, pair, other)) || !member_acts(c, pair, other))
-        return false;
-    change_finish(c, pair, false, "ApplicationHostConflict", "the other member is primary again: nothing more is granted");
-    return true;
+    bool forced = ch->request && c->requests[ch->request - 1].force;
+    return !forced && member(c, pair, other)->may_act && !member_is_gone(c, pair, other);
 }
 
 static bool step_grant(struct scs_core *c, uint16_t pair)
@@ -227,6 +237,8 @@ static bool step_grant(struct scs_core *c, uint16_t pair)
     uint8_t m = change_target(ch);
     uint16_t host = host_of(c, pair, m);
     const struct core_app *a = member(c, pair, m);
+    if (other_is_back(c, pair, m))
+        return true;
     if (!host_speaks(c, host) || !app_is_live(a)) {
         char why[160];
         struct strbuf b;
@@ -235,15 +247,19 @@ static bool step_grant(struct scs_core *c, uint16_t pair)
         change_target_failed(c, pair, why);
         return true;
     }
-    if (rival(c, pair, m))
+    uint8_t other = other_member(m);
+    if (!ch->returning && !ch->forced && host_speaks(c, host_of(c, pair, other)) && member_acts(c, pair, other)) {
+        change_finish(c, pair, false, "ApplicationHostConflict", "the other member is primary again: nothing was granted");
         return false;
-    if (host_proven(c, host)) {
+    }
+    bool serves = a->status == ST_STARTED || a->status == ST_SERVICE_UNAVAILABLE;
+    if (serves && host_proven(c, host) && !other_may_act(c, pair, m)) {
         change_enter(c, pair, CH_CONFIRM, span_add(role_timeout(c, pair, m), ORDER_MARGIN));
         change_send_grant(c, pair, m);
         return false;
     }
     if (mono_reached(ch->deadline, c->now)) {
-        change_target_failed(c, pair, "the round trip to its agent could not be proven");
+        change_target_failed(c, pair, !serves ? "it did not become ready in time" : host_proven(c, host) ? "the other member may be primary" : "the round trip to its agent could not be proven");
         return true;
     }
     return false;
@@ -280,7 +296,11 @@ static bool step_confirm(struct scs_core *c, uint16_t pair)
         change_enter_kill(c, pair, CH_KILL_NEW, SPAN_ZERO);
         return true;
     }
-    if (speaks && ch->connection != c->hosts[host].connection && host_proven(c, host) && !rival(c, pair, m))
+    if (!speaks || ch->connection == c->hosts[host].connection || !host_proven(c, host))
+        return false;
+    if (other_is_back(c, pair, m))
+        return true;
+    if (!other_may_act(c, pair, m))
         change_send_grant(c, pair, m);
     return false;
 }
@@ -374,7 +394,7 @@ void change_start(struct scs_core *c, uint16_t pair, const struct scs_rule *rule
             alarms_two(c, pair, ch->from);
         break;
     case VERDICT_KILL:
-        ch->from = member(c, pair, 0)->unanswered && app_is_live(member(c, pair, 0)) && host_speaks(c, host_of(c, pair, 0)) ? 0 : 1;
+        ch->from = member(c, pair, 0)->unanswered ? 0 : 1;
         break;
     case VERDICT_SWITCH:
     case VERDICT_TAKEOVER:

@@ -73,8 +73,7 @@ void change_send_grant(struct scs_core *c, uint16_t pair, uint8_t m)
     struct core_change *ch = &p->change;
     uint16_t app = pair_app(c, pair, m);
     struct core_host *h = &c->hosts[app_host(c, app)];
-    /* Repeated as the same order only while no newer epoch is known. */
-    bool again = ch->order_id != 0 && scs_epoch_compare(ch->epoch, p->heard) == 0;
+    bool again = ch->order_id != 0;
     if (!again) {
         ch->order_id = next_order_id(c);
         ch->epoch = next_epoch(c, p);
@@ -84,6 +83,8 @@ void change_send_grant(struct scs_core *c, uint16_t pair, uint8_t m)
     ch->start_id = c->apps[app].start_id;
     c->apps[app].granted_incarnation = h->incarnation;
     c->apps[app].granted_seq = h->poll_seq;
+    c->apps[app].grant_on = h->connection;
+    c->apps[app].may_act = true;
     struct scs_action *a = emit_send(c, app_host(c, app), SM_GRANT);
     a->app = app;
     a->epoch = ch->epoch;
@@ -190,6 +191,8 @@ void change_result(struct scs_core *c, uint16_t pair, const struct scs_event *e)
         demote_result(c, pair, e->result.outcome, e->result.error ? e->result.error : "", why);
         return;
     case CH_CONFIRM:
+        if (e->result.outcome == OUTCOME_STALE || e->result.outcome == OUTCOME_DECLINED || e->result.outcome == OUTCOME_REFUSED)
+            app_grant_over(c, pair_app(c, pair, change_target(ch)));
         grant_result(c, pair, e->result.outcome, why);
         return;
     case CH_NONE:

@@ -69,6 +69,8 @@ struct core_app {
     mono_t declined_until;
     bool hung, was_lost;
     bool becoming;             /* it accepted a grant that it has neither carried out nor released */
+    bool may_act;              /* it claimed the role or was granted it, and nothing was heard since that says otherwise; outlives its host's connection */
+    uint32_t grant_on;         /* connection on which a grant went out whose outcome is not known, 0: none */
     uint64_t unanswered_start; /* start id of the process that left a role order unanswered, 0: none */
     bool unanswered;
     mono_t kill_again;         /* not before this */
@@ -187,6 +189,8 @@ void core_raise_term(struct scs_core *c, uint64_t seen);
 /* apps.c */
 void app_event(struct scs_core *c, const struct scs_event *e);
 void app_set_role(struct scs_core *c, uint16_t app, enum scs_role role, struct scs_epoch epoch);
+/* The outcome of its last grant is known: it was not carried out, or is not any more. */
+void app_grant_over(struct scs_core *c, uint16_t app);
 void app_lose(struct scs_core *c, uint16_t app);
 void app_not_reported(struct scs_core *c, uint16_t app);
 bool app_is_live(const struct core_app *a);

@@ -100,6 +100,11 @@ static facts_t bit(bool is, facts_t fact)
     return is ? fact : FACT_NONE;
 }
 
+static bool is_delayed(const struct scs_core *c, uint16_t host)
+{
+    return c->hosts[host].lost && mono_before(c->now, mono_add(c->hosts[host].lost_at, c->config->scs.disconnect_switchover_timeout));
+}
+
 static facts_t principal_facts(const struct scs_core *c, uint16_t pair, uint8_t m)
 {
     const struct core_pair *p = &c->pairs[pair];
@@ -115,7 +120,7 @@ static facts_t principal_facts(const struct scs_core *c, uint16_t pair, uint8_t 
     f |= bit(member_able(c, pair, m, false), FACT(P_READY));
     f |= bit(speaks && !acts && !a->failed && (live || a->wanted == SW_UP), FACT(P_RISING));
     f |= bit(lost, FACT(P_LOST)) | bit(host_seen_by_peer(c, host, &by), FACT(P_SEEN)) | bit(host_awaited(c, host), FACT(P_AWAITED));
-    f |= bit(lost && mono_before(c->now, mono_add(c->hosts[host].lost_at, c->config->scs.disconnect_switchover_timeout)), FACT(P_DELAYED));
+    f |= bit(lost && is_delayed(c, host) && ((p->holder != MEMBER_NONE && !p->ordered_down) || a->may_act), FACT(P_DELAYED));
     return f;
 }
 
@@ -125,9 +130,10 @@ static facts_t standby_facts(const struct scs_core *c, uint16_t pair, uint8_t m)
     const struct core_app *a = member(c, pair, m);
     uint16_t by, host = member_host(c, pair, m);
     bool able = member_able(c, pair, m, false), speaks = host_speaks(c, host);
+    bool uncertain = !speaks && (host_awaited(c, host) || host_seen_by_peer(c, host, &by)), delayed = !speaks && is_delayed(c, host);
     facts_t f = bit(able, FACT(S_ABLE)) | bit(!able && almost_able(c, pair, m, false) && host_proving(c, host), FACT(S_PROVING));
     f |= bit(speaks && app_is_live(a), FACT(S_LIVE)) | bit(!speaks, FACT(S_HOST_GONE));
-    f |= bit(!speaks && !a->known && (host_awaited(c, host) || host_seen_by_peer(c, host, &by)), FACT(S_UNHEARD));
+    f |= bit((uncertain && !a->known && p->holder == MEMBER_NONE) || ((uncertain || delayed) && a->may_act), FACT(S_UNHEARD));
     f |= bit(mono_before(c->now, a->declined_until) || mono_before(c->now, member(c, pair, other_member(m))->declined_until), FACT(DECLINED));
     f |= bit(member_is_stale(c, pair, m), FACT(S_STALE));
     f |= bit(able && p->both_unavailable, FACT(BOTH_UNAVAILABLE));
@@ -157,9 +163,8 @@ facts_t pair_facts(const struct scs_core *c, uint16_t pair)
     bool unanswered = false, due = false;
     for (uint8_t i = 0; i < 2; i++) {
         const struct core_app *x = member(c, pair, i);
-        bool owes = x->unanswered && app_is_live(x) && host_speaks(c, member_host(c, pair, i));
-        unanswered |= owes;
-        due |= owes && mono_reached(x->kill_again, c->now);
+        unanswered |= x->unanswered && host_speaks(c, member_host(c, pair, i));
+        due |= x->unanswered && host_speaks(c, member_host(c, pair, i)) && mono_reached(x->kill_again, c->now);
     }
     f |= bit(unanswered, FACT(UNANSWERED)) | bit(due, FACT(KILL_DUE));
     f |= bit(p->holder != MEMBER_NONE && !p->ordered_down, FACT(EVER));
