@@ -1,0 +1,102 @@
+/* After the storm: what must have come back when nothing has been wrong for a while.
+ *
+ * All faults are over, whoever had failed was reset and ordered to start (in most runs). It owns the liveness half of the checker: everybody is connected, everything wanted runs,
+ * each pair that can have a primary has exactly one, the programs' views equal the truth, nothing is left in a queue, every operator has an answer. */
+#include "tests/sim/sim.h"
+
+#include <string.h>
+
+#define ANSWER_BOUND SEC(50)
+
+static void calm_hosts(struct world *w)
+{
+    for (unsigned h = 0; h < w->site.n_hosts; h++) {
+        struct scs_host_view v;
+        if (!w->nodes[h].alive || !w->controller.host_up[h])
+            violation(w, "host-not-running", "host%u is not connected at the end", h + 1);
+        else if (!scs_core_host(w->controller.core, (uint16_t)h, &v) || v.status != HS_RUNNING)
+            violation(w, "host-not-running", "host%u is %s at the end", h + 1, scs_host_status_name(v.status));
+    }
+    if (!w->failed && scs_core_recovering(w->controller.core))
+        violation(w, "recovering", "the controller is still RECOVERING at the end");
+}
+
+static void calm_app(struct world *w, uint16_t app)
+{
+    const struct site_app *a = &w->site.apps[app];
+    const struct slot *s = app_slot(w, app);
+    bool up = s && s->process.alive && s->process.ready, alive = s && s->process.alive;
+    struct scs_app_view v;
+    uint16_t index = scs_config_app(w->controller.config, a->name);
+    if (index == SCS_NONE || !scs_core_app(w->controller.core, index, &v)) {
+        violation(w, "view", "the controller does not know %s", a->name);
+        return;
+    }
+    if ((v.status == ST_STARTED) != up || (v.status == ST_STOPPED && alive))
+        violation(w, "view", "%s is %s for the controller, and its process %s", a->name, scs_status_name(v.status), up ? "is ready" : alive ? "lives" : "is not there");
+    if (alive && v.pid != s->process.pid)
+        violation(w, "view", "%s has pid %u for the controller, and %u in truth", a->name, v.pid, s->process.pid);
+    if (a->pair >= 0 && alive && (v.role == SR_PRIMARY) != s->process.acting)
+        violation(w, "view", "%s is %s for the controller, and %s in truth", a->name, scs_role_name(v.role), s->process.acting ? "acts as primary" : "does not act");
+    if (w->checker.app[app].wanted == 1 && !v.failed && a->auto_restart && !up)
+        violation(w, "not-started", "%s is wanted and not failed, and %s", a->name, scs_status_name(v.status));
+}
+
+static void calm_pair(struct world *w, unsigned p)
+{
+    uint16_t a = w->site.pairs[p][0], b = w->site.pairs[p][1];
+    const struct slot *sa = app_slot(w, a), *sb = app_slot(w, b);
+    bool up_a = sa && sa->process.alive && sa->process.ready, up_b = sb && sb->process.alive && sb->process.ready;
+    unsigned acting = (unsigned)app_acts(w, a) + (unsigned)app_acts(w, b);
+    struct scs_pair_view v;
+    uint16_t index = scs_core_find_pair(w->controller.core, w->site.apps[a].name);
+    if (index == SCS_NONE || !scs_core_pair(w->controller.core, index, &v)) {
+        violation(w, "view", "the controller does not know the pair of %s", w->site.apps[a].name);
+        return;
+    }
+    if (acting > 1)
+        violation(w, "two-primaries", "both members of %s act at the end", w->site.apps[a].name);
+    /* Without a licence a member does not take over from the other one; a primary stopped by order is not replaced, nor by a stale member (rules 53, 57). */
+    bool may_wait = !w->site.licence || v.rule == 53 || v.rule == 57;
+    if (acting == 0 && (may_wait ? up_a && up_b : up_a || up_b))
+        violation(w, "no-primary", "%s has no primary at the end (%s %s, %s %s); the controller says: %s, rule %u %s", w->site.apps[a].name, w->site.apps[a].name,
+                  up_a ? "up" : "down", w->site.apps[b].name, up_b ? "up" : "down", v.state, v.rule, v.sentence);
+    const char *primary = app_acts(w, a) ? w->site.apps[a].name : app_acts(w, b) ? w->site.apps[b].name : "";
+    if (!w->failed && strcmp(v.primary, primary) != 0)
+        violation(w, "view", "the primary of %s is '%s' for the controller, and '%s' in truth", w->site.apps[a].name, v.primary, primary);
+}
+
+static void calm_queues(struct world *w)
+{
+    for (unsigned n = 0; n < w->n_nodes; n++)
+        for (unsigned i = 0; i < LINKS_MAX; i++) {
+            struct slink *l = &w->nodes[n].links[i];
+            const uint8_t *data;
+            if (l->used && l->up && session_drain(&l->session, &data) > 0)
+                violation(w, "queue", "node %u has something to send to node %u at the end", n + 1, l->peer + 1);
+        }
+    for (unsigned h = 0; h < w->site.n_hosts; h++)
+        if (w->keepers[h].inbox && w->keepers[h].last_note < w->now - MS(10))
+            violation(w, "queue", "the agent of host%u has not read its keeper's notes", h + 1);
+}
+
+static void calm_requests(struct world *w)
+{
+    for (unsigned i = 0; i < w->controller.n_requests; i++) {
+        const struct request *r = &w->controller.requests[i];
+        w->checker.requests += r->answered;
+        if (!r->answered && r->run == w->nodes[w->scs].run && w->now - r->at > ANSWER_BOUND)
+            violation(w, "unanswered", "request %llu has had no answer for %.3f s", (unsigned long long)r->id, (double)(w->now - r->at) / 1e9);
+    }
+}
+
+void check_calm(struct world *w)
+{
+    calm_hosts(w);
+    for (unsigned i = 0; i < w->site.n_apps && !w->failed; i++)
+        calm_app(w, (uint16_t)i);
+    for (unsigned p = 0; p < w->site.n_pairs && !w->failed; p++)
+        calm_pair(w, p);
+    calm_queues(w);
+    calm_requests(w);
+}

@@ -1,0 +1,188 @@
+/* What must hold after every event, with fencing = none (README.md names each).
+ *
+ * It knows the truth: which process lives, which one acts as primary, who can hear whom. It refuses to trust what the programs say, except where a message itself is
+ * what is promised. Bounds are the programs' own (poll period, role-timeout, ADDP) plus the time a process takes to die. */
+#include "tests/sim/sim.h"
+
+#include <string.h>
+
+static struct checker *checker_of(struct world *w)
+{
+    return &w->checker;
+}
+
+void check_reset(struct world *w)
+{
+    struct checker *c = checker_of(w);
+    memset(c, 0, sizeof *c);
+    for (unsigned p = 0; p < PAIRS_MAX; p++) {
+        c->pair[p].owner = c->pair[p].former = -1;
+        c->pair[p].both_since = NEVER;
+    }
+    w->controller.n_requests = 0;
+    w->controller.database_counter = 0;
+}
+
+uint16_t other_member(const struct world *w, uint16_t app)
+{
+    const struct site_app *a = &w->site.apps[app];
+    return w->site.pairs[a->pair][!a->member];
+}
+
+struct slot *app_slot(struct world *w, uint16_t app)
+{
+    const struct site_app *a = &w->site.apps[app];
+    return keeper_slot(w, a->host, a->name, false);
+}
+
+bool app_acts(struct world *w, uint16_t app)
+{
+    const struct slot *s = app_slot(w, app);
+    return s && s->process.alive && s->process.acting;
+}
+
+/* ---- causes: what excuses the loss of a host ---- */
+
+void check_host_cause(struct world *w, unsigned host, int64_t until)
+{
+    if (until > w->checker.host_cause[host])
+        w->checker.host_cause[host] = until;
+}
+
+/* ---- processes ---- */
+
+/* More restarts than the limit allows, in half of the window in which they are counted. */
+static void check_tight(struct world *w, const struct slot *s)
+{
+    struct member_truth *t = &w->checker.app[s->app];
+    const struct site_app *a = &w->site.apps[s->app];
+    unsigned allowed = 2 * (unsigned)a->restart_limit + 2;
+    unsigned now = t->starts++;
+    t->start_at[now % GRANTS_KEPT] = w->now;
+    if (now < allowed || allowed >= GRANTS_KEPT)
+        return;
+    if (w->now - t->start_at[(now - allowed) % GRANTS_KEPT] < a->restart_window.ns / 2)
+        violation(w, "tight-loop", "%s was started %u times in %.3f s without an order (limit %d)", s->name, allowed + 1,
+                  (double)(w->now - t->start_at[(now - allowed) % GRANTS_KEPT]) / 1e9, a->restart_limit);
+}
+
+void check_start(struct world *w, unsigned host, struct slot *s)
+{
+    struct member_truth *t = &w->checker.app[s->app];
+    w->checker.starts++;
+    if (s->process.alive || s->tree_left)
+        violation(w, "two-processes", "%s is started on host%u while %s of its former start lives", s->name, host + 1, s->process.alive ? "the process" : "something");
+    if (w->site.apps[s->app].host != host)
+        violation(w, "wrong-host", "%s is started on host%u", s->name, host + 1);
+    if (t->wanted != 1)
+        violation(w, "unwanted-start", "%s is started on host%u, where it was %s", s->name, host + 1, t->wanted ? "ordered to stop" : "never ordered to run");
+    if (!w->site.apps[s->app].auto_restart && t->starts > 0)
+        violation(w, "unwanted-start", "%s is restarted although auto-restart is off", s->name);
+    check_tight(w, s);
+}
+
+void check_acting(struct world *w, unsigned host, struct slot *s)
+{
+    if (w->site.apps[s->app].pair < 0 || !s->process.acting)
+        return;
+    (void)host;
+    if (app_acts(w, other_member(w, s->app))) {
+        w->checker.overlaps++;
+        say(w, "two primaries: %s and %s", s->name, w->site.apps[other_member(w, s->app)].name);
+    }
+}
+
+/* A member begins to become primary: its epoch is one that a controller granted to it. */
+void check_role(struct world *w, unsigned host, struct slot *s, struct epoch epoch)
+{
+    const struct member_truth *t = &w->checker.app[s->app];
+    for (unsigned i = 0; i < GRANTS_KEPT && i < t->n_granted; i++)
+        if (epoch_compare(t->granted[(t->n_granted - 1 - i) % GRANTS_KEPT], epoch) == 0)
+            return;
+    violation(w, "epoch-unknown", "%s on host%u becomes primary with epoch %llu.%llu, which it was never granted", s->name, host + 1, (unsigned long long)epoch.term,
+              (unsigned long long)epoch.n);
+}
+
+/* ---- orders and terms ---- */
+
+void check_executed(struct world *w, unsigned host, const char *app)
+{
+    struct checker *c = &w->checker;
+    if (c->executing == 0 || c->executed || site_app(w, app) != c->executing_app)
+        return;
+    c->executed = true;
+    for (unsigned i = 0; i < ORDERS_SEEN && i < c->n_orders; i++)
+        if (c->orders[i].id == c->executing && c->orders[i].term == c->executing_term && c->orders[i].app == c->executing_app && c->orders[i].boot == w->nodes[host].boot) {
+            violation(w, "order-twice", "order %llu of term %llu for %s is carried out twice", (unsigned long long)c->executing, (unsigned long long)c->executing_term, app);
+            return;
+        }
+    unsigned i = c->n_orders++ % ORDERS_SEEN;
+    c->orders[i].id = c->executing;
+    c->orders[i].term = c->executing_term;
+    c->orders[i].app = c->executing_app;
+    c->orders[i].boot = w->nodes[host].boot;
+}
+
+void check_term(struct world *w, uint64_t term, bool fresh_run)
+{
+    uint64_t *highest = &w->checker.highest_term;
+    if (term < *highest || (fresh_run && term == *highest))
+        violation(w, "term", "term %llu %s after %llu", (unsigned long long)term, fresh_run ? "of a run that begins" : "of the controller", (unsigned long long)*highest);
+    *highest = term;
+}
+
+void check_lost(struct world *w, unsigned node, const struct slink *l)
+{
+    const struct conn *c = conn_find(w, l->conn);
+    int64_t silent = w->now - c->end[l->side].last_byte, timeout = l->session.addp.timeout.ns;
+    w->checker.losses++;
+    if (silent + MS(1) < timeout)
+        violation(w, "lost-too-early", "node %u declares node %u lost after %.6f s of silence, ADDP %.3f s", node + 1, l->peer + 1, (double)silent / 1e9, (double)timeout / 1e9);
+}
+
+/* ---- two primaries in sight of a controller ---- */
+
+static bool program_runs(const struct world *w, unsigned node)
+{
+    const struct node *n = &w->nodes[node];
+    return n->alive && n->frozen_until <= w->now && n->paused_until <= w->now;
+}
+
+static bool host_in_sight(const struct world *w, unsigned host)
+{
+    const struct path *to = &w->paths[w->scs][host], *from = &w->paths[host][w->scs];
+    return program_runs(w, host) && w->controller.host_up[host] && to->cuts + from->cuts + to->loss + from->loss == 0;
+}
+
+static bool pair_in_sight(const struct world *w, unsigned pair)
+{
+    unsigned a = w->site.apps[w->site.pairs[pair][0]].host, b = w->site.apps[w->site.pairs[pair][1]].host;
+    return program_runs(w, w->scs) && w->controller.recovered && host_in_sight(w, a) && host_in_sight(w, b);
+}
+
+/* SAFETY L4: a stale primary is demoted within 2P of contact; then its role command, or, when that does not end, its death. */
+static int64_t demotion_bound(const struct world *w, unsigned pair)
+{
+    const struct site_app *a = &w->site.apps[w->site.pairs[pair][0]], *b = &w->site.apps[w->site.pairs[pair][1]];
+    int64_t role = a->role_timeout.ns > b->role_timeout.ns ? a->role_timeout.ns : b->role_timeout.ns;
+    return 2 * w->site.poll.ns + role + SEC(5);
+}
+
+static void check_both(struct world *w, unsigned pair)
+{
+    struct pair_truth *t = &w->checker.pair[pair];
+    bool both = app_acts(w, w->site.pairs[pair][0]) && app_acts(w, w->site.pairs[pair][1]) && pair_in_sight(w, pair);
+    if (!both)
+        t->both_since = NEVER;
+    else if (t->both_since == NEVER)
+        t->both_since = w->now;
+    else if (w->now - t->both_since > demotion_bound(w, pair))
+        violation(w, "two-primaries", "%s and %s have both been primary in sight of the controller for %.3f s", w->site.apps[w->site.pairs[pair][0]].name,
+                  w->site.apps[w->site.pairs[pair][1]].name, (double)(w->now - t->both_since) / 1e9);
+}
+
+void check_now(struct world *w)
+{
+    for (unsigned p = 0; p < w->site.n_pairs; p++)
+        check_both(w, p);
+}

@@ -1,0 +1,380 @@
+/* The controller's shell and its operators, as a model: what scs/shell does around scs/core.
+ *
+ * It owns the core, one link per configured host with its back-off, the term (a database that can be lost), and the operators' requests. It decides nothing: when to
+ * call a host again is the back-off's or the core's wish (SCS_DO_HURRY). Every message is read and packed by the real scs/core/wire.c. */
+#include "tests/sim/sim.h"
+
+#include "scs/core/wire.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STEPS_PER_TURN 400
+#define REJECTED_DELAY SEC(1)
+#define WALL 1700000000u /* seconds at the world's beginning */
+
+static struct scs_actions actions;
+static struct arena arena;
+
+static struct slink *host_link(struct world *w, unsigned host)
+{
+    for (unsigned i = 0; i < LINKS_MAX; i++) {
+        struct slink *l = &w->nodes[w->scs].links[i];
+        if (l->used && l->peer == host)
+            return l;
+    }
+    return NULL;
+}
+
+/* ---- actions ---- */
+
+static void act_send(struct world *w, const struct scs_action *action)
+{
+    struct slink *l = host_link(w, action->host);
+    if (!l || !l->up)
+        return;
+    arena_init(&arena, w->arena_memory, 1024 * 1024);
+    struct scs_action blind = *action;
+    if (mutant_now(w, MUTANT_BLIND_GRANT, 100) && action->message == SM_GRANT) {
+        blind.poll_seq--;
+        action = &blind;
+    }
+    int n = scs_wire_pack(w->controller.core, action, w->scratch, FRAME_PAYLOAD_MAX, &arena);
+    if (n < 0) {
+        violation(w, "wire", "controller cannot pack message %d for host %u: error %d", (int)action->message, action->host, -n);
+        return;
+    }
+    tap_scs_sends(w, action->host, w->scratch, (size_t)n);
+    slink_send(w, w->scs, l, w->scratch, (size_t)n);
+}
+
+static void act_result(struct world *w, const struct scs_action *action)
+{
+    if (mutant_now(w, MUTANT_NO_RESULT, 100))
+        return;
+    for (unsigned i = 0; i < w->controller.n_requests; i++) {
+        struct request *r = &w->controller.requests[i];
+        if (r->id != action->request)
+            continue;
+        if (r->answered)
+            violation(w, "answered-twice", "request %llu was answered twice", (unsigned long long)r->id);
+        r->answered = true;
+        r->ok = action->ok;
+        if (r->ok && (r->kind == SO_START || r->kind == SO_STOP)) {
+            struct member_truth *t = &w->checker.app[r->app];
+            t->operator_wants = r->kind == SO_START ? 1 : 2;
+            t->operator_boot = w->nodes[w->site.apps[r->app].host].boot;
+        }
+        say(w, "operator: request %llu %s %s %.200s", (unsigned long long)r->id, r->ok ? "done" : "refused or failed:", action->error ? action->error : "", action->text);
+        return;
+    }
+    violation(w, "answered-nobody", "a result for request %llu, which nobody made", (unsigned long long)action->request);
+}
+
+static void act_record(struct world *w, const struct scs_action *action)
+{
+    char text[SAY_WIDTH];
+    struct strbuf line;
+    strbuf_init(&line, text, sizeof text);
+    record_sentence(&action->record, &line);
+    say(w, "scs: %.280s", text);
+    if (action->record.id == REC_SWITCHOVER_DONE)
+        w->checker.switchovers++;
+}
+
+static void controller_act(struct world *w, const struct scs_action *action)
+{
+    switch (action->type) {
+    case SCS_DO_SEND:
+        act_send(w, action);
+        return;
+    case SCS_DO_RECORD:
+        act_record(w, action);
+        return;
+    case SCS_DO_DECISION:
+    case SCS_DO_STEP:
+        return;
+    case SCS_DO_RESULT:
+        act_result(w, action);
+        return;
+    case SCS_DO_HURRY:
+        w->controller.failures[action->host] = 0;
+        w->controller.redial[action->host] = w->controller.not_before[action->host] > w->now ? w->controller.not_before[action->host] : w->now;
+        node_notice(w, w->scs);
+        return;
+    }
+}
+
+static void controller_step(struct world *w, const struct scs_event *event)
+{
+    struct controller *c = &w->controller;
+    c->steps++;
+    scs_core_step(c->core, event, node_now(w, w->scs), &actions);
+    if (actions.count > SCS_ACTIONS_MAX)
+        violation(w, "bounds", "controller's core gave %u actions", actions.count);
+    for (unsigned i = 0; i < actions.count && !w->failed; i++)
+        controller_act(w, &actions.list[i]);
+    check_term(w, scs_core_term(c->core), false);
+    if (!c->recovered && !scs_core_recovering(c->core))
+        c->recovered = w->now;
+}
+
+/* ---- links ---- */
+
+static void host_call(struct world *w, unsigned host)
+{
+    const struct site *s = &w->site;
+    struct session_config config = {.self = {.role = ROLE_SCS}, .caller = true, .expect = {.role = ROLE_LCA}, .addp_timeout = s->addp,
+                                    .addp_remote_timeout = s->addp_remote, .software = "simulated"};
+    str_copy(config.self.site, NAME_SIZE, "sim");
+    str_copy(config.self.name, NAME_SIZE, "scs1");
+    str_copy(config.expect.site, NAME_SIZE, "sim");
+    str_copy(config.expect.name, NAME_SIZE, s->hosts[host].name);
+    int64_t timeout = 2 * s->addp.ns;
+    slink_dial(w, w->scs, host, TO_HOST, &config, timeout > SEC(5) ? SEC(5) : timeout < MS(100) ? MS(100) : timeout);
+}
+
+static void host_up(struct world *w, unsigned host)
+{
+    struct controller *c = &w->controller;
+    c->host_up[host] = true;
+    w->checker.host_told[host] = false;
+    c->host_since[host] = w->now;
+    struct scs_event e = {.type = SCS_EV_HOST_UP, .host = (uint16_t)host, .text = "simulated"};
+    say(w, "scs: host%u is connected", host + 1);
+    controller_step(w, &e);
+}
+
+/* When it is called again: at once after a connection that lived, with a back-off otherwise. */
+static void call_plan(struct world *w, unsigned host, enum scs_down why)
+{
+    struct controller *c = &w->controller;
+    bool was_up = c->host_up[host];
+    if (was_up && w->now - c->host_since[host] >= SEC(1))
+        c->failures[host] = 0;
+    unsigned n = c->failures[host]++;
+    int64_t delay = (MS(20) << (n > 5 ? 5 : n)) + chance_span(&w->rng_net, 0, MS(5));
+    c->not_before[host] = why == SCS_DOWN_REJECTED ? w->now + REJECTED_DELAY : w->now;
+    if (why == SCS_DOWN_REJECTED)
+        delay = REJECTED_DELAY;
+    else if (was_up && n == 0)
+        delay = 0;
+    c->redial[host] = w->now + delay;
+}
+
+static void host_down(struct world *w, unsigned host, enum scs_down why, const char *reason)
+{
+    struct controller *c = &w->controller;
+    call_plan(w, host, why);
+    if (c->host_up[host]) {
+        c->host_since[host] = w->now;
+        if (w->checker.host_told[host]) {
+            c->lost_since[host] = w->now;
+            c->lost_surely[host] = false;
+        }
+        w->checker.host_told[host] = false;
+        say(w, "scs: host%u is gone: %s", host + 1, reason);
+    }
+    c->host_up[host] = false;
+    c->lost_surely[host] |= why == SCS_DOWN_ADDP || why == SCS_DOWN_TIMED_OUT || why == SCS_DOWN_UNREACHABLE;
+    struct scs_event e = {.type = SCS_EV_HOST_DOWN, .host = (uint16_t)host, .down = why, .text = reason};
+    controller_step(w, &e);
+}
+
+static void host_message(struct world *w, unsigned host, const struct slink_event *event)
+{
+    static struct scs_member_poll members[SCS_POLL_MEMBERS];
+    size_t n = event->length;
+    memcpy(w->scratch, event->payload, n);
+    if (w->mutant && (n = mutant_to_scs(w, host, w->scratch, n, FRAME_PAYLOAD_MAX)) == 0)
+        return;
+    uint8_t *bytes = malloc(n);
+    memcpy(bytes, w->scratch, n);
+    char why[200];
+    struct strbuf text;
+    strbuf_init(&text, why, sizeof why);
+    struct scs_event e;
+    arena_init(&arena, w->arena_memory, 1024 * 1024);
+    if (scs_wire_read((uint16_t)host, bytes, n, &arena, members, &e, &text) < 0)
+        violation(w, "wire", "controller cannot read a message of host %u: %s", host, why);
+    else {
+        tap_scs_receives(w, host, bytes, n);
+        controller_step(w, &e);
+    }
+    free(bytes);
+}
+
+static void host_events(struct world *w, unsigned host)
+{
+    struct slink *l = host_link(w, host);
+    struct slink_event e;
+    while (l && l->used && !w->failed) {
+        slink_next(w, w->scs, l, &e);
+        switch (e.type) {
+        case SL_NONE:
+            return;
+        case SL_UP:
+            host_up(w, host);
+            break;
+        case SL_MESSAGE:
+            host_message(w, host, &e);
+            break;
+        case SL_DOWN:
+            host_down(w, host, e.down, e.reason);
+            return;
+        }
+    }
+}
+
+/* ---- a turn ---- */
+
+static void controller_timer(struct world *w)
+{
+    struct scs_event timer = {.type = SCS_EV_TIMER, .host = SCS_NONE};
+    unsigned steps = 0;
+    while (mono_reached(scs_core_deadline(w->controller.core), node_now(w, w->scs)) && !w->failed) {
+        controller_step(w, &timer);
+        if (++steps > STEPS_PER_TURN)
+            violation(w, "busy", "controller's core wants ever more steps");
+    }
+}
+
+void controller_turn(struct world *w)
+{
+    struct controller *c = &w->controller;
+    if (mutant_now(w, MUTANT_FALSE_ALARM, 1) && w->now > SEC(8)) {
+        unsigned host = (unsigned)chance_below(&w->rng_fault, w->site.n_hosts);
+        struct scs_event e = {.type = SCS_EV_HOST_DOWN, .host = (uint16_t)host, .down = SCS_DOWN_ADDP, .text = "false alarm"};
+        if (c->host_up[host])
+            controller_step(w, &e);
+    }
+    for (unsigned i = 0; i < w->site.n_hosts && !w->failed; i++)
+        host_events(w, i);
+    controller_timer(w);
+    int64_t next = NEVER;
+    for (unsigned i = 0; i < w->site.n_hosts && !w->failed; i++) {
+        if (host_link(w, i))
+            continue;
+        if (c->redial[i] <= w->now)
+            host_call(w, i);
+        else if (c->redial[i] < next)
+            next = c->redial[i];
+    }
+    int64_t links = slinks_drain(w, w->scs), core = node_to_world(w, w->scs, scs_core_deadline(c->core));
+    next = links < next ? links : next;
+    next = core < next ? core : next;
+    if (next != NEVER)
+        node_wake(w, w->scs, next + chance_span(&w->rng_net, 0, US(150)));
+}
+
+/* ---- its life ---- */
+
+void controller_begin(struct world *w)
+{
+    struct controller *c = &w->controller;
+    struct node *n = &w->nodes[w->scs];
+    if (n->alive)
+        return;
+    if (!n->power) {
+        n->power = true;
+        n->boot++;
+        n->offset = chance_span(&w->rng_process, SEC(5), SEC(30)) - w->now;
+    }
+    uint64_t wall = WALL + (uint64_t)(w->now / SEC(1));
+    uint64_t counter = c->database_counter + 1 > wall ? c->database_counter + 1 : wall;
+    if (mutant_now(w, MUTANT_OLD_TERM, 100) && c->database_counter)
+        counter = c->database_counter;
+    c->database_counter = counter;
+    site_configure(w, c->config);
+    free(c->core);
+    c->core = calloc(1, scs_core_size());
+    struct scs_core_config config = {.config = c->config, .term = counter * 4};
+    scs_core_init(c->core, &config, node_now(w, w->scs));
+    check_term(w, scs_core_term(c->core), true);
+    c->began = w->now;
+    c->recovered = 0;
+    for (unsigned i = 0; i < HOSTS_MAX; i++) {
+        c->redial[i] = c->host_since[i] = c->lost_since[i] = w->now;
+        c->failures[i] = 0;
+        c->host_up[i] = false;
+    }
+    n->alive = true;
+    n->run++;
+    n->stalled = w->now;
+    n->frozen_until = 0;
+    say(w, "scs begins, term %llu", (unsigned long long)(counter * 4));
+    node_notice(w, w->scs);
+}
+
+void controller_end(struct world *w)
+{
+    struct node *n = &w->nodes[w->scs];
+    if (!n->alive)
+        return;
+    /* The database has what was raised since. */
+    uint64_t counter = scs_core_term(w->controller.core) / 4;
+    if (counter > w->controller.database_counter)
+        w->controller.database_counter = counter;
+    n->alive = false;
+    n->run++;
+    n->wake_at = NEVER;
+    slinks_forget(w, w->scs);
+    conn_program_died(w, w->scs);
+    for (unsigned i = 0; i < w->site.n_hosts; i++)
+        check_host_cause(w, i, w->now + SEC(3));
+    say(w, "scs ends");
+}
+
+/* ---- operators ---- */
+
+static bool controller_listens(const struct world *w)
+{
+    const struct node *n = &w->nodes[w->scs];
+    return n->alive && n->frozen_until <= w->now && n->paused_until <= w->now;
+}
+
+void controller_ask(struct world *w, enum scs_order_kind kind, uint16_t app, bool force)
+{
+    static const char *const kinds[] = {[SO_START] = "start", [SO_STOP] = "stop", [SO_RESET] = "reset", [SO_SWITCHOVER] = "switchover"};
+    struct controller *c = &w->controller;
+    if (!controller_listens(w) || c->n_requests == REQUESTS_MAX || w->site.apps[app].removed)
+        return;
+    struct request *r = &c->requests[c->n_requests++];
+    *r = (struct request){.id = 1000 + c->n_requests, .at = w->now, .kind = kind, .app = app, .forced = force, .run = w->nodes[w->scs].run};
+    struct scs_event e = {.type = SCS_EV_REQUEST, .host = SCS_NONE, .app = w->site.apps[app].name};
+    e.request.id = r->id;
+    e.request.kind = kind;
+    e.request.force = force;
+    e.request.operator = "operator";
+    say(w, "operator: request %llu: %s %s%s", (unsigned long long)r->id, kinds[kind], e.app, force ? " --force" : "");
+    if (kind == SO_START)
+        w->checker.app[app].operator_wants = 1;
+    controller_step(w, &e);
+    node_notice(w, w->scs);
+}
+
+bool controller_reload(struct world *w, bool may_refuse)
+{
+    struct controller *c = &w->controller;
+    if (!controller_listens(w))
+        return true;
+    static struct complaints complaints;
+    complaints = (struct complaints){.count = 0};
+    site_configure(w, c->next);
+    if (!scs_core_may_reload(c->core, c->next, &complaints)) {
+        say(w, "scs: reload refused: %.200s", complaints.list[0].text);
+        if (!may_refuse)
+            violation(w, "reload-refused", "a reload that removes nothing was refused: %.200s", complaints.list[0].text);
+        return false;
+    }
+    struct scs_event e = {.type = SCS_EV_CONFIG, .host = SCS_NONE};
+    e.config.config = c->next;
+    say(w, "scs: configuration reloaded");
+    controller_step(w, &e);
+    struct scs_config *old = c->config;
+    c->config = c->next;
+    c->next = old;
+    node_notice(w, w->scs);
+    return true;
+}

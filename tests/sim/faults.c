@@ -1,0 +1,423 @@
+/* Faults: which kinds a seed knows (a swarm: each seed another few), when they strike, and that all of them end.
+ *
+ * It owns the storm between the first seconds and `faults_end`. Each strike picks one enabled kind and an object at random, and plans its own end; at the calm everything is
+ * healed whatever was planned. It refuses to judge what follows: that is the checker's. Faults that excuse a lost host say so (check_host_cause). */
+#include "tests/sim/sim.h"
+
+#include <string.h>
+
+static struct rng *fr(struct world *w)
+{
+    return &w->rng_fault;
+}
+
+static unsigned any_host(struct world *w)
+{
+    return (unsigned)chance_below(fr(w), w->site.n_hosts);
+}
+
+static uint16_t any_app(struct world *w)
+{
+    return (uint16_t)chance_below(fr(w), w->site.n_apps);
+}
+
+static int64_t how_long(struct world *w)
+{
+    return chance_scale(fr(w), MS(5), w->swarm.longest);
+}
+
+/* ---- cuts ---- */
+
+static void cut_ends(struct world *w, uint64_t from, uint64_t to)
+{
+    if (w->paths[from][to].cuts > 0 && !w->calm)
+        w->paths[from][to].cuts--;
+}
+
+static void cut(struct world *w, unsigned from, unsigned to, int64_t length)
+{
+    w->paths[from][to].cuts++;
+    world_at(w, w->now + length, cut_ends, from, to);
+    if (from < w->site.n_hosts)
+        check_host_cause(w, from, w->now + length);
+    if (to < w->site.n_hosts)
+        check_host_cause(w, to, w->now + length);
+}
+
+static void cut_both(struct world *w, unsigned a, unsigned b, int64_t length)
+{
+    cut(w, a, b, length);
+    cut(w, b, a, length);
+}
+
+static void strike_cut_scs(struct world *w)
+{
+    unsigned host = any_host(w);
+    int64_t length = how_long(w);
+    say(w, "fault: path between scs and host%u is cut for %.3f s", host + 1, (double)length / 1e9);
+    cut_both(w, host, w->scs, length);
+}
+
+static void strike_cut_peer(struct world *w)
+{
+    unsigned a = any_host(w), b = (a + 1 + (unsigned)chance_below(fr(w), w->site.n_hosts - 1)) % w->site.n_hosts;
+    int64_t length = how_long(w);
+    say(w, "fault: path between host%u and host%u is cut for %.3f s", a + 1, b + 1, (double)length / 1e9);
+    cut_both(w, a, b, length);
+}
+
+static void strike_cut_host(struct world *w)
+{
+    unsigned host = any_host(w);
+    int64_t length = how_long(w);
+    say(w, "fault: host%u is cut off for %.3f s", host + 1, (double)length / 1e9);
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        if (i != host)
+            cut_both(w, host, i, length);
+}
+
+static void strike_cut_one_way(struct world *w)
+{
+    unsigned from = (unsigned)chance_below(fr(w), w->n_nodes), to = (from + 1 + (unsigned)chance_below(fr(w), w->n_nodes - 1)) % w->n_nodes;
+    int64_t length = how_long(w);
+    say(w, "fault: node %u is not heard at node %u for %.3f s", from + 1, to + 1, (double)length / 1e9);
+    cut(w, from, to, length);
+}
+
+static void flap(struct world *w, uint64_t host, uint64_t times)
+{
+    if (w->calm)
+        return;
+    cut_both(w, (unsigned)host, w->scs, chance_span(fr(w), MS(20), MS(900)));
+    if (times > 1)
+        world_at(w, w->now + SEC(1), flap, host, times - 1);
+}
+
+static void strike_flap(struct world *w)
+{
+    unsigned host = any_host(w);
+    say(w, "fault: path between scs and host%u flaps", host + 1);
+    flap(w, host, 10);
+}
+
+static void loss_ends(struct world *w, uint64_t from, uint64_t to)
+{
+    w->paths[from][to].loss = 0;
+}
+
+static void strike_loss(struct world *w)
+{
+    unsigned percent = 1 + (unsigned)chance_below(fr(w), 30);
+    int64_t length = how_long(w) * 2;
+    for (unsigned i = 0; i < w->site.n_hosts; i++)
+        check_host_cause(w, i, w->now + length);
+    say(w, "fault: %u %% of all packets are lost for %.3f s", percent, (double)length / 1e9);
+    for (unsigned a = 0; a < w->n_nodes; a++)
+        for (unsigned b = 0; b < w->n_nodes; b++) {
+            w->paths[a][b].loss = percent;
+            world_at(w, w->now + length, loss_ends, a, b);
+        }
+}
+
+/* ---- stalls ---- */
+
+static void strike_freeze(struct world *w, unsigned node)
+{
+    struct node *n = &w->nodes[node];
+    int64_t length = how_long(w);
+    say(w, "fault: program of node %u stalls for %.3f s", node + 1, (double)length / 1e9);
+    n->frozen_until = w->now + length;
+    for (unsigned i = 0; i < w->site.n_hosts; i++)
+        if (i == node || node == w->scs)
+            check_host_cause(w, i, w->now + length);
+}
+
+static void strike_pause(struct world *w)
+{
+    unsigned host = any_host(w);
+    int64_t length = how_long(w);
+    say(w, "fault: host%u is paused for %.3f s", host + 1, (double)length / 1e9);
+    w->nodes[host].paused_until = w->now + length;
+    check_host_cause(w, host, w->now + length);
+}
+
+/* ---- power and programs ---- */
+
+static void power_back(struct world *w, uint64_t host, uint64_t boot)
+{
+    if (!w->nodes[host].power && w->nodes[host].boot == boot) {
+        say(w, "host%u boots", (unsigned)host + 1);
+        keeper_boot(w, (unsigned)host);
+    }
+}
+
+static void power_off(struct world *w, unsigned host)
+{
+    conn_power_lost(w, host);
+    keeper_power_lost(w, host);
+    w->nodes[host].power = false;
+}
+
+static void strike_power(struct world *w)
+{
+    unsigned host = any_host(w);
+    if (!w->nodes[host].power)
+        return;
+    int64_t length = how_long(w) + MS(300);
+    say(w, "fault: host%u loses power for %.3f s", host + 1, (double)length / 1e9);
+    check_host_cause(w, host, w->now + length + SEC(1));
+    power_off(w, host);
+    world_at(w, w->now + length, power_back, host, w->nodes[host].boot);
+}
+
+static void scs_back(struct world *w, uint64_t a, uint64_t b)
+{
+    (void)a;
+    (void)b;
+    controller_begin(w);
+}
+
+static void strike_kill_scs(struct world *w, bool power)
+{
+    struct node *n = &w->nodes[w->scs];
+    if (!n->alive)
+        return;
+    int64_t length = chance_scale(fr(w), MS(50), w->swarm.longest);
+    say(w, "fault: scs %s, back in %.3f s", power ? "loses power" : "is killed", (double)length / 1e9);
+    if (power)
+        conn_power_lost(w, w->scs);
+    controller_end(w);
+    if (power)
+        n->power = false;
+    if (chance(fr(w), w->swarm.loses_database)) {
+        say(w, "fault: and its database is lost");
+        w->controller.database_counter = 0;
+        length += SEC(5); /* terms start above the wall clock's seconds */
+    }
+    world_at(w, w->now + length, scs_back, 0, 0);
+}
+
+/* ---- applications ---- */
+
+static void strike_app(struct world *w, enum fault f)
+{
+    uint16_t app = any_app(w);
+    unsigned host = w->site.apps[app].host;
+    struct slot *s = keeper_slot(w, host, w->site.apps[app].name, false);
+    if (s && w->checker.app[app].wanted != 1 && mutant_now(w, MUTANT_UNWANTED_START, 100))
+        keeper_start(w, host, s->name, 1);
+    if (!s || !s->process.alive || w->nodes[host].paused_until > w->now)
+        return;
+    if (f == FAULT_APP_DIES || f == FAULT_APP_EXITS) {
+        say(w, "fault: %s %s", s->name, f == FAULT_APP_DIES ? "is killed" : "exits with code 0");
+        process_kill(w, host, s, f == FAULT_APP_DIES ? 11 : 0, 0);
+    } else if (f == FAULT_APP_HANGS) {
+        say(w, "fault: %s hangs", s->name);
+        s->process.hung = true;
+    } else if (s->process.ready && !s->process.hung) {
+        s->process.unavailable = !s->process.unavailable;
+        s->process.was_unavailable = true;
+        say(w, "fault: %s is %s", s->name, s->process.unavailable ? "ServiceUnavailable" : "Started again");
+        process_says(w, host, s, s->process.unavailable ? "X_STATUS=ServiceUnavailable" : "X_STATUS=Started");
+    }
+}
+
+/* ---- operators ---- */
+
+static void strike_operator(struct world *w)
+{
+    static const enum scs_order_kind kinds[] = {SO_SWITCHOVER, SO_SWITCHOVER, SO_SWITCHOVER, SO_START, SO_STOP, SO_RESET};
+    enum scs_order_kind kind = kinds[chance_below(fr(w), 6)];
+    uint16_t app = any_app(w);
+    controller_ask(w, kind, app, kind == SO_SWITCHOVER && chance(fr(w), 15));
+}
+
+static bool app_idle(struct world *w, uint16_t app)
+{
+    const struct site_app *a = &w->site.apps[app];
+    const struct slot *s = keeper_slot(w, a->host, a->name, false);
+    return a->pair < 0 && (!s || !s->process.alive);
+}
+
+static void strike_reload(struct world *w)
+{
+    struct site *s = &w->site;
+    if (!w->nodes[w->scs].alive || w->nodes[w->scs].frozen_until > w->now)
+        return;
+    uint16_t app = any_app(w);
+    switch (chance_below(fr(w), 4)) {
+    case 0:
+        s->disconnect = SPAN_MS(500 * (int)chance_below(fr(w), 3));
+        break;
+    case 1:
+        s->agent_return = SPAN_MS(500 + 500 * (int)chance_below(fr(w), 5));
+        break;
+    case 2:
+        s->apps[app].restart_limit = 2 + (int)chance_below(fr(w), 9);
+        break;
+    default:
+        if (app_idle(w, app))
+            s->apps[app].removed = !s->apps[app].removed;
+        if (!controller_reload(w, true))
+            s->apps[app].removed = !s->apps[app].removed;
+        else if (s->apps[app].removed)
+            w->checker.app[app].operator_wants = 0; /* when it is there again nobody has ordered anything */
+        return;
+    }
+    controller_reload(w, false);
+}
+
+/* ---- the storm ---- */
+
+static void strike(struct world *w, enum fault f)
+{
+    switch (f) {
+    case FAULT_KILL_AGENT:
+        keeper_agent_killed(w, any_host(w));
+        return;
+    case FAULT_KILL_KEEPER:
+        keeper_killed(w, any_host(w));
+        return;
+    case FAULT_KILL_SCS:
+    case FAULT_SCS_POWER:
+        strike_kill_scs(w, f == FAULT_SCS_POWER);
+        return;
+    case FAULT_APP_DIES:
+    case FAULT_APP_EXITS:
+    case FAULT_APP_HANGS:
+    case FAULT_APP_UNAVAILABLE:
+        strike_app(w, f);
+        return;
+    case FAULT_POWER:
+        strike_power(w);
+        return;
+    case FAULT_CUT_SCS:
+        strike_cut_scs(w);
+        return;
+    case FAULT_CUT_PEER:
+        strike_cut_peer(w);
+        return;
+    case FAULT_CUT_HOST:
+        strike_cut_host(w);
+        return;
+    case FAULT_CUT_ONE_WAY:
+        strike_cut_one_way(w);
+        return;
+    case FAULT_FLAP:
+        strike_flap(w);
+        return;
+    case FAULT_FREEZE_AGENT:
+        strike_freeze(w, any_host(w));
+        return;
+    case FAULT_FREEZE_SCS:
+        strike_freeze(w, w->scs);
+        return;
+    case FAULT_PAUSE_HOST:
+        strike_pause(w);
+        return;
+    case FAULT_LOSS:
+        strike_loss(w);
+        return;
+    case FAULT_OPERATOR:
+        strike_operator(w);
+        return;
+    case FAULT_RELOAD:
+        strike_reload(w);
+        return;
+    case FAULT_COUNT:
+        return;
+    }
+}
+
+static void storm(struct world *w, uint64_t a, uint64_t b)
+{
+    (void)a;
+    (void)b;
+    if (w->calm)
+        return;
+    for (unsigned tries = 0; tries < 100; tries++) {
+        enum fault f = (enum fault)chance_below(fr(w), FAULT_COUNT);
+        if (w->swarm.on[f]) {
+            strike(w, f);
+            break;
+        }
+    }
+    world_at(w, w->now + chance_scale(fr(w), w->swarm.interval / 16, 2 * w->swarm.interval), storm, 0, 0);
+}
+
+static unsigned sometimes(struct world *w, unsigned percent)
+{
+    return chance(fr(w), 35) ? percent : 0;
+}
+
+static void start_app(struct world *w, uint64_t app, uint64_t unused)
+{
+    (void)unused;
+    controller_ask(w, SO_START, (uint16_t)app, false);
+}
+
+void faults_begin(struct world *w)
+{
+    struct swarm *s = &w->swarm;
+    memset(s, 0, sizeof *s);
+    for (unsigned f = 0; f < FAULT_COUNT; f++)
+        s->on[f] = chance(fr(w), 40);
+    s->interval = chance_scale(fr(w), MS(500), SEC(12));
+    s->longest = chance_scale(fr(w), MS(300), SEC(20));
+    s->start_fails = sometimes(w, 10);
+    s->slow_start = sometimes(w, 20);
+    s->never_ready = sometimes(w, 10);
+    s->declines = sometimes(w, 20);
+    s->role_fails = sometimes(w, 10);
+    s->role_hangs = sometimes(w, 10);
+    s->ignores_term = sometimes(w, 30);
+    s->slow_kill = sometimes(w, 15);
+    s->loses_database = sometimes(w, 50);
+    s->dies_young = sometimes(w, 10);
+    for (unsigned i = 0; i < w->site.n_apps; i++)
+        if (!w->site.apps[i].autostart)
+            world_at(w, SEC(2) + MS(10 * i), start_app, i, 0);
+    world_at(w, SEC(5), storm, 0, 0);
+}
+
+static void says_again(struct world *w, uint64_t a, uint64_t b)
+{
+    (void)a;
+    (void)b;
+    for (unsigned h = 0; h < w->site.n_hosts; h++)
+        for (unsigned i = 0; i < APPS_MAX; i++) {
+            struct slot *s = &w->keepers[h].slots[i];
+            if (s->used && s->process.alive && s->process.was_unavailable && s->process.ready)
+                process_says(w, h, s, "X_STATUS=Started");
+        }
+}
+
+void faults_heal(struct world *w)
+{
+    for (unsigned a = 0; a < w->n_nodes; a++)
+        for (unsigned b = 0; b < w->n_nodes; b++)
+            w->paths[a][b].cuts = w->paths[a][b].loss = 0;
+    for (unsigned i = 0; i < w->n_nodes; i++) {
+        struct node *n = &w->nodes[i];
+        if (n->frozen_until > w->now)
+            n->frozen_until = w->now;
+        if (n->paused_until > w->now)
+            n->paused_until = w->now;
+        if (!n->power && i != w->scs)
+            keeper_boot(w, i);
+        if (n->alive)
+            node_notice(w, i);
+    }
+    for (unsigned h = 0; h < w->site.n_hosts; h++)
+        for (unsigned i = 0; i < APPS_MAX; i++)
+            if (w->keepers[h].slots[i].used)
+                process_unfreeze(&w->keepers[h].slots[i]);
+    /* What an application said to a keeper that was being killed is lost, so it says it again. */
+    world_at(w, w->now + SEC(3), says_again, 0, 0);
+    for (unsigned i = 0; i < w->site.n_apps; i++)
+        w->site.apps[i].removed = false;
+    if (!w->nodes[w->scs].alive)
+        controller_begin(w);
+    else
+        controller_reload(w, false);
+}

@@ -1,0 +1,186 @@
+/* The simulator's command line: which seeds to run, how loudly, and whether the checker itself is on trial.
+ *
+ *   simulator --seeds 1..200            run them; the first violation prints its transcript and how to run it again, and the exit code is 1
+ *   simulator --seed 17 --verbose       one of them, every line as it happens
+ *   simulator --mutants --seeds 1..60   each mutant must be caught within these seeds
+ *   simulator --mutant 4 --seed 3       one of them */
+#include "tests/sim/sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct options {
+    uint64_t first, last;
+    int mutant;
+    bool mutants, verbose, going_on;
+    double minutes;
+};
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void usage(const char *program)
+{
+    fprintf(stderr, "usage: %s [--seed N | --seeds A..B] [--verbose] [--minutes M] [--mutant K | --mutants] [--keep-going]\n", program);
+    exit(2);
+}
+
+static void seeds_parse(const char *program, const char *text, struct options *o)
+{
+    char *end;
+    o->first = strtoull(text, &end, 10);
+    if (strncmp(end, "..", 2) != 0)
+        usage(program);
+    o->last = strtoull(end + 2, &end, 10);
+    if (*end || o->last < o->first)
+        usage(program);
+}
+
+/* The value of option `name` when argv[*i] is it. */
+static const char *value_of(int argc, char **argv, int *i, const char *name)
+{
+    if (strcmp(argv[*i], name) != 0)
+        return NULL;
+    if (*i + 1 >= argc)
+        usage(argv[0]);
+    return argv[++*i];
+}
+
+static bool flag_parse(const char *text, struct options *o)
+{
+    bool *flags[] = {&o->verbose, &o->mutants, &o->going_on};
+    const char *const names[] = {"--verbose", "--mutants", "--keep-going"};
+    for (unsigned i = 0; i < 3; i++)
+        if (strcmp(text, names[i]) == 0)
+            return *flags[i] = true;
+    return false;
+}
+
+static struct options options_parse(int argc, char **argv)
+{
+    struct options o = {.first = 1, .last = 200, .minutes = 1};
+    for (int i = 1; i < argc; i++) {
+        const char *value;
+        if (flag_parse(argv[i], &o))
+            continue;
+        if ((value = value_of(argc, argv, &i, "--seed")))
+            o.first = o.last = strtoull(value, NULL, 10);
+        else if ((value = value_of(argc, argv, &i, "--seeds")))
+            seeds_parse(argv[0], value, &o);
+        else if ((value = value_of(argc, argv, &i, "--minutes")))
+            o.minutes = strtod(value, NULL);
+        else if ((value = value_of(argc, argv, &i, "--mutant")))
+            o.mutant = atoi(value);
+        else
+            usage(argv[0]);
+    }
+    if (o.mutant < 0 || o.mutant >= MUTANT_COUNT || o.minutes <= 0)
+        usage(argv[0]);
+    return o;
+}
+
+static void report(const struct world *w, const struct options *o, const char *program)
+{
+    uint64_t first = w->n_lines > SAY_LINES ? w->n_lines - SAY_LINES : 0;
+    if (!w->verbose)
+        for (uint64_t i = first; i < w->n_lines; i++)
+            puts(w->lines[i % SAY_LINES]);
+    printf("seed %llu at %.6f s: %s: %s\n", (unsigned long long)w->seed, (double)w->failed_at / 1e9, w->invariant, w->finding);
+    printf("run again: %s --seed %llu --minutes %g", program, (unsigned long long)w->seed, o->minutes);
+    if (w->mutant)
+        printf(" --mutant %d", (int)w->mutant);
+    puts(" --verbose");
+}
+
+struct totals {
+    uint64_t events, grants, switchovers, starts, overlaps, losses, requests, steps;
+    int64_t virtual;
+    unsigned failures;
+};
+
+static void totals_add(struct totals *t, const struct world *w, uint64_t events_before)
+{
+    t->events += w->events - events_before;
+    t->grants += w->checker.grants;
+    t->switchovers += w->checker.switchovers;
+    t->starts += w->checker.starts;
+    t->overlaps += w->checker.overlaps;
+    t->losses += w->checker.losses;
+    t->requests += w->checker.requests;
+    t->virtual += w->now;
+}
+
+static void totals_print(const struct totals *t, const struct options *o, double took)
+{
+    printf("%llu seeds, %u failed: %llu events, %.0f per second; %.0f s of virtual time, %.0f x real time\n", (unsigned long long)(o->last - o->first + 1), t->failures,
+           (unsigned long long)t->events, (double)t->events / took, (double)t->virtual / 1e9, (double)t->virtual / 1e9 / took);
+    printf("seen: %llu starts, %llu grants, %llu switchovers, %llu overlaps (fencing = none allows them across a cut), %llu losses by silence, %llu operators answered\n",
+           (unsigned long long)t->starts, (unsigned long long)t->grants, (unsigned long long)t->switchovers, (unsigned long long)t->overlaps,
+           (unsigned long long)t->losses, (unsigned long long)t->requests);
+}
+
+static int seeds_run(struct world *w, const struct options *o, const char *program)
+{
+    struct totals t = {0};
+    double began = seconds();
+    for (uint64_t seed = o->first; seed <= o->last; seed++) {
+        uint64_t before = w->events;
+        world_run(w, seed, (enum mutant)o->mutant, (int64_t)(o->minutes * 60e9));
+        totals_add(&t, w, before);
+        if (!w->failed)
+            continue;
+        t.failures++;
+        if (o->going_on)
+            printf("seed %llu at %.6f s: %s: %s\n", (unsigned long long)w->seed, (double)w->failed_at / 1e9, w->invariant, w->finding);
+        else {
+            report(w, o, program);
+            break;
+        }
+    }
+    totals_print(&t, o, seconds() - began);
+    return t.failures ? 1 : 0;
+}
+
+/* Which seed caught it; 0: none did. */
+static uint64_t mutant_caught(struct world *w, enum mutant m, const struct options *o)
+{
+    for (uint64_t seed = o->first; seed <= o->last; seed++) {
+        world_run(w, seed, m, (int64_t)(o->minutes * 60e9));
+        if (w->failed)
+            return seed;
+    }
+    return 0;
+}
+
+static int mutants_run(struct world *w, const struct options *o, const char *program)
+{
+    int missed = 0;
+    for (int m = 1; m < MUTANT_COUNT; m++) {
+        uint64_t seed = mutant_caught(w, (enum mutant)m, o);
+        if (seed)
+            printf("mutant %2d, %s: caught by seed %llu: %s: %.120s\n", m, mutant_name((enum mutant)m), (unsigned long long)seed, w->invariant, w->finding);
+        else {
+            printf("mutant %2d, %s: NOT CAUGHT; run again: %s --mutant %d --seeds %llu..%llu --minutes %g\n", m, mutant_name((enum mutant)m), program, m,
+                   (unsigned long long)o->first, (unsigned long long)o->last, o->minutes);
+            missed++;
+        }
+        fflush(stdout);
+    }
+    return missed ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = options_parse(argc, argv);
+    struct world *w = world_new();
+    w->verbose = o.verbose;
+    int r = o.mutants ? mutants_run(w, &o, argv[0]) : seeds_run(w, &o, argv[0]);
+    world_free(w);
+    return r;
+}

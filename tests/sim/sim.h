@@ -1,0 +1,470 @@
+/* The simulator's own world: virtual time, a network, processes, keepers, the two programs' shells, faults and the checker.
+ *
+ * What is real: proto (sessions, hello, ADDP, wire), lca/core, scs/core. What is a model: sockets, processes, the keeper, and the two shells, which
+ * do with actions and links what lca/agent and scs/shell do. One seed is one world; the same seed gives the same run on every machine.
+ *
+ * Time is int64_t nanoseconds of the world. Every node has a clock of its own (world time plus an offset that changes with each boot), and the real
+ * code sees that one only, so a comparison of two hosts' clocks would show. */
+#pragma once
+
+#include "common/base/rng.h"
+#include "common/base/time.h"
+#include "lca/core/core.h"
+#include "proto/session.h"
+#include "scs/core/core.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HOSTS_MAX 5
+#define NODES_MAX (HOSTS_MAX + 1) /* the last one in use is the controller's */
+#define PAIRS_MAX 6
+#define APPS_MAX 18
+#define LINKS_MAX 32
+#define NEVER INT64_MAX
+#define MS(n) ((int64_t)(n)*1000000)
+#define US(n) ((int64_t)(n)*1000)
+#define SEC(n) ((int64_t)(n)*1000000000)
+
+struct world;
+typedef void event_fn(struct world *w, uint64_t a, uint64_t b);
+
+/* ---- world.c: the queue of events, chance, the transcript, violations ---- */
+
+struct event {
+    int64_t at;
+    uint64_t order; /* of equal instants: first in, first out */
+    event_fn *fn;
+    uint64_t a, b;
+};
+
+#define SAY_LINES 160
+#define SAY_WIDTH 320
+
+void world_at(struct world *w, int64_t at, event_fn *fn, uint64_t a, uint64_t b);
+bool world_next(struct world *w, int64_t until);
+/* A line of the transcript: kept in a ring, and printed at once with --verbose. */
+void say(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The checker has found something; the first finding of a run counts. `invariant` is its short name in README.md. */
+void violation(struct world *w, const char *invariant, const char *format, ...) __attribute__((format(printf, 3, 4)));
+uint64_t chance_below(struct rng *r, uint64_t bound);
+bool chance(struct rng *r, unsigned percent);
+int64_t chance_span(struct rng *r, int64_t low, int64_t high);
+/* Log-uniform: short ones as likely as long ones. */
+int64_t chance_scale(struct rng *r, int64_t low, int64_t high);
+
+/* ---- net.c: paths and connections ---- */
+
+/* One direction between two nodes. */
+struct path {
+    unsigned cuts; /* how many faults cut it at present */
+    int64_t delay, jitter;
+    unsigned loss; /* percent; felt as retransmission delay */
+};
+
+struct segment {
+    struct segment *next;
+    int64_t arrives; /* NEVER: waits for a retransmission */
+    size_t length;
+    bool fin;
+    uint8_t bytes[];
+};
+
+/* One direction of a connection. */
+struct pipe {
+    struct segment *head, **tail;
+    bool stalled;
+    int64_t last_arrival, rto;
+};
+
+struct conn_end {
+    unsigned node;
+    uint32_t boot; /* the kernel that holds it */
+    bool closed;   /* by its program, or with it */
+    bool ended;    /* FIN or RST has come */
+    bool accepted; /* the program has it (end 1) */
+    uint8_t *in;
+    size_t in_len, in_size;
+    int64_t last_byte; /* when the kernel received the last one */
+    struct pipe out;
+};
+
+enum conn_state { CONN_CALLING, CONN_OPEN, CONN_FAILED, CONN_DEAD };
+
+struct conn {
+    struct conn *next;
+    uint64_t id;
+    enum conn_state state;
+    enum scs_down failure; /* CONN_FAILED */
+    unsigned attempts;
+    struct conn_end end[2]; /* 0: who called */
+};
+
+struct conn *conn_find(struct world *w, uint64_t id);
+struct conn *conn_call(struct world *w, unsigned from, unsigned to);
+void conn_send(struct world *w, struct conn *c, unsigned side, const uint8_t *bytes, size_t n);
+void conn_close(struct world *w, struct conn *c, unsigned side);
+/* The program of a node has died: its kernel closes what it held. Or the node has lost power: nothing is said to anybody. */
+void conn_program_died(struct world *w, unsigned node);
+void conn_power_lost(struct world *w, unsigned node);
+/* The next connection that waits to be accepted at a node. */
+struct conn *conn_accept(struct world *w, unsigned node);
+void conn_sweep(struct world *w);
+bool path_up(const struct world *w, unsigned from, unsigned to);
+
+/* ---- links.c: a program's sessions over connections ---- */
+
+enum link_purpose { TO_HOST, FROM_ANYONE, FROM_SCS, TO_PEER, FROM_PEER };
+
+struct slink {
+    bool used, connected, up, closing;
+    enum link_purpose purpose;
+    unsigned peer; /* node called, or who called once it is up */
+    unsigned scs;  /* FROM_SCS: index for the core */
+    uint64_t conn;
+    unsigned side;
+    int64_t call_deadline; /* world time */
+    int64_t contest_end;   /* FROM_*: another one of the same name came; world time */
+    mono_t contest_since;
+    struct session session;
+    uint8_t *rx, *tx;
+};
+
+enum slink_event_type { SL_NONE, SL_UP, SL_MESSAGE, SL_DOWN };
+struct slink_event {
+    enum slink_event_type type;
+    const uint8_t *payload;
+    size_t length;
+    enum scs_down down;
+    const char *reason;
+};
+
+struct slink *slink_dial(struct world *w, unsigned node, unsigned to, enum link_purpose purpose, const struct session_config *config, int64_t timeout);
+void slink_accept_all(struct world *w, unsigned node, const struct session_config *config);
+/* After SL_DOWN the link is gone. */
+void slink_next(struct world *w, unsigned node, struct slink *l, struct slink_event *ret_event);
+void slink_send(struct world *w, unsigned node, struct slink *l, const uint8_t *payload, size_t n);
+void slink_drop(struct world *w, unsigned node, struct slink *l);
+int64_t slinks_drain(struct world *w, unsigned node);
+void slinks_forget(struct world *w, unsigned node);
+
+/* ---- nodes ---- */
+
+struct node {
+    bool power;
+    bool alive;    /* its program: agent or controller */
+    bool listening;
+    uint32_t boot; /* generation of the kernel */
+    uint32_t run;  /* generation of the program */
+    int64_t offset;
+    int64_t frozen_until; /* the program gets no CPU */
+    int64_t paused_until; /* the whole host */
+    int64_t stalled;      /* when it last went on after being held */
+    int64_t wake_at;
+    struct slink links[LINKS_MAX];
+};
+
+mono_t node_now(const struct world *w, unsigned node);
+int64_t node_to_world(const struct world *w, unsigned node, mono_t t);
+void node_wake(struct world *w, unsigned node, int64_t at);
+/* Something has arrived for the program: it wakes within a scheduler's moment. */
+void node_notice(struct world *w, unsigned node);
+
+/* ---- keeper.c: processes and the keeper of a host ---- */
+
+struct process {
+    bool alive, ready, hung, unavailable, was_unavailable, acting;
+    bool terminating;
+    uint32_t pid;
+    uint64_t token; /* of its events */
+    int64_t started, ready_since;
+    struct epoch epoch; /* of the last on-primary */
+    bool ignores_term, slow_kill;
+};
+
+struct role_run {
+    bool alive, took_effect, adopted;
+    uint64_t token, start_id;
+    uint32_t pid;
+    enum app_role role;
+    struct epoch epoch;
+    int code;
+    int64_t started;
+};
+
+/* One application in the keeper's book. */
+struct slot {
+    bool used;
+    char name[NAME_SIZE];
+    uint16_t app; /* of the site */
+    uint64_t start_id;
+    struct process process;
+    struct role_run role;
+    bool tree_left, adopted, has_exit;
+    struct exit_info exit;
+    mono_t exit_at;
+    uint8_t *blob;
+    size_t blob_len;
+};
+
+enum note_type { NOTE_STARTED, NOTE_FAILED, NOTE_EXITED, NOTE_TREE_GONE, NOTE_ROLE_ENDED, NOTE_SAYS };
+struct note {
+    struct note *next;
+    enum note_type type;
+    char app[NAME_SIZE];
+    uint64_t start_id;
+    uint32_t pid;
+    struct exit_info exit;
+    mono_t at;
+    char text[64];
+};
+
+struct keeper {
+    bool alive;
+    uint64_t incarnation;
+    uint32_t generation;
+    uint8_t boot_id[16];
+    struct slot slots[APPS_MAX];
+    uint8_t host_blob[8192];
+    size_t host_blob_len;
+    struct note *inbox, **inbox_tail; /* what the agent has not read yet */
+    int64_t last_note;
+    uint64_t tokens;
+    uint32_t pids;
+};
+
+struct slot *keeper_slot(struct world *w, unsigned host, const char *app, bool create);
+void keeper_start(struct world *w, unsigned host, const char *app, uint64_t start_id);
+void keeper_role(struct world *w, unsigned host, const char *app, uint64_t start_id, enum app_role role, struct epoch epoch);
+void keeper_signal(struct world *w, unsigned host, const char *app, uint64_t start_id, int signal);
+void keeper_kill_tree(struct world *w, unsigned host, const char *app, uint64_t start_id);
+void keeper_kill_role(struct world *w, unsigned host, const char *app);
+void keeper_exit_seen(struct world *w, unsigned host, const char *app);
+void keeper_forget(struct world *w, unsigned host, const char *app);
+void keeper_store(struct world *w, unsigned host, const char *app, const uint8_t *blob, size_t n);
+/* The agent ends (and comes back), the keeper ends with it, the host loses power, the host boots. */
+void keeper_agent_killed(struct world *w, unsigned host);
+void keeper_killed(struct world *w, unsigned host);
+void keeper_power_lost(struct world *w, unsigned host);
+void keeper_boot(struct world *w, unsigned host);
+void keeper_note(struct world *w, unsigned host, const struct note *note, int64_t delay);
+/* Frees what an event that will not happen any more carries. */
+void keeper_event_drop(const struct event *e);
+void process_kill(struct world *w, unsigned host, struct slot *s, int signal, int code);
+void process_says(struct world *w, unsigned host, struct slot *s, const char *text);
+void process_unfreeze(struct slot *s);
+
+/* ---- agent.c ---- */
+
+struct agent {
+    struct lca_core *core;
+    bool resumed;
+    bool scs_used[LCA_SCS_MAX];
+    int64_t redial[HOSTS_MAX]; /* world time of the next call to a peer */
+    unsigned failures[HOSTS_MAX];
+    bool peer_up[HOSTS_MAX];
+    int64_t peer_since[HOSTS_MAX];
+    uint64_t steps;
+};
+
+void agent_begin(struct world *w, unsigned host);
+void agent_end(struct world *w, unsigned host);
+void agent_turn(struct world *w, unsigned host);
+
+/* ---- controller.c ---- */
+
+#define REQUESTS_MAX 512
+struct request {
+    uint64_t id;
+    int64_t at;
+    enum scs_order_kind kind;
+    uint16_t app;
+    bool forced, answered, ok;
+    uint32_t run; /* of the controller that was asked */
+};
+
+struct controller {
+    struct scs_core *core;
+    struct scs_config *config; /* in use */
+    struct scs_config *next;   /* being prepared */
+    int64_t redial[HOSTS_MAX], not_before[HOSTS_MAX];
+    unsigned failures[HOSTS_MAX];
+    bool host_up[HOSTS_MAX];
+    int64_t host_since[HOSTS_MAX]; /* since when up or down, as the controller knows it */
+    int64_t lost_since[HOSTS_MAX]; /* when its last connection ended on which it had told everything */
+    bool lost_surely[HOSTS_MAX];   /* since then it was silent once, not only refused */
+    int64_t began, recovered;
+    uint64_t database_counter; /* of terms; 0: lost */
+    struct request requests[REQUESTS_MAX];
+    unsigned n_requests;
+    uint64_t steps;
+};
+
+void controller_begin(struct world *w);
+void controller_end(struct world *w);
+void controller_turn(struct world *w);
+void controller_ask(struct world *w, enum scs_order_kind kind, uint16_t app, bool force);
+/* False: refused, which is a violation unless it may be. */
+bool controller_reload(struct world *w, bool may_refuse);
+
+/* ---- site.c: what is configured ---- */
+
+struct site {
+    unsigned n_hosts, n_apps, n_pairs;
+    struct {
+        char name[NAME_SIZE], address[64];
+    } hosts[HOSTS_MAX];
+    struct site_app {
+        char name[NAME_SIZE];
+        unsigned host;
+        int pair;        /* -1: none */
+        unsigned member; /* 0: the configured primary */
+        bool notify, autostart, auto_restart, hangup_restart;
+        span_t startup, shutdown, restart_delay, restart_max, restart_window, heartbeat, role_timeout;
+        int restart_limit, declined;
+        bool removed; /* by a reload */
+    } apps[APPS_MAX];
+    uint16_t pairs[PAIRS_MAX][2];
+    bool licence, confirmed, unreachable;
+    span_t addp, addp_remote, poll, disconnect, flip, agent_return;
+    bool status_after_adoption; /* a later keeper can still read the exit code of an adopted process */
+};
+
+void site_generate(struct world *w);
+void site_configure(const struct world *w, struct scs_config *config);
+int site_app(const struct world *w, const char *name);
+
+/* ---- faults.c ---- */
+
+enum fault { FAULT_KILL_AGENT, FAULT_KILL_KEEPER, FAULT_KILL_SCS, FAULT_APP_DIES, FAULT_APP_EXITS, FAULT_APP_HANGS, FAULT_APP_UNAVAILABLE, FAULT_POWER,
+             FAULT_SCS_POWER, FAULT_CUT_SCS, FAULT_CUT_PEER, FAULT_CUT_HOST, FAULT_CUT_ONE_WAY, FAULT_FLAP, FAULT_FREEZE_AGENT, FAULT_FREEZE_SCS,
+             FAULT_PAUSE_HOST, FAULT_LOSS, FAULT_OPERATOR, FAULT_RELOAD, FAULT_COUNT };
+
+struct swarm {
+    bool on[FAULT_COUNT];
+    int64_t interval; /* mean time between two faults */
+    int64_t longest;  /* of a cut, a freeze, a power loss */
+    /* percent of the starts, stops, role commands that go wrong */
+    unsigned start_fails, slow_start, never_ready, declines, role_fails, role_hangs, ignores_term, slow_kill, loses_database, dies_young;
+};
+
+void faults_begin(struct world *w);
+void faults_heal(struct world *w);
+
+/* ---- check.c, tap.c, calm.c: what must hold ---- */
+
+#define GRANTS_KEPT 64
+struct member_truth {
+    int wanted;                        /* what its agent was ordered last in this boot: 0 nothing, 1 up, 2 down */
+    int operator_wants;                /* what an operator was granted last: the same */
+    uint32_t operator_boot;            /* of the host, then */
+    unsigned starts;                   /* since the last order */
+    int64_t start_at[GRANTS_KEPT];     /* the latest ones, a ring */
+    int reported_status;               /* as the controller received it last */
+    uint64_t poll_seq, incarnation;    /* of the newest poll that arrived at the controller */
+    bool poll_echoed;
+    struct epoch granted[GRANTS_KEPT]; /* every epoch that was granted to it lately, a ring */
+    unsigned n_granted;
+};
+
+#define ORDERS_SEEN 1024
+struct pair_truth {
+    struct epoch highest; /* granted */
+    int owner, former;    /* member that holds `highest`, and who held the role before; -1: nobody yet */
+    int64_t both_since;
+    bool both; /* primaries, where somebody sees both */
+};
+
+struct checker {
+    struct member_truth app[APPS_MAX];
+    struct pair_truth pair[PAIRS_MAX];
+    uint64_t highest_term;
+    uint64_t agent_term[HOSTS_MAX];
+    struct {
+        uint64_t term, id;
+        uint16_t app;
+        uint32_t boot;
+    } orders[ORDERS_SEEN]; /* executed, a ring */
+    unsigned n_orders;
+    uint64_t executing, executing_term; /* the order that is being stepped */
+    uint16_t executing_app;
+    bool executed;
+    int64_t host_cause[HOSTS_MAX]; /* until when a fault may have cost its connection */
+    bool host_told[HOSTS_MAX]; /* REPORT_END has come on this connection */
+    /* What happened, for the summary: a run that sees nothing proves nothing. */
+    uint64_t grants, switchovers, starts, overlaps, losses, requests;
+};
+
+void check_reset(struct world *w);
+/* After every event. */
+void check_now(struct world *w);
+void check_start(struct world *w, unsigned host, struct slot *s);
+void check_acting(struct world *w, unsigned host, struct slot *s);
+void check_host_cause(struct world *w, unsigned host, int64_t until);
+void check_executed(struct world *w, unsigned host, const char *app);
+void check_role(struct world *w, unsigned host, struct slot *s, struct epoch epoch);
+void check_term(struct world *w, uint64_t term, bool fresh_run);
+void check_lost(struct world *w, unsigned node, const struct slink *l);
+void check_calm(struct world *w);
+
+/* Messages on their way. The sender's or receiver's end tells the tap; with a mutant the tap may change the copy, drop it (false) or add others. */
+void tap_scs_sends(struct world *w, unsigned host, const uint8_t *payload, size_t n);
+void tap_scs_receives(struct world *w, unsigned host, const uint8_t *payload, size_t n);
+void tap_agent_receives(struct world *w, unsigned host, const uint8_t *payload, size_t n);
+void tap_agent_sends(struct world *w, unsigned host, const uint8_t *payload, size_t n);
+
+/* ---- mutants.c: the world or the messages broken on purpose, to prove that the checker bites ---- */
+
+enum mutant { MUTANT_NONE, MUTANT_DROP_DEMOTE, MUTANT_FORGED_GRANT, MUTANT_GRANT_BOTH, MUTANT_BLIND_GRANT, MUTANT_LYING_ROLE, MUTANT_LYING_STATUS,
+              MUTANT_TWO_PROCESSES, MUTANT_UNWANTED_START, MUTANT_OLD_TERM, MUTANT_DEAF_LINK, MUTANT_GARBLED_BYTES, MUTANT_LOST_STATE, MUTANT_SILENT_DEATH,
+              MUTANT_NO_RESULT, MUTANT_FALSE_ALARM, MUTANT_DOUBLE_ORDER, MUTANT_COUNT };
+const char *mutant_name(enum mutant m);
+/* Each may change bytes in place (up to `size`), or return 0 to drop the message. */
+size_t mutant_to_agent(struct world *w, unsigned host, uint8_t *payload, size_t n, size_t size);
+size_t mutant_to_scs(struct world *w, unsigned host, uint8_t *payload, size_t n, size_t size);
+bool mutant_now(struct world *w, enum mutant m, unsigned percent);
+/* Of a member: the other one's application. */
+uint16_t other_member(const struct world *w, uint16_t app);
+struct slot *app_slot(struct world *w, uint16_t app);
+bool app_acts(struct world *w, uint16_t app);
+
+/* ---- the whole ---- */
+
+struct world {
+    uint64_t seed;
+    enum mutant mutant;
+    bool verbose;
+    int64_t now, faults_end;
+    bool calm;
+    struct rng rng_net, rng_process, rng_fault, rng_site;
+    struct event *heap;
+    size_t heap_len, heap_size;
+    uint64_t events, orders;
+
+    struct site site;
+    struct swarm swarm;
+    unsigned n_nodes, scs; /* the controller's node */
+    struct path paths[NODES_MAX][NODES_MAX];
+    struct node nodes[NODES_MAX];
+    struct conn *conns;
+    uint64_t conn_ids;
+    struct keeper keepers[HOSTS_MAX];
+    struct agent agents[HOSTS_MAX];
+    struct controller controller;
+    struct checker checker;
+
+    char (*lines)[SAY_WIDTH];
+    uint64_t n_lines;
+    bool failed;
+    char invariant[40], finding[400];
+    int64_t failed_at;
+
+    uint8_t *scratch, *arena_memory; /* a message, and what it unpacks to */
+    uint8_t *buffers[NODES_MAX][LINKS_MAX];
+};
+
+struct world *world_new(void);
+void world_free(struct world *w);
+/* Runs one seed to its end or to the first violation. */
+void world_run(struct world *w, uint64_t seed, enum mutant mutant, int64_t faults_last);

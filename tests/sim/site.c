@@ -1,0 +1,207 @@
+/* The site of a seed: how many hosts, pairs and applications there are, and every option that is worth varying.
+ *
+ * It owns the configuration's model and writes it, option by option as text, into the real struct scs_config through the real option tables; the real check has to find
+ * nothing wrong with it. Options are drawn from short lists, so that their extremes meet often. Durations are far below the defaults: a run has two minutes. */
+#include "tests/sim/sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static span_t pick(struct rng *r, const int *ms, unsigned n)
+{
+    return SPAN_MS(ms[chance_below(r, n)]);
+}
+#define PICK(r, ...) pick(r, (const int[]){__VA_ARGS__}, sizeof((const int[]){__VA_ARGS__}) / sizeof(int))
+
+static void app_generate(struct world *w, struct site_app *a, unsigned host, int pair, unsigned member)
+{
+    struct rng *r = &w->rng_site;
+    *a = (struct site_app){.host = host, .pair = pair, .member = member};
+    a->notify = chance(r, 60);
+    a->autostart = chance(r, 80);
+    a->auto_restart = chance(r, 90);
+    a->hangup_restart = chance(r, 80);
+    a->startup = PICK(r, 2000, 4000, 8000);
+    a->shutdown = PICK(r, 500, 1000, 3000);
+    a->restart_delay = PICK(r, 20, 100, 500);
+    a->restart_max = PICK(r, 500, 2000);
+    a->restart_window = PICK(r, 5000, 20000);
+    a->restart_limit = 2 + (int)chance_below(r, 9);
+    a->heartbeat = PICK(r, 0, 0, 300, 1000);
+    a->role_timeout = PICK(r, 500, 1000, 3000);
+    a->declined = chance(r, 80) ? 75 : 0;
+}
+
+static void pairs_generate(struct world *w)
+{
+    struct site *s = &w->site;
+    struct rng *r = &w->rng_site;
+    for (unsigned p = 0; p < s->n_pairs; p++) {
+        unsigned host = (unsigned)chance_below(r, s->n_hosts);
+        unsigned other = chance(r, 5) ? host : (host + 1 + (unsigned)chance_below(r, s->n_hosts - 1)) % s->n_hosts;
+        for (unsigned m = 0; m < 2; m++) {
+            uint16_t app = (uint16_t)s->n_apps++;
+            s->pairs[p][m] = app;
+            app_generate(w, &s->apps[app], m ? other : host, (int)p, m);
+            snprintf(s->apps[app].name, NAME_SIZE, "db%u%c", p + 1, m ? 'b' : 'a');
+        }
+        s->apps[s->pairs[p][1]].autostart = s->apps[s->pairs[p][0]].autostart;
+    }
+}
+
+void site_generate(struct world *w)
+{
+    struct site *s = &w->site;
+    struct rng *r = &w->rng_site;
+    *s = (struct site){.n_hosts = 2 + (unsigned)chance_below(r, HOSTS_MAX - 1), .n_pairs = 1 + (unsigned)chance_below(r, PAIRS_MAX)};
+    w->scs = s->n_hosts;
+    w->n_nodes = s->n_hosts + 1;
+    for (unsigned i = 0; i < s->n_hosts; i++) {
+        snprintf(s->hosts[i].name, NAME_SIZE, "host%u", i + 1);
+        snprintf(s->hosts[i].address, sizeof s->hosts[i].address, "10.0.0.%u", i + 1);
+    }
+    pairs_generate(w);
+    for (unsigned n = (unsigned)chance_below(r, 5); n > 0; n--) {
+        snprintf(s->apps[s->n_apps].name, NAME_SIZE, "web%u", n);
+        char name[NAME_SIZE];
+        memcpy(name, s->apps[s->n_apps].name, NAME_SIZE);
+        app_generate(w, &s->apps[s->n_apps], (unsigned)chance_below(r, s->n_hosts), -1, 0);
+        memcpy(s->apps[s->n_apps++].name, name, NAME_SIZE);
+    }
+    s->licence = chance(r, 90);
+    s->confirmed = chance(r, 70);
+    s->unreachable = chance(r, 50);
+    s->addp = PICK(r, 100, 200, 500, 1000, 2000);
+    s->addp_remote = chance(r, 60) ? s->addp : PICK(r, 100, 200, 500, 1000, 2000);
+    s->poll = PICK(r, 50, 100, 500);
+    s->disconnect = PICK(r, 0, 0, 0, 1000, 3000);
+    s->flip = PICK(r, 0, 1000, 10000);
+    s->agent_return = PICK(r, 500, 1000, 5000);
+    s->status_after_adoption = chance(r, 50);
+    for (unsigned a = 0; a < w->n_nodes; a++)
+        for (unsigned b = 0; b < w->n_nodes; b++)
+            w->paths[a][b] = (struct path){.delay = chance_scale(r, US(20), MS(4)), .jitter = chance_scale(r, US(10), MS(5))};
+}
+
+int site_app(const struct world *w, const char *name)
+{
+    for (unsigned i = 0; i < w->site.n_apps; i++)
+        if (strcmp(w->site.apps[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
+/* ---- as a configuration ---- */
+
+static const struct option_section *section_kind(const char *kind)
+{
+    for (size_t i = 0; i < scs_schema.n_sections; i++)
+        if (strcmp(scs_schema.sections[i].kind, kind) == 0)
+            return &scs_schema.sections[i];
+    abort();
+}
+
+struct filling {
+    const struct option_section *kind;
+    void *section;
+};
+
+static struct filling fill_open(struct scs_config *config, const char *kind, const char *name)
+{
+    struct filling f = {.kind = section_kind(kind)};
+    f.section = f.kind->open(config, name);
+    option_defaults(f.kind, f.section);
+    *(int *)(void *)((char *)f.section + f.kind->line_offset) = 1;
+    return f;
+}
+
+static void fill(const struct filling *f, const char *key, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void fill(const struct filling *f, const char *key, const char *format, ...)
+{
+    char text[256], why[256];
+    struct strbuf reason;
+    strbuf_init(&reason, why, sizeof why);
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    const struct option *o = option_find(f->kind, key);
+    if (!o || option_set(o, f->section, text, &reason) < 0) {
+        fprintf(stderr, "simulator: option %s = %s: %s\n", key, text, o ? why : "unknown");
+        abort();
+    }
+}
+
+static void fill_span(const struct filling *f, const char *key, span_t d)
+{
+    fill(f, key, "%lldms", (long long)span_to_ms(d));
+}
+
+static void fill_app(const struct world *w, struct scs_config *config, const struct site_app *a)
+{
+    struct filling f = fill_open(config, "application", a->name);
+    fill(&f, "host", "%s", w->site.hosts[a->host].name);
+    fill(&f, "command", "/opt/%s --serve", a->name);
+    fill(&f, "readiness", a->notify ? "notify" : "exec");
+    fill(&f, "autostart", a->autostart ? "yes" : "no");
+    fill(&f, "auto-restart", a->auto_restart ? "yes" : "no");
+    fill(&f, "hangup-restart", a->hangup_restart ? "yes" : "no");
+    fill_span(&f, "startup-timeout", a->startup);
+    fill_span(&f, "shutdown-timeout", a->shutdown);
+    fill_span(&f, "restart-delay", a->restart_delay);
+    fill_span(&f, "restart-delay-max", a->restart_max);
+    fill_span(&f, "restart-window", a->restart_window);
+    fill_span(&f, "heartbeat-period", a->heartbeat);
+    fill(&f, "restart-limit", "%d", a->restart_limit);
+    if (a->pair < 0)
+        return;
+    if (a->member == 0)
+        fill(&f, "backup", "%s", w->site.apps[w->site.pairs[a->pair][1]].name);
+    fill(&f, "on-primary", "/opt/role primary");
+    fill(&f, "on-backup", "/opt/role backup");
+    fill_span(&f, "role-timeout", a->role_timeout);
+    fill(&f, "declined-exit-code", "%d", a->declined);
+}
+
+static void config_clear(struct scs_config *c)
+{
+    memset(c->hosts, 0, c->n_hosts * sizeof c->hosts[0]);
+    memset(c->apps, 0, c->n_apps * sizeof c->apps[0]);
+    memset(c->pairs, 0, c->n_pairs * sizeof c->pairs[0]);
+    memset(&c->scs, 0, sizeof c->scs);
+    memset(&c->license, 0, sizeof c->license);
+    c->n_hosts = c->n_apps = c->n_pairs = 0;
+}
+
+void site_configure(const struct world *w, struct scs_config *config)
+{
+    const struct site *s = &w->site;
+    config_clear(config);
+    struct filling f = fill_open(config, "scs", "");
+    fill(&f, "site", "sim");
+    fill(&f, "tls", "off");
+    fill(&f, "host-loss", s->confirmed ? "confirmed" : "controller");
+    fill_span(&f, "addp-timeout", s->addp);
+    fill_span(&f, "addp-remote-timeout", s->addp_remote);
+    fill_span(&f, "poll-period", s->poll);
+    fill_span(&f, "disconnect-switchover-timeout", s->disconnect);
+    fill_span(&f, "haflip-detect-timeout", s->flip);
+    fill_span(&f, "agent-return-timeout", s->agent_return);
+    struct filling licence = fill_open(config, "license", "");
+    fill(&licence, "ha", s->licence ? "yes" : "no");
+    for (unsigned i = 0; i < s->n_hosts; i++) {
+        struct filling h = fill_open(config, "host", s->hosts[i].name);
+        fill(&h, "address", "%s", s->hosts[i].address);
+    }
+    for (unsigned i = 0; i < s->n_apps; i++)
+        if (!s->apps[i].removed)
+            fill_app(w, config, &s->apps[i]);
+    static struct complaints complaints;
+    memset(&complaints, 0, sizeof complaints);
+    scs_config_check(config, &complaints);
+    if (complaints.errors > 0) {
+        fprintf(stderr, "simulator: its configuration is refused: %s\n", complaints.list[0].text);
+        abort();
+    }
+}

@@ -1,0 +1,281 @@
+/* The tap: reads messages on their way, with the schema alone, and holds them against what must be.
+ *
+ * At the controller's end it sees grants and orders leave and reports arrive; at the agent's end the reverse. It refuses to know the cores' insides. A grant is
+ * judged when it leaves: at that moment the controller has to have had a right to it. */
+#include "tests/sim/sim.h"
+
+#include "proto/agent.pb-c.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef Understudy__Agent__Message message;
+
+static struct epoch epoch_of(const Understudy__Agent__Epoch *e)
+{
+    return e ? (struct epoch){e->term, e->n} : (struct epoch){0, 0};
+}
+
+static int app_of(const struct world *w, ProtobufCBinaryData name)
+{
+    for (unsigned i = 0; i < w->site.n_apps; i++)
+        if (strlen(w->site.apps[i].name) == name.len && memcmp(w->site.apps[i].name, name.data, name.len) == 0)
+            return (int)i;
+    return -1;
+}
+
+static message *message_of(const uint8_t *payload, size_t n)
+{
+    return understudy__agent__message__unpack(NULL, n, payload);
+}
+
+/* ---- grants ---- */
+
+static void grant_epoch(struct world *w, uint16_t app, struct epoch epoch)
+{
+    struct pair_truth *p = &w->checker.pair[w->site.apps[app].pair];
+    int member = (int)w->site.apps[app].member, order = epoch_compare(epoch, p->highest);
+    if (order < 0 || (order == 0 && p->owner != member))
+        violation(w, "epoch", "%s is granted epoch %llu.%llu after %llu.%llu was granted%s", w->site.apps[app].name, (unsigned long long)epoch.term,
+                  (unsigned long long)epoch.n, (unsigned long long)p->highest.term, (unsigned long long)p->highest.n, order == 0 ? " to the other member" : "");
+}
+
+/* The member was Started when it was last heard of, and the newest poll of its agent is answered. */
+static void grant_eligible(struct world *w, uint16_t app, const Understudy__Agent__Grant *g)
+{
+    const struct member_truth *t = &w->checker.app[app];
+    const char *name = w->site.apps[app].name;
+    /* Whom the other one could not relieve gets its role back as it is. */
+    const struct pair_truth *p = &w->checker.pair[w->site.apps[app].pair];
+    int member = (int)w->site.apps[app].member;
+    bool back = (p->owner == member || p->former == member) && t->reported_status == UNDERSTUDY__AGENT__STATUS__SERVICE_UNAVAILABLE;
+    if (t->reported_status != UNDERSTUDY__AGENT__STATUS__STARTED && !back)
+        violation(w, "grant-ineligible", "%s is granted the primary role, but its last reported status is %d", name, t->reported_status);
+    if (g->poll_seq != t->poll_seq || g->incarnation != t->incarnation)
+        violation(w, "grant-poll", "%s is granted the primary role for poll %llu, the newest is %llu%s", name, (unsigned long long)g->poll_seq,
+                  (unsigned long long)t->poll_seq, g->incarnation != t->incarnation ? " of another incarnation" : "");
+    if (!t->poll_echoed)
+        violation(w, "grant-poll", "%s is granted the primary role before its agent has proved the round trip", name);
+}
+
+/* An operator asked for a switchover or a stop: no waiting timer of a lost host applies, and --force knows better than the peer. */
+static bool operator_asked(const struct world *w, uint16_t app, bool forced)
+{
+    int64_t span = MS(500) + 2 * w->site.apps[app].role_timeout.ns + SEC(15);
+    for (unsigned i = 0; i < w->controller.n_requests; i++) {
+        const struct request *r = &w->controller.requests[i];
+        bool moves = r->kind == SO_SWITCHOVER || r->kind == SO_STOP;
+        if (moves && w->site.apps[r->app].pair == w->site.apps[app].pair && w->now - r->at < span && (r->forced || !forced))
+            return true;
+    }
+    return false;
+}
+
+/* Its owner acts and nothing has happened to it: who decides that it is not primary any more? */
+static void grant_cause(struct world *w, uint16_t app)
+{
+    const struct controller *c = &w->controller;
+    uint16_t other = other_member(w, app);
+    const struct site_app *o = &w->site.apps[other];
+    if (!app_acts(w, other))
+        return;
+    if (c->host_up[o->host])
+        violation(w, "grant-over-acting", "%s is granted the primary role while %s acts and its host is connected", w->site.apps[app].name, o->name);
+    if (!w->site.licence)
+        violation(w, "no-licence", "%s is granted the primary role without a licence while %s acts", w->site.apps[app].name, o->name);
+    int64_t since = w->now - c->lost_since[o->host];
+    bool came_down = c->lost_since[o->host] > c->began;
+    /* A host that is not connected was cut, frozen, killed or the like not long before: ADDP needs up to 2T on either side, a kernel as long to give up. */
+    int64_t late = 3 * (w->site.addp.ns > w->site.addp_remote.ns ? w->site.addp.ns : w->site.addp_remote.ns) + SEC(3);
+    if (came_down && w->checker.host_cause[o->host] + late < c->lost_since[o->host])
+        violation(w, "no-cause", "%s is granted the primary role: host%u was lost at %.6f s, and nothing had happened to it since %.6f s", w->site.apps[app].name,
+                  o->host + 1, (double)c->lost_since[o->host] / 1e9, (double)w->checker.host_cause[o->host] / 1e9);
+    if (came_down && since + MS(1) < w->site.disconnect.ns && !operator_asked(w, app, false))
+        violation(w, "too-soon", "switchover to %s %.3f s after host%u was lost, disconnect-switchover-timeout is %.3f s", w->site.apps[app].name, (double)since / 1e9,
+                  o->host + 1, (double)w->site.disconnect.ns / 1e9);
+    if (w->site.confirmed && !operator_asked(w, app, false) && !c->lost_surely[o->host] && came_down && since + MS(1) < w->site.agent_return.ns)
+        violation(w, "too-soon", "switchover to %s %.3f s after the agent of host%u ended, agent-return-timeout is %.3f s", w->site.apps[app].name, (double)since / 1e9,
+                  o->host + 1, (double)w->site.agent_return.ns / 1e9);
+}
+
+/* With host-loss = confirmed a host that the standby's agent sees is not lost. */
+static void grant_seen(struct world *w, uint16_t app)
+{
+    const struct site_app *a = &w->site.apps[app], *o = &w->site.apps[other_member(w, app)];
+    const struct agent *agent = &w->agents[a->host];
+    if (!w->site.confirmed || !app_acts(w, other_member(w, app)) || a->host == o->host || w->controller.host_up[o->host])
+        return;
+    int64_t settled = 2 * w->site.poll.ns + MS(100);
+    if (operator_asked(w, app, true))
+        return;
+    bool told = w->now - w->controller.host_since[a->host] > settled && w->now - w->nodes[a->host].stalled > settled && w->paths[a->host][w->scs].loss == 0 &&
+                w->paths[a->host][w->scs].cuts == 0;
+    if (told && agent->peer_up[o->host] && w->now - agent->peer_since[o->host] > settled && w->now - w->nodes[w->scs].stalled > settled)
+        violation(w, "seen-by-peer", "%s is granted the primary role while its agent sees host%u, where %s acts", a->name, o->host + 1, o->name);
+}
+
+static void grant_sent(struct world *w, const Understudy__Agent__Grant *g)
+{
+    int app = app_of(w, g->application);
+    if (app < 0 || w->site.apps[app].pair < 0) {
+        violation(w, "grant-ineligible", "a grant for what is not a member of a pair");
+        return;
+    }
+    struct epoch epoch = epoch_of(g->epoch);
+    struct pair_truth *p = &w->checker.pair[w->site.apps[app].pair];
+    struct member_truth *t = &w->checker.app[app];
+    say(w, "scs grants %s epoch %llu.%llu for poll %llu", w->site.apps[app].name, (unsigned long long)epoch.term, (unsigned long long)epoch.n,
+        (unsigned long long)g->poll_seq);
+    w->checker.grants++;
+    grant_epoch(w, (uint16_t)app, epoch);
+    grant_eligible(w, (uint16_t)app, g);
+    grant_cause(w, (uint16_t)app);
+    grant_seen(w, (uint16_t)app);
+    if (p->owner != (int)w->site.apps[app].member)
+        p->former = p->owner;
+    p->highest = epoch;
+    p->owner = (int)w->site.apps[app].member;
+    t->granted[t->n_granted++ % GRANTS_KEPT] = epoch;
+}
+
+/* ---- the controller's end ---- */
+
+static void order_sent(struct world *w, const Understudy__Agent__Order *o)
+{
+    int app = app_of(w, o->application);
+    if (app < 0 || o->kind != UNDERSTUDY__AGENT__ORDER__KIND__START)
+        return;
+    const struct member_truth *t = &w->checker.app[app];
+    if (t->operator_wants == 2 && t->operator_boot == w->nodes[w->site.apps[app].host].boot)
+        violation(w, "start-against-stop", "%s is ordered to start although an operator stopped it", w->site.apps[app].name);
+}
+
+/* RECOVERING, as the controller does it for each pair: nothing is ordered before its hosts have told everything. */
+static void learned(struct world *w, unsigned host, int app)
+{
+    struct scs_pair_view v;
+    if (app < 0)
+        return;
+    if (!w->checker.host_told[host])
+        violation(w, "recovering-acts", "%s is ordered something before its agent has told everything", w->site.apps[app].name);
+    uint16_t pair = w->site.apps[app].pair < 0 ? SCS_NONE : scs_core_find_pair(w->controller.core, w->site.apps[app].name);
+    if (pair != SCS_NONE && scs_core_pair(w->controller.core, pair, &v) && strcmp(v.state, "learning") == 0)
+        violation(w, "recovering-acts", "%s is ordered something while its pair is being learned", w->site.apps[app].name);
+}
+
+void tap_scs_sends(struct world *w, unsigned host, const uint8_t *payload, size_t n)
+{
+    message *m = message_of(payload, n);
+    if (!m)
+        return;
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT)
+        learned(w, host, app_of(w, m->grant->application));
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER)
+        learned(w, host, app_of(w, m->order->application));
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT)
+        grant_sent(w, m->grant);
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER)
+        order_sent(w, m->order);
+    understudy__agent__message__free_unpacked(m, NULL);
+}
+
+static void poll_received(struct world *w, unsigned host, const Understudy__Agent__Poll *p)
+{
+    for (unsigned i = 0; i < w->site.n_apps; i++) {
+        struct member_truth *t = &w->checker.app[i];
+        if (w->site.apps[i].host != host)
+            continue;
+        t->poll_seq = p->poll_seq;
+        t->incarnation = p->incarnation;
+        t->poll_echoed = p->echo > 0;
+    }
+}
+
+void tap_scs_receives(struct world *w, unsigned host, const uint8_t *payload, size_t n)
+{
+    message *m = message_of(payload, n);
+    if (!m)
+        return;
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT) {
+        int app = app_of(w, m->report->application);
+        if (app >= 0)
+            w->checker.app[app].reported_status = (int)m->report->status;
+    }
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT_END)
+        w->checker.host_told[host] = true;
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL)
+        poll_received(w, host, m->poll);
+    understudy__agent__message__free_unpacked(m, NULL);
+}
+
+/* ---- the agent's end ---- */
+
+static void executing(struct world *w, int app, uint64_t term, uint64_t id)
+{
+    w->checker.executing = app < 0 ? 0 : id;
+    w->checker.executing_term = term;
+    w->checker.executing_app = (uint16_t)app;
+    w->checker.executed = false;
+}
+
+static void order_received(struct world *w, const Understudy__Agent__Order *o)
+{
+    int app = app_of(w, o->application);
+    executing(w, app, o->term, o->order_id);
+    if (app < 0)
+        return;
+    struct member_truth *t = &w->checker.app[app];
+    static const char *const kinds[] = {"none", "START", "STOP", "RESET", "KILL"};
+    say(w, "%s is ordered: %s (order %llu.%llu)", w->site.apps[app].name, kinds[o->kind <= 4 ? o->kind : 0], (unsigned long long)o->term, (unsigned long long)o->order_id);
+    if (o->kind == UNDERSTUDY__AGENT__ORDER__KIND__START)
+        t->wanted = 1;
+    if (o->kind == UNDERSTUDY__AGENT__ORDER__KIND__STOP)
+        t->wanted = 2;
+    t->starts = 0;
+}
+
+void tap_agent_receives(struct world *w, unsigned host, const uint8_t *payload, size_t n)
+{
+    (void)host;
+    message *m = message_of(payload, n);
+    if (!m)
+        return;
+    executing(w, -1, 0, 0);
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER)
+        order_received(w, m->order);
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT)
+        executing(w, app_of(w, m->grant->application), epoch_of(m->grant->epoch).term, m->grant->order_id);
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_DEMOTE)
+        executing(w, app_of(w, m->demote->application), m->demote->term, m->demote->order_id);
+    understudy__agent__message__free_unpacked(m, NULL);
+}
+
+static void released_sent(struct world *w, unsigned host, ProtobufCBinaryData name)
+{
+    int app = app_of(w, name);
+    if (app >= 0 && app_acts(w, (uint16_t)app))
+        violation(w, "released-acting", "agent of host%u says that %s is released, and it still acts as primary", host + 1, w->site.apps[app].name);
+}
+
+static void poll_sent(struct world *w, unsigned host, const Understudy__Agent__Poll *p)
+{
+    uint64_t *highest = &w->checker.agent_term[host];
+    if (p->term_seen < *highest)
+        violation(w, "agent-term", "agent of host%u has seen term %llu, and %llu before", host + 1, (unsigned long long)p->term_seen, (unsigned long long)*highest);
+    *highest = p->term_seen;
+    for (size_t i = 0; i < p->n_members; i++)
+        if (p->members[i]->released)
+            released_sent(w, host, p->members[i]->application);
+}
+
+void tap_agent_sends(struct world *w, unsigned host, const uint8_t *payload, size_t n)
+{
+    message *m = message_of(payload, n);
+    if (!m)
+        return;
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_RELEASED)
+        released_sent(w, host, m->released->application);
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL)
+        poll_sent(w, host, m->poll);
+    understudy__agent__message__free_unpacked(m, NULL);
+}

@@ -1,0 +1,317 @@
+/* Virtual time: the queue of events, chance, the transcript, and how a run begins and ends.
+ *
+ * It owns the order in which things happen: by instant, then by the order in which they were planned. It refuses to know what happens. Chance comes from
+ * four streams (site, network, processes, faults), so that a change in one part of the simulator moves as little as possible in the others.
+ * Instants are nanoseconds of the world; nodes see them through their own offset. */
+#include "tests/sim/sim.h"
+
+#include "lca/core/core_state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the queue ---- */
+
+static bool event_before(const struct event *a, const struct event *b)
+{
+    return a->at != b->at ? a->at < b->at : a->order < b->order;
+}
+
+static void event_swap(struct event *a, struct event *b)
+{
+    struct event t = *a;
+    *a = *b;
+    *b = t;
+}
+
+void world_at(struct world *w, int64_t at, event_fn *fn, uint64_t a, uint64_t b)
+{
+    if (w->heap_len == w->heap_size) {
+        w->heap_size = w->heap_size ? 2 * w->heap_size : 1024;
+        w->heap = realloc(w->heap, w->heap_size * sizeof *w->heap);
+        if (!w->heap)
+            abort();
+    }
+    size_t i = w->heap_len++;
+    w->heap[i] = (struct event){.at = at < w->now ? w->now : at, .order = w->orders++, .fn = fn, .a = a, .b = b};
+    for (; i > 0 && event_before(&w->heap[i], &w->heap[(i - 1) / 2]); i = (i - 1) / 2)
+        event_swap(&w->heap[i], &w->heap[(i - 1) / 2]);
+}
+
+static struct event event_take(struct world *w)
+{
+    struct event first = w->heap[0];
+    w->heap[0] = w->heap[--w->heap_len];
+    for (size_t i = 0, child; (child = 2 * i + 1) < w->heap_len; i = child) {
+        if (child + 1 < w->heap_len && event_before(&w->heap[child + 1], &w->heap[child]))
+            child++;
+        if (!event_before(&w->heap[child], &w->heap[i]))
+            break;
+        event_swap(&w->heap[i], &w->heap[child]);
+    }
+    return first;
+}
+
+bool world_next(struct world *w, int64_t until)
+{
+    if (w->heap_len == 0 || w->heap[0].at > until)
+        return false;
+    struct event e = event_take(w);
+    w->now = e.at;
+    w->events++;
+    e.fn(w, e.a, e.b);
+    return true;
+}
+
+/* ---- chance ---- */
+
+uint64_t chance_below(struct rng *r, uint64_t bound)
+{
+    return rng_below(r, bound);
+}
+
+bool chance(struct rng *r, unsigned percent)
+{
+    return rng_below(r, 100) < percent;
+}
+
+int64_t chance_span(struct rng *r, int64_t low, int64_t high)
+{
+    return low + (int64_t)rng_below(r, (uint64_t)(high - low) + 1);
+}
+
+int64_t chance_scale(struct rng *r, int64_t low, int64_t high)
+{
+    unsigned doublings = 0;
+    for (int64_t x = low; x < high; x *= 2)
+        doublings++;
+    int64_t base = low << rng_below(r, doublings + 1);
+    int64_t x = chance_span(r, base, 2 * base);
+    return x > high ? high : x;
+}
+
+/* ---- the transcript ---- */
+
+static void say_line(struct world *w, const char *text)
+{
+    char *line = w->lines[w->n_lines++ % SAY_LINES];
+    snprintf(line, SAY_WIDTH, "%12.6f  %.280s", (double)w->now / 1e9, text);
+    if (w->verbose)
+        puts(line);
+}
+
+void say(struct world *w, const char *format, ...)
+{
+    char text[SAY_WIDTH];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    say_line(w, text);
+}
+
+void violation(struct world *w, const char *invariant, const char *format, ...)
+{
+    if (w->failed)
+        return;
+    w->failed = true;
+    w->failed_at = w->now;
+    snprintf(w->invariant, sizeof w->invariant, "%s", invariant);
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(w->finding, sizeof w->finding, format, ap);
+    va_end(ap);
+    say(w, "*** %s: %.240s", invariant, w->finding);
+}
+
+/* ---- nodes' clocks and turns ---- */
+
+mono_t node_now(const struct world *w, unsigned node)
+{
+    return (mono_t){w->now + w->nodes[node].offset};
+}
+
+int64_t node_to_world(const struct world *w, unsigned node, mono_t t)
+{
+    return t.ns == INT64_MAX ? NEVER : t.ns - w->nodes[node].offset;
+}
+
+static void node_turn(struct world *w, uint64_t node, uint64_t unused)
+{
+    struct node *n = &w->nodes[node];
+    (void)unused;
+    if (n->wake_at > w->now)
+        return;
+    n->wake_at = NEVER;
+    if (!n->alive)
+        return;
+    int64_t held = n->frozen_until > n->paused_until ? n->frozen_until : n->paused_until;
+    if (held > w->now) {
+        node_wake(w, (unsigned)node, held);
+        return;
+    }
+    if (held > n->stalled)
+        n->stalled = w->now;
+    if (node == w->scs)
+        controller_turn(w);
+    else
+        agent_turn(w, (unsigned)node);
+}
+
+void node_wake(struct world *w, unsigned node, int64_t at)
+{
+    struct node *n = &w->nodes[node];
+    if (at < w->now)
+        at = w->now;
+    if (at >= n->wake_at)
+        return;
+    n->wake_at = at;
+    world_at(w, at, node_turn, node, 0);
+}
+
+void node_notice(struct world *w, unsigned node)
+{
+    node_wake(w, node, w->now + chance_span(&w->rng_net, US(2), US(120)));
+}
+
+/* ---- a run ---- */
+
+struct world *world_new(void)
+{
+    struct world *w = calloc(1, sizeof *w);
+    if (!w)
+        abort();
+    w->lines = calloc(SAY_LINES, SAY_WIDTH);
+    w->scratch = malloc(FRAME_PAYLOAD_MAX);
+    w->arena_memory = malloc(1024 * 1024);
+    w->controller.config = calloc(1, sizeof *w->controller.config);
+    w->controller.next = calloc(1, sizeof *w->controller.next);
+    w->controller.core = calloc(1, scs_core_size());
+    for (unsigned i = 0; i < HOSTS_MAX; i++)
+        w->agents[i].core = calloc(1, sizeof(struct lca_core));
+    for (unsigned i = 0; i < NODES_MAX; i++)
+        for (unsigned j = 0; j < LINKS_MAX; j++)
+            w->buffers[i][j] = malloc(SESSION_RX + SESSION_TX);
+    return w;
+}
+
+/* Drops what a run has allocated. */
+static void world_clear(struct world *w)
+{
+    for (unsigned i = 0; i < NODES_MAX; i++)
+        conn_power_lost(w, i);
+    conn_sweep(w);
+    for (unsigned i = 0; i < HOSTS_MAX; i++) {
+        keeper_power_lost(w, i);
+        memset(&w->keepers[i], 0, sizeof w->keepers[i]);
+    }
+    for (size_t i = 0; i < w->heap_len; i++)
+        keeper_event_drop(&w->heap[i]);
+    w->heap_len = 0;
+}
+
+void world_free(struct world *w)
+{
+    world_clear(w);
+    for (unsigned i = 0; i < NODES_MAX; i++)
+        for (unsigned j = 0; j < LINKS_MAX; j++)
+            free(w->buffers[i][j]);
+    for (unsigned i = 0; i < HOSTS_MAX; i++)
+        free(w->agents[i].core);
+    free(w->controller.core);
+    free(w->controller.config);
+    free(w->controller.next);
+    free(w->heap);
+    free(w->arena_memory);
+    free(w->scratch);
+    free(w->lines);
+    free(w);
+}
+
+static void world_seed(struct world *w, uint64_t seed)
+{
+    struct rng r;
+    rng_init(&r, seed);
+    struct rng *streams[] = {&w->rng_site, &w->rng_net, &w->rng_process, &w->rng_fault};
+    for (unsigned i = 0; i < 4; i++)
+        rng_init(streams[i], rng_next(&r));
+}
+
+static void node_begin(struct world *w, unsigned node)
+{
+    struct node *n = &w->nodes[node];
+    *n = (struct node){.power = true, .boot = 1, .wake_at = NEVER, .offset = chance_span(&w->rng_net, SEC(10), SEC(3000000))};
+}
+
+static void world_reset(struct world *w, uint64_t seed, enum mutant mutant)
+{
+    world_clear(w);
+    w->seed = seed;
+    w->mutant = mutant;
+    w->now = 0;
+    w->calm = w->failed = false;
+    w->n_lines = 0;
+    world_seed(w, seed);
+    site_generate(w);
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        node_begin(w, i);
+    check_reset(w);
+}
+
+static void begin_host(struct world *w, uint64_t host, uint64_t unused)
+{
+    (void)unused;
+    keeper_boot(w, (unsigned)host);
+}
+
+static void begin_controller(struct world *w, uint64_t a, uint64_t b)
+{
+    (void)a;
+    (void)b;
+    controller_begin(w);
+}
+
+static void calm_begins(struct world *w, uint64_t a, uint64_t b)
+{
+    (void)a;
+    (void)b;
+    w->calm = true;
+    say(w, "---- all faults end ----");
+    faults_heal(w);
+}
+
+/* Everybody who is to run is asked to: failures of the storm are forgotten. */
+static void calm_orders(struct world *w, uint64_t app, uint64_t what)
+{
+    controller_ask(w, what ? SO_START : SO_RESET, (uint16_t)app, false);
+}
+
+static void calm_plan(struct world *w)
+{
+    if (chance(&w->rng_fault, 25))
+        return;
+    for (unsigned i = 0; i < w->site.n_apps; i++) {
+        int64_t at = w->faults_end + SEC(20) + MS(i);
+        world_at(w, at, calm_orders, i, 0);
+        world_at(w, at + MS(300), calm_orders, i, 1);
+    }
+}
+
+#define CALM SEC(75)
+
+void world_run(struct world *w, uint64_t seed, enum mutant mutant, int64_t faults_last)
+{
+    world_reset(w, seed, mutant);
+    w->faults_end = SEC(5) + faults_last;
+    for (unsigned i = 0; i < w->site.n_hosts; i++)
+        world_at(w, chance_span(&w->rng_fault, 0, SEC(1)), begin_host, i, 0);
+    world_at(w, chance_span(&w->rng_fault, 0, SEC(1)), begin_controller, 0, 0);
+    faults_begin(w);
+    world_at(w, w->faults_end, calm_begins, 0, 0);
+    calm_plan(w);
+    while (!w->failed && world_next(w, w->faults_end + CALM))
+        check_now(w);
+    if (!w->failed)
+        check_calm(w);
+}
