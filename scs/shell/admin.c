@@ -251,7 +251,7 @@ static void operator_down(struct shell *s, struct operator *op, mono_t now)
 static bool ask_read(const Understudy__Admin__Request *q, struct ask *ret_ask)
 {
     *ret_ask = (struct ask){.id = q->id, .verb = (int)q->verb, .force = q->force, .no_wait = q->no_wait, .since_s = q->since_s, .limit = q->limit};
-    return wire_copy_text(ret_ask->object, sizeof(ret_ask->object), q->object) && (!ret_ask->object[0] || str_is_name(ret_ask->object, strlen(ret_ask->object)));
+    return q->object.len == 0 || wire_copy_name(ret_ask->object, q->object);
 }
 
 static void operator_message(struct shell *s, struct operator *op, const struct link_event *e, mono_t now)
@@ -291,10 +291,10 @@ void admin_event(struct shell *s, const struct link_event *e, mono_t now)
             operator_message(s, op, e, now);
         return;
     case LINK_DOWN:
+        if (e->down == DOWN_REJECTED)
+            operator_say_refused(s, e->link, e->reason ? e->reason : "");
         if (op)
             operator_down(s, op, now);
-        else if (e->down == DOWN_REJECTED)
-            operator_say_refused(s, e->link, e->reason ? e->reason : "");
         return;
     case LINK_TRACE:
     case LINK_NONE:

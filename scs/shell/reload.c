@@ -138,6 +138,8 @@ static void reload_take(struct shell *s, struct candidate *next, mono_t now)
         listener_set_tls(s->admin.tcp_listener, s->tls);
     if (old_tls)
         tls_context_unref(old_tls);
+    s->recheck_at = now;
+    loop_again(s->loop);
     /* Actions name hosts by their new index. */
     if (hosts_configure(s, s->config, now) < 0)
         loop_stop(s->loop, 1);

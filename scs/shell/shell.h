@@ -30,6 +30,7 @@
 #define OPERATOR_BURST 100                  /* after a pause so many at once */
 #define HISTORY_ROWS_MAX 1000
 #define TURN_STEPS_MAX 64                   /* timer steps of the core in one turn */
+#define RECHECK_PERIOD SPAN_S(60)           /* live TLS peers are judged again: certificates and revocation lists expire */
 #define LATE_ALLOWED SPAN_MS(100)           /* own lateness that is not worth a line */
 
 /* One agent as it is called. Allocated singly: links point to it across reloads. */
@@ -116,6 +117,7 @@ struct shell {
     char store_trouble[200]; /* said last; "": it writes */
     mono_t store_checked;
     mono_t late_said;
+    mono_t recheck_at;
     struct scs_event event;
     struct scs_actions actions;
     struct scs_member_poll *members; /* SCS_POLL_MEMBERS */

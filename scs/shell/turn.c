@@ -56,10 +56,23 @@ static void shell_timer(struct shell *s, mono_t now)
         loop_again(s->loop);
 }
 
+/* Who is no longer trusted is ended by the set, and comes as an event. The next time, MONO_NEVER without TLS. */
+static mono_t shell_recheck(struct shell *s, mono_t now)
+{
+    if (!s->tls)
+        return MONO_NEVER;
+    if (!mono_before(now, s->recheck_at)) {
+        links_recheck(s->links, s->tls);
+        s->recheck_at = mono_add(now, RECHECK_PERIOD);
+    }
+    return s->recheck_at;
+}
+
 mono_t shell_turn(void *shell, mono_t now)
 {
     struct shell *s = shell;
     shell_lateness(s, now);
+    mono_t recheck = shell_recheck(s, now);
     shell_links(s, now);
     shell_timer(s, now);
     hosts_pump(s);
@@ -69,7 +82,7 @@ mono_t shell_turn(void *shell, mono_t now)
     mono_t links = links_turn(s->links, now);
     if (hosts_waiting(s) || admin_waiting(s))
         loop_again(s->loop);
-    return mono_min(mono_min(links, call), mono_min(stall, scs_core_deadline(s->core)));
+    return mono_min(mono_min(mono_min(links, call), mono_min(stall, recheck)), scs_core_deadline(s->core));
 }
 
 void shell_signal(void *shell, int signal, mono_t now)

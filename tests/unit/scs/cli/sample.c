@@ -1,5 +1,5 @@
 /* The sample answers of the renderer tests, with bytes that would disturb a terminal or a JSON reader where texts come from elsewhere. */
-#include "sample.h"
+#include "tests/unit/scs/cli/sample.h"
 
 #include "scs/core/core.h"
 

@@ -1,5 +1,5 @@
 /* The JSON documents, to the byte: they are a promise to scripts. */
-#include "sample.h"
+#include "tests/unit/scs/cli/sample.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

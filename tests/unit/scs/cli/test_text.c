@@ -1,5 +1,5 @@
 /* What a person sees, to the byte. */
-#include "sample.h"
+#include "tests/unit/scs/cli/sample.h"
 #include "scs/cli/table.h"
 
 #include <setjmp.h>

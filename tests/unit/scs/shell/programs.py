@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """scs and scsctl as programs, without an agent: one scs in a folder of its own, its hosts at an address nobody listens on, asked over its unix socket.
 
-    programs.py SCS SCSCTL          every case, as TAP
+    programs.py SCS SCSCTL          every case, as TAP; UNDERSTUDY_BUILD and PYTHONPATH as meson sets them
     programs.py SCS SCSCTL NAME     one case
 """
 import contextlib
@@ -15,6 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
+
+import wire
 
 SCS, SCSCTL = sys.argv[1:3]
 LONG = 30
@@ -323,6 +326,53 @@ def test_operators_by_certificate():
         refused = ask("alice", "config", "reload")
         assert refused.returncode == 1 and "scs1.key" in refused.stdout, refused
         assert ask("alice", "status").returncode == 0, "the old certificate stays"
+
+
+AUTHORITY = """[ca]
+default_ca = here
+[here]
+database = index
+crlnumber = crlnumber
+default_md = sha256
+default_crl_days = 2
+"""
+
+
+def revocations(folder, *names):
+    """Revokes these and writes crl.pem."""
+    if not (folder / "ca.cnf").exists():
+        (folder / "ca.cnf").write_text(AUTHORITY)
+        (folder / "index").write_text("")
+        (folder / "crlnumber").write_text("01\n")
+    for name in names:
+        openssl(folder, "ca", "-config", "ca.cnf", "-keyfile", "ca.key", "-cert", "ca.pem", "-revoke", f"{name}.pem")
+    openssl(folder, "ca", "-config", "ca.cnf", "-keyfile", "ca.key", "-cert", "ca.pem", "-gencrl", "-out", "crl.pem")
+
+
+def test_revoked_operator_is_ended_by_a_reload():
+    c = Controller()
+    s, port = held_port()
+    s.close()
+    for role, name in (("scs", "scs1"), ("operator", "alice"), ("operator", "bob")):
+        issue(c.dir, role, name)
+    revocations(c.dir)
+    c.conf.write_text(c.text.replace("tls = off", f"certificate = {c.dir}/scs1.pem\nkey = {c.dir}/scs1.key\nca = {c.dir}/ca.pem\ncrl = {c.dir}/crl.pem\n"
+                                                  f"admin-address = 127.0.0.1\nadmin-port = {port}"))
+
+    def speaker(name):
+        identity = types.SimpleNamespace(certificate=c.dir / f"{name}.pem", key=c.dir / f"{name}.key", ca=c.dir / "ca.pem")
+        o = wire.Speaker(wire.connect("127.0.0.1", port, tls=identity))
+        o.hello("OPERATOR", name, site="here")
+        assert o.greeted().name == b"scs1"
+        return o
+
+    with c, speaker("alice") as alice, speaker("bob") as bob:
+        revocations(c.dir, "alice")
+        assert c.json("config", "reload")["result"]["ok"]
+        alice.until_closed()
+        bob.send_message(wire.schema("admin").Request(id=3, verb=1, object=b"hosts"))
+        assert bob.next_message("Reply", "admin").id == 3
+        wait(lambda: "revoked" in c.log(), "the log says why")
 
 
 def test_plain_tcp_on_loopback_only():
