@@ -1,7 +1,9 @@
-/* What the files of the agent share: the core, the channel to the keeper, the connections, and one struct that holds all of it.
+/* What the files of the agent share: the core, the channel to the keeper, the connections, and one struct that holds
+ * all of it.
  *
- * Who does what: main.c start and end; turn.c the turn of the loop; channel.c the keeper's packets; execute.c the core's actions; connections.c controllers and peer
- * agents; privileges.c becoming an ordinary user. The agent decides nothing: the core does. */
+ * Who does what: main.c start and end; turn.c the turn of the loop; channel.c the keeper's packets; execute.c the
+ * core's actions; connections.c controllers and peer agents; privileges.c becoming an ordinary user. The agent decides
+ * nothing: the core does. */
 #pragma once
 
 #include "common/base/record.h"
@@ -15,8 +17,8 @@
 #include "lca/keeper/message.h"
 
 #define CONNECTIONS_MAX (LCA_SCS_MAX + LCA_PEERS_MAX)
-#define EARLY_MAX (256 * 1024)      /* what a second session of one identity may say until it is known which one stays */
-#define BACKLOG_MAX 128             /* records kept for the history while no controller listens; the newest stay */
+#define EARLY_MAX (256 * 1024) /* what a second session of one identity may say until it is known which one stays */
+#define BACKLOG_MAX 128        /* records kept for the history while no controller listens; the newest stay */
 #define LATER_MAX 64
 #define CHANNEL_QUEUE_MAX (4 << 20) /* packets that the keeper has not taken yet */
 
@@ -26,14 +28,14 @@ struct connection {
     enum session_role role; /* ROLE_SCS, ROLE_LCA */
     unsigned scs;           /* index in the core, of ROLE_SCS */
     char name[NAME_SIZE];
-    struct link *link;      /* up */
-    bool told;              /* ROLE_SCS: it has had its first snapshot */
-    struct link *dialled;   /* being called */
-    struct link *second;    /* up, of the same identity: one of the two will go */
+    struct link *link;    /* up */
+    bool told;            /* ROLE_SCS: it has had its first snapshot */
+    struct link *dialled; /* being called */
+    struct link *second;  /* up, of the same identity: one of the two will go */
     mono_t asked_at, decide_at;
-    uint8_t *early;         /* messages of `second`: length (4 bytes) and bytes, behind each other */
+    uint8_t *early; /* messages of `second`: length (4 bytes) and bytes, behind each other */
     size_t early_len;
-    bool wanted;            /* the core names this host as a peer to call */
+    bool wanted; /* the core names this host as a peer to call */
     struct lca_peer_host host;
     struct backoff backoff;
     mono_t call_at;
@@ -69,7 +71,7 @@ struct agent {
     bool resumed, ending;
     mono_t held_since; /* a controller does not read: bulk work waits; MONO_NEVER: it does not */
     mono_t late_said;
-    bool announce_due;      /* the core has asked for another set of peers: it is told who of them is there */
+    bool announce_due; /* the core has asked for another set of peers: it is told who of them is there */
     struct connection connections[CONNECTIONS_MAX];
     struct {
         char app[NAME_SIZE];
@@ -119,5 +121,6 @@ bool connections_have_room(const struct agent *a);
 void connections_close(struct agent *a, const char *reason);
 int connections_listen(struct agent *a, struct strbuf *why);
 
-/* privileges.c. Becomes `user` for ever when it runs as root; without new privileges and with the keeper's death as its own in any case. `parent` is the keeper's pid. */
+/* privileges.c. Becomes `user` for ever when it runs as root; without new privileges and with the keeper's death as its
+ * own in any case. `parent` is the keeper's pid. */
 int privileges_drop(const char *user, int parent, struct strbuf *why);

@@ -1,7 +1,8 @@
 /* The channel to the keeper: packets in become events of the core, packets out are written at once.
  *
- * Owns the queue of what the keeper has not taken yet; order is kept. Every packet received is checked for its length although the keeper is trusted: both ends come from the same
- * build, but a packet cut short would be read as something else. The end of the channel is the end of the agent. */
+ * Owns the queue of what the keeper has not taken yet; order is kept. Every packet received is checked for its length
+ * although the keeper is trusted: both ends come from the same build, but a packet cut short would be read as something
+ * else. The end of the channel is the end of the agent. */
 #include "lca/agent/agent.h"
 
 #include <errno.h>
@@ -19,7 +20,8 @@ static void queue_put(struct agent *a, const void *packet, size_t length)
     struct channel *ch = &a->channel;
     struct queued_packet *q = ch->queued + length <= CHANNEL_QUEUE_MAX ? malloc(sizeof *q + length) : NULL;
     if (!q) {
-        agent_log(a, REC_PROGRAM_STOPPING, "program", "lca-agent", "reason", "the keeper takes nothing and the queue to it is full", NULL);
+        agent_log(a, REC_PROGRAM_STOPPING, "program", "lca-agent", "reason",
+                  "the keeper takes nothing and the queue to it is full", NULL);
         agent_end(a, 1);
         return;
     }
@@ -215,7 +217,8 @@ static void packet_take(struct agent *a, void *bytes, size_t n, mono_t now)
     struct keeper_header *h = bytes;
     struct lca_event e;
     if (n < sizeof *h || h->size != n || n < packet_size(h->type)) {
-        agent_log(a, REC_PROGRAM_STOPPING, "program", "lca-agent", "reason", "a packet of the keeper could not be understood", NULL);
+        agent_log(a, REC_PROGRAM_STOPPING, "program", "lca-agent", "reason",
+                  "a packet of the keeper could not be understood", NULL);
         agent_end(a, 1);
         return;
     }

@@ -1,7 +1,8 @@
 /* Who is connected: controllers that called, agents of the pairs' other hosts that called or are called.
  *
- * Owns the links and the rule about a second session of one identity (SECURITY.md 1): the first one is polled; when it answers, the second is refused and both are named; when it
- * does not answer within a second, the second takes its place. What the second says meanwhile waits. Role by message, default deny: a controller may say what lca_wire_read()
+ * Owns the links and the rule about a second session of one identity (SECURITY.md 1): the first one is polled; when it
+ * answers, the second is refused and both are named; when it does not answer within a second, the second takes its
+ * place. What the second says meanwhile waits. Role by message, default deny: a controller may say what lca_wire_read()
  * knows of controllers, a peer agent nothing at all. */
 #include "lca/agent/agent.h"
 
@@ -15,7 +16,12 @@
 #define CALL_TIMEOUT SPAN_S(3)
 #define CALL_DELAY_MAX SPAN_S(1)
 
-enum { REFUSED_IDENTITY = 2, REFUSED_DUPLICATE = 3, REFUSED_LIMIT = 4, REFUSED_PROTOCOL = 5 }; /* link.proto Refused.Reason */
+enum {
+    REFUSED_IDENTITY = 2,
+    REFUSED_DUPLICATE = 3,
+    REFUSED_LIMIT = 4,
+    REFUSED_PROTOCOL = 5
+}; /* link.proto Refused.Reason */
 
 /* --- slots --- */
 
@@ -33,7 +39,8 @@ static unsigned scs_index(const struct agent *a)
     for (unsigned scs = 0; scs < LCA_SCS_MAX; scs++) {
         bool taken = false;
         for (unsigned i = 0; i < CONNECTIONS_MAX; i++)
-            taken = taken || (a->connections[i].used && a->connections[i].role == ROLE_SCS && a->connections[i].scs == scs);
+            taken =
+                taken || (a->connections[i].used && a->connections[i].role == ROLE_SCS && a->connections[i].scs == scs);
         if (!taken)
             return scs;
     }
@@ -105,7 +112,10 @@ static void early_drop(struct connection *c)
 
 static void tell_up(struct agent *a, struct connection *c, mono_t now)
 {
-    struct lca_event e = {.type = c->role == ROLE_SCS ? LCA_EV_SCS_UP : LCA_EV_PEER_UP, .scs = c->scs, .name = c->name, .reason = "connected"};
+    struct lca_event e = {.type = c->role == ROLE_SCS ? LCA_EV_SCS_UP : LCA_EV_PEER_UP,
+                          .scs = c->scs,
+                          .name = c->name,
+                          .reason = "connected"};
     agent_step(a, &e, now);
 }
 
@@ -114,7 +124,8 @@ static void established(struct agent *a, struct connection *c, struct link *link
     char peer[2 * NAME_SIZE + 80];
     struct strbuf b;
     strbuf_init(&b, peer, sizeof peer);
-    strbuf_printf(&b, "%s %s at %s (%s%s)", session_role_name(c->role), c->name, link_source(link), link_software(link), link_is_tls(link) ? "" : ", no TLS");
+    strbuf_printf(&b, "%s %s at %s (%s%s)", session_role_name(c->role), c->name, link_source(link), link_software(link),
+                  link_is_tls(link) ? "" : ", no TLS");
     c->link = link;
     c->told = false;
     backoff_reset(&c->backoff);
@@ -144,7 +155,8 @@ static void promote(struct agent *a, struct connection *c, mono_t now)
 
 static void call_later(struct agent *a, struct connection *c, mono_t now)
 {
-    c->call_at = c->wanted && !c->link ? mono_add(now, backoff_next(&c->backoff, CALL_DELAY_MAX, rng_next(&a->rng))) : MONO_NEVER;
+    c->call_at = c->wanted && !c->link ? mono_add(now, backoff_next(&c->backoff, CALL_DELAY_MAX, rng_next(&a->rng)))
+                                       : MONO_NEVER;
 }
 
 static void lost(struct agent *a, struct connection *c, const char *reason, mono_t now)
@@ -153,7 +165,10 @@ static void lost(struct agent *a, struct connection *c, const char *reason, mono
     peer_print(c, peer, sizeof peer);
     c->link = NULL;
     agent_log(a, REC_LINK_DOWN, "peer", peer, "reason", reason, NULL);
-    struct lca_event e = {.type = c->role == ROLE_SCS ? LCA_EV_SCS_DOWN : LCA_EV_PEER_DOWN, .scs = c->scs, .name = c->name, .reason = reason};
+    struct lca_event e = {.type = c->role == ROLE_SCS ? LCA_EV_SCS_DOWN : LCA_EV_PEER_DOWN,
+                          .scs = c->scs,
+                          .name = c->name,
+                          .reason = reason};
     agent_step(a, &e, now);
     if (c->second)
         promote(a, c, now);
@@ -179,7 +194,8 @@ static void second_refuse(struct agent *a, struct connection *c)
     char text[200];
     struct strbuf b;
     strbuf_init(&b, text, sizeof text);
-    strbuf_printf(&b, "%s %s is connected from %s already and answers; refused from %s", session_role_name(c->role), c->name, link_source(c->link), link_source(c->second));
+    strbuf_printf(&b, "%s %s is connected from %s already and answers; refused from %s", session_role_name(c->role),
+                  c->name, link_source(c->link), link_source(c->second));
     refuse(a, c->second, REFUSED_DUPLICATE, text);
     c->second = NULL;
     c->decide_at = MONO_NEVER;
@@ -231,7 +247,8 @@ static void up(struct agent *a, struct link *link, mono_t now)
     if (!c)
         c = take(a, id->role, id->name);
     if (!c) {
-        refuse(a, link, REFUSED_LIMIT, id->role == ROLE_SCS ? "two controllers are connected already" : "too many peer agents are connected");
+        refuse(a, link, REFUSED_LIMIT,
+               id->role == ROLE_SCS ? "two controllers are connected already" : "too many peer agents are connected");
         return;
     }
     link_set_user(link, c);
@@ -316,7 +333,9 @@ void connections_next(struct agent *a, mono_t now)
 
 static struct session_config session_of(const struct agent *a)
 {
-    struct session_config s = {.self.role = ROLE_LCA, .accept_roles = 1u << ROLE_SCS | 1u << ROLE_LCA, .software = "understudy " UNDERSTUDY_VERSION};
+    struct session_config s = {.self.role = ROLE_LCA,
+                               .accept_roles = 1u << ROLE_SCS | 1u << ROLE_LCA,
+                               .software = "understudy " UNDERSTUDY_VERSION};
     str_copy(s.self.site, sizeof s.self.site, a->config->site);
     str_copy(s.self.name, sizeof s.self.name, a->config->host);
     return s;
@@ -404,7 +423,8 @@ void connections_send(struct agent *a, unsigned scs, const uint8_t *payload, siz
 bool connections_told(const struct agent *a)
 {
     for (unsigned i = 0; i < CONNECTIONS_MAX; i++)
-        if (a->connections[i].used && a->connections[i].role == ROLE_SCS && a->connections[i].link && a->connections[i].told)
+        if (a->connections[i].used && a->connections[i].role == ROLE_SCS && a->connections[i].link &&
+            a->connections[i].told)
             return true;
     return false;
 }
@@ -429,9 +449,11 @@ bool connections_have_room(const struct agent *a)
 int connections_listen(struct agent *a, struct strbuf *why)
 {
     const struct session_config s = session_of(a);
-    int r = links_listen(a->links, a->config->listen_address, (uint16_t)a->config->listen_port, 0, &s, a->tls, &a->listener);
+    int r = links_listen(a->links, a->config->listen_address, (uint16_t)a->config->listen_port, 0, &s, a->tls,
+                         &a->listener);
     if (r < 0)
-        strbuf_printf(why, "cannot listen on %s port %lld: %s", a->config->listen_address, (long long)a->config->listen_port, strerror(-r));
+        strbuf_printf(why, "cannot listen on %s port %lld: %s", a->config->listen_address,
+                      (long long)a->config->listen_port, strerror(-r));
     return r;
 }
 

@@ -1,8 +1,10 @@
-/* Carries out what the core has decided: packets for the keeper, messages for controllers, lines for the log. The order is the core's.
+/* Carries out what the core has decided: packets for the keeper, messages for controllers, lines for the log. The order
+ * is the core's.
  *
  * Records wait until the end of the keeper's packets or of the turn: nobody's process waits for a log.
  *
- * A start that cannot be put together is told to the core as a start that failed; nothing else here can fail in a way that anybody could decide about. */
+ * A start that cannot be put together is told to the core as a start that failed; nothing else here can fail in a way
+ * that anybody could decide about. */
 #include "lca/agent/agent.h"
 
 #include "proto/frame.h"
@@ -10,7 +12,8 @@
 #include <stddef.h>
 #include <string.h>
 
-static void header_fill(const struct agent *a, struct keeper_header *h, uint32_t type, const struct lca_action *action, uint64_t start_id)
+static void header_fill(const struct agent *a, struct keeper_header *h, uint32_t type, const struct lca_action *action,
+                        uint64_t start_id)
 {
     memset(h, 0, sizeof *h);
     h->type = type;
@@ -58,7 +61,8 @@ static void send_blob(struct agent *a, const struct lca_action *action)
 {
     static struct keeper_blob p;
     bool host = action->type == LCA_DO_STORE_HOST;
-    int n = host ? lca_core_save_host(a->core, p.data, sizeof p.data) : lca_app_save(a->core, action->app, p.data, sizeof p.data);
+    int n = host ? lca_core_save_host(a->core, p.data, sizeof p.data)
+                 : lca_app_save(a->core, action->app, p.data, sizeof p.data);
     if (n < 0) {
         agent_log(a, REC_PRIVILEGES, "detail", "the state of an application is too long to be kept", NULL);
         return;

@@ -1,7 +1,9 @@
-/* lca-agent: the half of lca that speaks to controllers and peers and runs the core; started by the keeper (lca), never by hand.
+/* lca-agent: the half of lca that speaks to controllers and peers and runs the core; started by the keeper (lca), never
+ * by hand.
  *
- * Start and end of the program. What needs root is opened first (configuration, key, log, listening socket), then the agent becomes agent-user and says hello to the keeper. It is
- * started anew by the keeper when it ends, so everything that is wrong here ends it with one line on standard error. */
+ * Start and end of the program. What needs root is opened first (configuration, key, log, listening socket), then the
+ * agent becomes agent-user and says hello to the keeper. It is started anew by the keeper when it ends, so everything
+ * that is wrong here ends it with one line on standard error. */
 #include "lca/agent/agent.h"
 
 #include "common/io/config.h"
@@ -91,7 +93,8 @@ static void say_started(struct agent *a)
     char detail[200], where[96];
     struct strbuf b, w;
     strbuf_init(&b, detail, sizeof detail);
-    strbuf_printf(&b, "host %s of site %s, listening on %s port %u", a->config->host, a->config->site, a->config->listen_address, listener_port(a->listener));
+    strbuf_printf(&b, "host %s of site %s, listening on %s port %u", a->config->host, a->config->site,
+                  a->config->listen_address, listener_port(a->listener));
     agent_log(a, REC_PROGRAM_STARTED, "program", "lca-agent", "version", UNDERSTUDY_VERSION, "detail", detail, NULL);
     strbuf_init(&w, where, sizeof where);
     strbuf_printf(&w, "port %u", listener_port(a->listener));
@@ -135,7 +138,11 @@ static int agent_main(const struct lca_config *config, int parent)
     int code = loop_run(a->loop);
     connections_close(a, "the agent ends");
     (void)links_turn(a->links, loop_now(a->loop));
-    agent_log(a, REC_PROGRAM_STOPPING, "program", "lca-agent", "reason", code == 0 ? "asked to" : code == KEEPER_AGENT_ALL_STOPPED ? "every application has ended" : "the keeper is gone", NULL);
+    agent_log(a, REC_PROGRAM_STOPPING, "program", "lca-agent", "reason",
+              code == 0                          ? "asked to"
+              : code == KEEPER_AGENT_ALL_STOPPED ? "every application has ended"
+                                                 : "the keeper is gone",
+              NULL);
     links_close(a->links);
     loop_close(a->loop);
     if (a->tls)

@@ -1,7 +1,8 @@
 /* Becoming an ordinary user, and dying with the keeper.
  *
- * It owns the order of the calls that give rights away. It refuses to know what the agent needs them for: files and sockets that need root are open by then. Invariant: nothing
- * here can be undone, and a step that fails ends the agent, so that it never runs with more than it was meant to have. */
+ * It owns the order of the calls that give rights away. It refuses to know what the agent needs them for: files and
+ * sockets that need root are open by then. Invariant: nothing here can be undone, and a step that fails ends the agent,
+ * so that it never runs with more than it was meant to have. */
 #include "lca/agent/agent.h"
 
 #include <errno.h>
@@ -24,7 +25,8 @@ static int user_become(const char *user, struct strbuf *why)
         strbuf_printf(why, "agent-user = %s is root: the half that speaks to the network may not be", user);
         return -EPERM;
     }
-    if (setgroups(0, NULL) < 0 || setresgid(p->pw_gid, p->pw_gid, p->pw_gid) < 0 || setresuid(p->pw_uid, p->pw_uid, p->pw_uid) < 0) {
+    if (setgroups(0, NULL) < 0 || setresgid(p->pw_gid, p->pw_gid, p->pw_gid) < 0 ||
+        setresuid(p->pw_uid, p->pw_uid, p->pw_uid) < 0) {
         strbuf_printf(why, "cannot become agent-user = %s: %s", user, strerror(errno));
         return -errno;
     }

@@ -1,7 +1,9 @@
-/* The turn of the agent: what came from controllers and peers through the core, what is due, then the writing; the keeper's packets were taken before, by their watcher.
+/* The turn of the agent: what came from controllers and peers through the core, what is due, then the writing; the
+ * keeper's packets were taken before, by their watcher.
  *
- * Owns the order and the patience with a controller that does not read: the core's bulk work (snapshots) waits for it, for a while, because what it cannot take would end the link.
- * Everything waits until the keeper's records are complete, so that no controller sees half a host. */
+ * Owns the order and the patience with a controller that does not read: the core's bulk work (snapshots) waits for it,
+ * for a while, because what it cannot take would end the link. Everything waits until the keeper's records are
+ * complete, so that no controller sees half a host. */
 #include "lca/agent/agent.h"
 
 #include <errno.h>
@@ -47,8 +49,11 @@ void agent_step(struct agent *a, const struct lca_event *e, mono_t now)
         a->n_unstarted--;
         char name[NAME_SIZE];
         str_copy(name, sizeof name, a->unstarted[a->n_unstarted].app);
-        const struct lca_event failed = {.type = LCA_EV_KEEPER_START_FAILED, .name = name, .start_id = a->unstarted[a->n_unstarted].start_id,
-                                         .reason = "its command and environment are too long", .failed = {.error = E2BIG}};
+        const struct lca_event failed = {.type = LCA_EV_KEEPER_START_FAILED,
+                                         .name = name,
+                                         .start_id = a->unstarted[a->n_unstarted].start_id,
+                                         .reason = "its command and environment are too long",
+                                         .failed = {.error = E2BIG}};
         step_once(a, &failed, now);
     }
 }

@@ -1,11 +1,14 @@
-/* One application's machine: from an order to a running process, through readiness, to its end. The first file to read in lca/core.
+/* One application's machine: from an order to a running process, through readiness, to its end. The first file to read
+ * in lca/core.
  *
  *   NONE -START-> STARTING -keeper STARTED-> INITIALIZING -ready-> READY
- *   any of these -TERM-> STOPPING -shutdown-timeout-> KILLING;  any -reaped-> ENDED -tree gone-> NONE, and restart.c decides what follows
+ *   any of these -TERM-> STOPPING -shutdown-timeout-> KILLING;  any -reaped-> ENDED -tree gone-> NONE, and restart.c
+ * decides what follows
  *
- * It knows one application, the time of the step and the actions; not why an order came (order.c), what a role is (roles.c), nor when a process is ill (health.c).
- * Invariants: a start id names one process for ever, and what arrives for another one is not looked at; nothing is started before the tree of the former start and its role
- * command are gone; the START of a replacement stands before everything else that its step says. */
+ * It knows one application, the time of the step and the actions; not why an order came (order.c), what a role is
+ * (roles.c), nor when a process is ill (health.c). Invariants: a start id names one process for ever, and what arrives
+ * for another one is not looked at; nothing is started before the tree of the former start and its role command are
+ * gone; the START of a replacement stands before everything else that its step says. */
 #include "lca/core/core_state.h"
 
 #include "common/base/option.h"
@@ -28,8 +31,9 @@ bool app_runs(const struct app *a)
 void app_set_status(struct lca_core *c, struct app *a, enum app_status s)
 {
     static const enum record_id records[] = {
-        [APP_INITIALIZING] = REC_STATUS_INITIALIZING, [APP_STARTED] = REC_STATUS_STARTED, [APP_SERVICE_UNAVAILABLE] = REC_STATUS_UNAVAILABLE,
-        [APP_UNKNOWN] = REC_STATUS_UNKNOWN, [APP_SUSPENDING] = REC_STATUS_SUSPENDING, [APP_SUSPENDED] = REC_STATUS_SUSPENDED,
+        [APP_INITIALIZING] = REC_STATUS_INITIALIZING,       [APP_STARTED] = REC_STATUS_STARTED,
+        [APP_SERVICE_UNAVAILABLE] = REC_STATUS_UNAVAILABLE, [APP_UNKNOWN] = REC_STATUS_UNKNOWN,
+        [APP_SUSPENDING] = REC_STATUS_SUSPENDING,           [APP_SUSPENDED] = REC_STATUS_SUSPENDED,
     };
     app_report(c, a);
     if (a->status == s)
@@ -173,9 +177,15 @@ void app_kill(struct lca_core *c, struct app *a, enum end_cause cause)
 static const char *cause_text(enum end_cause cause)
 {
     static const char *const texts[] = {
-        [END_UNASKED] = "", [END_STOP] = "stopped by an order: ", [END_STOP_ALL] = "stopped with the host: ", [END_NOT_READY] = "not ready in time: ",
-        [END_HANG] = "no heartbeat: ", [END_LINK] = "its connection to lca was lost: ", [END_ROLE] = "did not obey a role order: ",
-        [END_KILL_ORDER] = "killed by an order: ", [END_START_FAILED] = "",
+        [END_UNASKED] = "",
+        [END_STOP] = "stopped by an order: ",
+        [END_STOP_ALL] = "stopped with the host: ",
+        [END_NOT_READY] = "not ready in time: ",
+        [END_HANG] = "no heartbeat: ",
+        [END_LINK] = "its connection to lca was lost: ",
+        [END_ROLE] = "did not obey a role order: ",
+        [END_KILL_ORDER] = "killed by an order: ",
+        [END_START_FAILED] = "",
     };
     return texts[cause];
 }

@@ -1,6 +1,7 @@
 /* From a definition to what the keeper executes: argv, environment and places, as texts behind each other.
  *
- * The environment is the definition's own, without names that are ours to set, then ours. Nothing of this program's own environment is passed on. */
+ * The environment is the definition's own, without names that are ours to set, then ours. Nothing of this program's own
+ * environment is passed on. */
 #include "lca/core/core_state.h"
 #include "lca/core/wire.h"
 
@@ -52,7 +53,8 @@ static bool begins(ProtobufCBinaryData b, const char *text)
 
 static bool is_reserved(ProtobufCBinaryData b)
 {
-    return begins(b, "LCA_") || begins(b, "NOTIFY_SOCKET=") || begins(b, "WATCHDOG_USEC=") || begins(b, "WATCHDOG_PID=");
+    return begins(b, "LCA_") || begins(b, "NOTIFY_SOCKET=") || begins(b, "WATCHDOG_USEC=") ||
+           begins(b, "WATCHDOG_PID=");
 }
 
 static void add_own(struct texts *t, unsigned *count, const Understudy__Agent__Define *m)
@@ -77,7 +79,8 @@ static void text_of(ProtobufCBinaryData b, char *out, size_t size)
         out[0] = '\0';
 }
 
-static void add_pair(struct texts *t, unsigned *count, const Understudy__Agent__PairMember *p, const struct lca_action *action)
+static void add_pair(struct texts *t, unsigned *count, const Understudy__Agent__PairMember *p,
+                     const struct lca_action *action)
 {
     char text[128];
     struct strbuf b;
@@ -93,7 +96,8 @@ static void add_pair(struct texts *t, unsigned *count, const Understudy__Agent__
     set(t, count, "LCA_PEER_ADDRESS", text);
 }
 
-static void add_environment(struct texts *t, unsigned *count, const struct app *a, const Understudy__Agent__Define *m, const struct lca_action *action)
+static void add_environment(struct texts *t, unsigned *count, const struct app *a, const Understudy__Agent__Define *m,
+                            const struct lca_action *action)
 {
     add_own(t, count, m);
     set(t, count, "LCA_APPLICATION", a->name);
@@ -109,14 +113,16 @@ static void add_environment(struct texts *t, unsigned *count, const struct app *
     set(t, count, "WATCHDOG_USEC", text);
 }
 
-int lca_wire_command(struct lca_core *c, const struct lca_action *action, char *text, size_t size, struct lca_command *ret_command)
+int lca_wire_command(struct lca_core *c, const struct lca_action *action, char *text, size_t size,
+                     struct lca_command *ret_command)
 {
     if (action->app >= c->n_slots || !c->apps[action->app].has_definition)
         return -ENOENT;
     const struct app *a = &c->apps[action->app];
     struct arena arena;
     arena_init(&arena, c->scratch, sizeof c->scratch);
-    const Understudy__Agent__Define *m = (const Understudy__Agent__Define *)(const void *)wire_unpack(&understudy__agent__define__descriptor, define_bytes(c, a), a->def_len, &arena);
+    const Understudy__Agent__Define *m = (const Understudy__Agent__Define *)(const void *)wire_unpack(
+        &understudy__agent__define__descriptor, define_bytes(c, a), a->def_len, &arena);
     if (!m)
         return -EPROTO;
     const ProtobufCBinaryData *argv = m->command;
@@ -135,6 +141,9 @@ int lca_wire_command(struct lca_core *c, const struct lca_action *action, char *
     add(&t, m->output);
     if (t.full || argc == 0 || argc > UINT16_MAX)
         return -EMSGSIZE;
-    *ret_command = (struct lca_command){.argc = (unsigned)argc, .envc = envc, .notify = action->type == LCA_DO_START, .text_len = (size_t)(t.at - text)};
+    *ret_command = (struct lca_command){.argc = (unsigned)argc,
+                                        .envc = envc,
+                                        .notify = action->type == LCA_DO_START,
+                                        .text_len = (size_t)(t.at - text)};
     return 0;
 }

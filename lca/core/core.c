@@ -1,7 +1,8 @@
 /* The step of the agent's core: one event in, a bounded list of actions out; and the slots that applications live in.
  *
- * The order within a step: the event, then what the time has brought, then what a stop of the whole host asks, then what is to be stored and told, then the poll. Bulk work goes on
- * in the next step when the list is full, and that step is due at once. */
+ * The order within a step: the event, then what the time has brought, then what a stop of the whole host asks, then
+ * what is to be stored and told, then the poll. Bulk work goes on in the next step when the list is full, and that step
+ * is due at once. */
 #include "lca/core/core_state.h"
 #include "lca/core/wire.h"
 
@@ -45,7 +46,8 @@ struct app *core_take(struct lca_core *c, const char *name)
     str_copy(a->name, sizeof a->name, name);
     a->status = APP_STOPPED;
     a->status_since = c->now;
-    a->ready_by = a->stop_by = a->gone_by = a->restart_at = a->beat_by = a->link_by = a->in_place_at = a->text_at = a->change.by = MONO_NEVER;
+    a->ready_by = a->stop_by = a->gone_by = a->restart_at = a->beat_by = a->link_by = a->in_place_at = a->text_at =
+        a->change.by = MONO_NEVER;
     c->hashes[i] = hash_name(name);
     c->due[i] = MONO_NEVER;
     app_touch(c, a);
@@ -135,8 +137,20 @@ static void app_event(struct lca_core *c, struct app *a, const struct lca_event 
         if (same)
             health_link_back(c, a);
         break;
-    case LCA_EV_TIMER: case LCA_EV_KEEPER_WELCOME: case LCA_EV_KEEPER_RECORD: case LCA_EV_KEEPER_RESUMED: case LCA_EV_STOP_ALL: case LCA_EV_SCS_UP: case LCA_EV_SCS_DOWN:
-    case LCA_EV_CONFIGURE: case LCA_EV_DEFINE: case LCA_EV_DEFINE_END: case LCA_EV_POLL_ANSWER: case LCA_EV_ORDER: case LCA_EV_PEER_UP: case LCA_EV_PEER_DOWN:
+    case LCA_EV_TIMER:
+    case LCA_EV_KEEPER_WELCOME:
+    case LCA_EV_KEEPER_RECORD:
+    case LCA_EV_KEEPER_RESUMED:
+    case LCA_EV_STOP_ALL:
+    case LCA_EV_SCS_UP:
+    case LCA_EV_SCS_DOWN:
+    case LCA_EV_CONFIGURE:
+    case LCA_EV_DEFINE:
+    case LCA_EV_DEFINE_END:
+    case LCA_EV_POLL_ANSWER:
+    case LCA_EV_ORDER:
+    case LCA_EV_PEER_UP:
+    case LCA_EV_PEER_DOWN:
         break;
     }
 }
@@ -187,8 +201,14 @@ static void dispatch(struct lca_core *c, const struct lca_event *e)
     case LCA_EV_PEER_DOWN:
         poll_peer(c, e, e->type == LCA_EV_PEER_UP);
         break;
-    case LCA_EV_KEEPER_STARTED: case LCA_EV_KEEPER_START_FAILED: case LCA_EV_KEEPER_EXITED: case LCA_EV_KEEPER_TREE_GONE: case LCA_EV_KEEPER_ROLE_ENDED:
-    case LCA_EV_KEEPER_NOTIFY: case LCA_EV_APP_LINK_LOST: case LCA_EV_APP_LINK_BACK: {
+    case LCA_EV_KEEPER_STARTED:
+    case LCA_EV_KEEPER_START_FAILED:
+    case LCA_EV_KEEPER_EXITED:
+    case LCA_EV_KEEPER_TREE_GONE:
+    case LCA_EV_KEEPER_ROLE_ENDED:
+    case LCA_EV_KEEPER_NOTIFY:
+    case LCA_EV_APP_LINK_LOST:
+    case LCA_EV_APP_LINK_BACK: {
         struct app *a = core_find(c, e->name);
         if (a)
             app_event(c, a, e);
@@ -292,15 +312,18 @@ static void dump_deadline(mono_t due, mono_t now, struct strbuf *out)
 
 void lca_core_dump(const struct lca_core *c, mono_t now, struct strbuf *out)
 {
-    static const char *const phases[] = {[PHASE_NONE] = "none", [PHASE_STARTING] = "starting", [PHASE_INITIALIZING] = "initializing", [PHASE_READY] = "ready",
-                                         [PHASE_STOPPING] = "stopping", [PHASE_KILLING] = "killing", [PHASE_ENDED] = "ended"};
+    static const char *const phases[] = {
+        [PHASE_NONE] = "none",   [PHASE_STARTING] = "starting", [PHASE_INITIALIZING] = "initializing",
+        [PHASE_READY] = "ready", [PHASE_STOPPING] = "stopping", [PHASE_KILLING] = "killing",
+        [PHASE_ENDED] = "ended"};
     for (unsigned i = 0; i < c->n_slots; i++) {
         const struct app *a = &c->apps[i];
         if (!a->used)
             continue;
         strbuf_printf(out, "%s %s %s epoch ", a->name, app_status_name(a->status), app_role_name(role_reported(a)));
         epoch_print(a->epoch, out);
-        strbuf_printf(out, " pid %u process %s%s%s%s", a->pid, phases[a->phase], a->failed ? " failed" : "", a->removed ? " removed" : "", a->in_place_due ? " in-place" : "");
+        strbuf_printf(out, " pid %u process %s%s%s%s", a->pid, phases[a->phase], a->failed ? " failed" : "",
+                      a->removed ? " removed" : "", a->in_place_due ? " in-place" : "");
         if (a->change.kind != CHANGE_NONE)
             strbuf_printf(out, " becoming %s", a->change.kind == CHANGE_PRIMARY ? "Primary" : "Backup");
         dump_deadline(app_deadline(a), now, out);

@@ -1,7 +1,9 @@
-/* What the agent's core holds, and what its files ask of each other. For lca/core itself, and for owners that need the size of struct lca_core.
+/* What the agent's core holds, and what its files ask of each other. For lca/core itself, and for owners that need the
+ * size of struct lca_core.
  *
- * Zeroed memory is a valid core without applications: slots are initialised when they are taken, so that 1024 possible applications cost nothing until they exist. An
- * application takes about one kilobyte and the length of its packed definition; definitions live behind each other in one pool. */
+ * Zeroed memory is a valid core without applications: slots are initialised when they are taken, so that 1024 possible
+ * applications cost nothing until they exist. An application takes about one kilobyte and the length of its packed
+ * definition; definitions live behind each other in one pool. */
 #pragma once
 
 #include "common/base/rng.h"
@@ -22,9 +24,9 @@ enum phase {
     PHASE_STARTING,     /* the keeper was asked */
     PHASE_INITIALIZING, /* it runs and is not ready */
     PHASE_READY,
-    PHASE_STOPPING,     /* TERM was sent */
-    PHASE_KILLING,      /* its tree is being killed */
-    PHASE_ENDED,        /* the main process is reaped, its tree may not be gone */
+    PHASE_STOPPING, /* TERM was sent */
+    PHASE_KILLING,  /* its tree is being killed */
+    PHASE_ENDED,    /* the main process is reaped, its tree may not be gone */
 };
 
 /* Why a process ends. */
@@ -52,7 +54,8 @@ struct definition {
     span_t startup, shutdown, restart_delay, restart_delay_max, restart_window, heartbeat, reconnect, role;
 };
 
-/* What makes two orders the same one. The number alone does not: a controller whose database is lost may count from one again. */
+/* What makes two orders the same one. The number alone does not: a controller whose database is lost may count from one
+ * again. */
 struct order_key {
     uint8_t kind; /* of struct lca_order */
     uint64_t term, order_id;
@@ -70,11 +73,11 @@ struct waiter {
 /* A change of role under way. */
 struct change {
     enum change_kind kind;
-    bool running;     /* its command is with the keeper */
-    bool killing;     /* that command is being killed: nothing is begun before it has ended */
-    bool begun;       /* running, or has been: not only waiting for another command's end */
-    bool in_place;    /* row 15: nobody ordered it */
-    bool ordered;     /* a result is due */
+    bool running;  /* its command is with the keeper */
+    bool killing;  /* that command is being killed: nothing is begun before it has ended */
+    bool begun;    /* running, or has been: not only waiting for another command's end */
+    bool in_place; /* row 15: nobody ordered it */
+    bool ordered;  /* a result is due */
     unsigned scs;
     uint64_t start_id;
     struct order_key key;
@@ -107,13 +110,13 @@ struct app {
     mono_t started_at;
     bool notify_started; /* readiness as it was at the start of this process */
     bool unavailable, hung;
-    bool demote_first;   /* its role is not known: backup before anything else (SAFETY section 8) */
-    bool start_wanted;   /* an order waits for the tree of the former start */
+    bool demote_first; /* its role is not known: backup before anything else (SAFETY section 8) */
+    bool start_wanted; /* an order waits for the tree of the former start */
     struct exit_info last_exit;
     mono_t exit_at;
     bool exit_asked;
     uint64_t unseen_id; /* start whose exit record the keeper still keeps; 0: none */
-    int start_error; /* END_START_FAILED: errno */
+    int start_error;    /* END_START_FAILED: errno */
 
     uint32_t streak, window_former, window_count; /* restarts in a row; in the former and in this window */
     mono_t window_at;
@@ -136,11 +139,12 @@ struct app {
 };
 
 struct scs_link {
-    bool up, configured, told; /* connected; its Configure has come; its definitions are complete and the snapshot is under way */
+    bool up, configured,
+        told; /* connected; its Configure has come; its definitions are complete and the snapshot is under way */
     char name[NAME_SIZE];
     uint64_t term;
     uint64_t answer, poll_seq;
-    bool snapshot; /* under way: */
+    bool snapshot;        /* under way: */
     unsigned snapshot_at; /* the next slot, */
     unsigned views_at;    /* then 1 + the next peer; 0: the end of reports is due */
 };
@@ -190,11 +194,13 @@ struct lca_core {
 /* --- actions (emit.c) --- */
 struct lca_action *core_act(struct lca_core *c, enum lca_action_type type, const struct app *a);
 bool core_has_room(const struct lca_core *c, unsigned n);
-/* A record about an application, {application} and {host} filled; it goes to every controller too. Valid until the next action. */
+/* A record about an application, {application} and {host} filled; it goes to every controller too. Valid until the next
+ * action. */
 struct record *core_record(struct lca_core *c, enum record_id id, const struct app *a);
 void core_record_how(struct lca_core *c, enum record_id id, const struct app *a);
 struct order_key order_key(const struct lca_order *o);
-void core_result(struct lca_core *c, struct app *a, unsigned scs, const struct order_key *key, int outcome, const char *error, const char *text, mono_t arrived);
+void core_result(struct lca_core *c, struct app *a, unsigned scs, const struct order_key *key, int outcome,
+                 const char *error, const char *text, mono_t arrived);
 void epoch_print(struct epoch e, struct strbuf *out);
 unsigned app_index(const struct lca_core *c, const struct app *a);
 /* Looks the application up; NULL when there is none. */
@@ -258,12 +264,17 @@ void role_grant(struct lca_core *c, unsigned scs, struct app *a, const struct lc
 void role_demote(struct lca_core *c, unsigned scs, struct app *a, const struct lca_order *o);
 void role_ended(struct lca_core *c, struct app *a, const struct exit_info *exit);
 void role_not_started(struct lca_core *c, struct app *a, const char *reason);
+/* Begins what a->change says, behind the end of a command that is being killed. */
+void role_change_begin(struct lca_core *c, struct app *a, span_t deadline);
+void role_command_kill(struct lca_core *c, struct app *a);
+/* The result of the order under way, once. */
+void role_answer(struct lca_core *c, struct app *a, int outcome, const char *error, const char *text);
 void role_timer(struct lca_core *c, struct app *a);
-void role_leaving(struct lca_core *c, struct app *a);                         /* it is being stopped or killed */
-void role_app_ended(struct lca_core *c, struct app *a);                       /* the main process is reaped */
-void role_app_gone(struct lca_core *c, struct app *a, enum after_end then);   /* its tree is gone */
+void role_leaving(struct lca_core *c, struct app *a);                       /* it is being stopped or killed */
+void role_app_ended(struct lca_core *c, struct app *a);                     /* the main process is reaped */
+void role_app_gone(struct lca_core *c, struct app *a, enum after_end then); /* its tree is gone */
 void role_app_ready(struct lca_core *c, struct app *a);
-void role_controlled(struct lca_core *c, struct app *a);                      /* a controller is there again */
+void role_controlled(struct lca_core *c, struct app *a); /* a controller is there again */
 void role_resume(struct lca_core *c, struct app *a, bool command_running);
 void role_unknown(struct lca_core *c, struct app *a); /* its role is not known: backup first */
 enum app_role role_reported(const struct app *a);

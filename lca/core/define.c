@@ -1,8 +1,10 @@
 /* What a controller says about this host: its peers, and the applications that belong here.
  *
- * A definition is kept as its packed bytes, behind the others in one pool, because a start needs all of it and nothing else does; the few values that the core decides by are read
- * out once. A changed definition touches no running process: its times apply at once, the rest at the next start. An application that a complete pass of definitions leaves
- * out is forgotten when it does not run, and supervised until it ends when it does. A refused definition leaves the former one in force. */
+ * A definition is kept as its packed bytes, behind the others in one pool, because a start needs all of it and nothing
+ * else does; the few values that the core decides by are read out once. A changed definition touches no running
+ * process: its times apply at once, the rest at the next start. An application that a complete pass of definitions
+ * leaves out is forgotten when it does not run, and supervised until it ends when it does. A refused definition leaves
+ * the former one in force. */
 #include "lca/core/core_state.h"
 
 #include "proto/agent.pb-c.h"
@@ -88,7 +90,8 @@ static bool path_is_absolute(ProtobufCBinaryData t)
 }
 
 /* Adds to `ret_room` what the words take. */
-static bool command_check(const ProtobufCBinaryData *words, size_t n, const char *what, size_t *room, struct strbuf *why)
+static bool command_check(const ProtobufCBinaryData *words, size_t n, const char *what, size_t *room,
+                          struct strbuf *why)
 {
     if (n > 0 && !path_is_absolute(words[0])) {
         strbuf_printf(why, "%s does not begin with an absolute path", what);
@@ -122,11 +125,13 @@ static bool pair_check(const Understudy__Agent__PairMember *p, size_t room, stru
 {
     char name[NAME_SIZE], address[64];
     size_t primary = 0, backup = 0;
-    if (!wire_copy_name(name, p->pair) || !wire_copy_name(name, p->peer_application) || !wire_copy_name(name, p->peer_host) || !wire_copy_text(address, sizeof address, p->peer_address)) {
+    if (!wire_copy_name(name, p->pair) || !wire_copy_name(name, p->peer_application) ||
+        !wire_copy_name(name, p->peer_host) || !wire_copy_text(address, sizeof address, p->peer_address)) {
         strbuf_add(why, "a name of its pair is not a name");
         return false;
     }
-    if (!command_check(p->on_primary, p->n_on_primary, "on-primary", &primary, why) || !command_check(p->on_backup, p->n_on_backup, "on-backup", &backup, why))
+    if (!command_check(p->on_primary, p->n_on_primary, "on-primary", &primary, why) ||
+        !command_check(p->on_backup, p->n_on_backup, "on-backup", &backup, why))
         return false;
     if (primary > room || backup > room) {
         strbuf_add(why, "a role command and the environment are too long");
@@ -157,7 +162,8 @@ static bool define_check(const Understudy__Agent__Define *m, struct strbuf *why)
         strbuf_add(why, "command and environment are too long");
         return false;
     }
-    if ((m->working_directory.len && m->working_directory.data[0] != '/') || (m->output.len && m->output.data[0] != '/')) {
+    if ((m->working_directory.len && m->working_directory.data[0] != '/') ||
+        (m->output.len && m->output.data[0] != '/')) {
         strbuf_add(why, "working-directory and output have to be absolute paths");
         return false;
     }
@@ -172,7 +178,8 @@ int define_set(struct lca_core *c, struct app *a, const uint8_t *bytes, size_t n
     }
     struct arena arena;
     arena_init(&arena, c->scratch, sizeof c->scratch);
-    const Understudy__Agent__Define *m = (const Understudy__Agent__Define *)(const void *)wire_unpack(&understudy__agent__define__descriptor, bytes, n, &arena);
+    const Understudy__Agent__Define *m = (const Understudy__Agent__Define *)(const void *)wire_unpack(
+        &understudy__agent__define__descriptor, bytes, n, &arena);
     if (!m) {
         strbuf_add(why, "it cannot be read");
         return -EPROTO;
@@ -206,7 +213,8 @@ static bool peers_differ(const struct lca_core *c, const struct lca_peer_host *p
         return true;
     for (unsigned i = 0; i < n; i++) {
         const struct lca_peer_host *a = &peers[i], *b = &c->peers[i];
-        if (!str_equal(a->name, b->name) || !str_equal(a->address, b->address) || a->port != b->port || a->call != b->call || a->addp_timeout.ns != b->addp_timeout.ns ||
+        if (!str_equal(a->name, b->name) || !str_equal(a->address, b->address) || a->port != b->port ||
+            a->call != b->call || a->addp_timeout.ns != b->addp_timeout.ns ||
             a->addp_remote_timeout.ns != b->addp_remote_timeout.ns)
             return true;
     }
@@ -293,7 +301,8 @@ void define_one(struct lca_core *c, const struct lca_event *e)
         return;
     }
     a->pass = c->pass;
-    if (a->has_definition && a->def_len == e->define.length && memcmp(define_bytes(c, a), e->define.bytes, a->def_len) == 0) {
+    if (a->has_definition && a->def_len == e->define.length &&
+        memcmp(define_bytes(c, a), e->define.bytes, a->def_len) == 0) {
         if (a->removed) {
             a->removed = false;
             app_store(c, a);

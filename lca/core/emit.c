@@ -1,7 +1,8 @@
 /* How the core speaks: the list of actions, records, results, and what is written at the end of a step.
  *
- * A step first decides. What then has to be stored and told is marked on the application and written by core_flush(): state before the exit record is dropped, state before
- * reports. Marks that find no room stay, and the next step is due at once. Handlers of one event use at most half of the list; bulk work asks core_has_room(). */
+ * A step first decides. What then has to be stored and told is marked on the application and written by core_flush():
+ * state before the exit record is dropped, state before reports. Marks that find no room stay, and the next step is due
+ * at once. Handlers of one event use at most half of the list; bulk work asks core_has_room(). */
 #include "lca/core/core_state.h"
 
 #include <assert.h>
@@ -104,7 +105,8 @@ static void remember_done(struct app *a, const struct order_key *key, int outcom
     a->store_due = true;
 }
 
-void core_result(struct lca_core *c, struct app *a, unsigned scs, const struct order_key *key, int outcome, const char *error, const char *text, mono_t arrived)
+void core_result(struct lca_core *c, struct app *a, unsigned scs, const struct order_key *key, int outcome,
+                 const char *error, const char *text, mono_t arrived)
 {
     uint64_t order_id = key->order_id;
     remember_done(a, key, outcome);
@@ -176,16 +178,25 @@ void core_flush(struct lca_core *c)
 const char *app_status_name(enum app_status s)
 {
     static const char *const names[] = {
-        [APP_UNKNOWN] = "Unknown", [APP_STOPPED] = "Stopped", [APP_STOP_TRANSITION] = "StopTransition", [APP_STOP_PENDING] = "StopPending",
-        [APP_START_TRANSITION] = "StartTransition", [APP_START_PENDING] = "StartPending", [APP_STARTED] = "Started", [APP_INITIALIZING] = "Initializing",
-        [APP_SERVICE_UNAVAILABLE] = "ServiceUnavailable", [APP_SUSPENDING] = "Suspending", [APP_SUSPENDED] = "Suspended",
+        [APP_UNKNOWN] = "Unknown",
+        [APP_STOPPED] = "Stopped",
+        [APP_STOP_TRANSITION] = "StopTransition",
+        [APP_STOP_PENDING] = "StopPending",
+        [APP_START_TRANSITION] = "StartTransition",
+        [APP_START_PENDING] = "StartPending",
+        [APP_STARTED] = "Started",
+        [APP_INITIALIZING] = "Initializing",
+        [APP_SERVICE_UNAVAILABLE] = "ServiceUnavailable",
+        [APP_SUSPENDING] = "Suspending",
+        [APP_SUSPENDED] = "Suspended",
     };
     return (unsigned)s < sizeof names / sizeof *names ? names[s] : "Unknown";
 }
 
 const char *app_role_name(enum app_role r)
 {
-    static const char *const names[] = {[APP_NO_ROLE] = "none", [APP_BACKUP] = "Backup", [APP_PRIMARY] = "Primary", [APP_EXITING] = "Exiting"};
+    static const char *const names[] = {
+        [APP_NO_ROLE] = "none", [APP_BACKUP] = "Backup", [APP_PRIMARY] = "Primary", [APP_EXITING] = "Exiting"};
     return (unsigned)r < sizeof names / sizeof *names ? names[r] : "none";
 }
 
@@ -196,10 +207,14 @@ void epoch_print(struct epoch e, struct strbuf *out)
 
 static const char *signal_name(int number)
 {
-    static const struct { int number; const char *name; } names[] = {
-        {SIGHUP, "SIGHUP"}, {SIGINT, "SIGINT"}, {SIGQUIT, "SIGQUIT"}, {SIGILL, "SIGILL"}, {SIGTRAP, "SIGTRAP"}, {SIGABRT, "SIGABRT"}, {SIGBUS, "SIGBUS"},
-        {SIGFPE, "SIGFPE"}, {SIGKILL, "SIGKILL"}, {SIGUSR1, "SIGUSR1"}, {SIGSEGV, "SIGSEGV"}, {SIGUSR2, "SIGUSR2"}, {SIGPIPE, "SIGPIPE"},
-        {SIGALRM, "SIGALRM"}, {SIGTERM, "SIGTERM"}, {SIGXCPU, "SIGXCPU"}, {SIGXFSZ, "SIGXFSZ"}, {SIGSYS, "SIGSYS"},
+    static const struct {
+        int number;
+        const char *name;
+    } names[] = {
+        {SIGHUP, "SIGHUP"},   {SIGINT, "SIGINT"},   {SIGQUIT, "SIGQUIT"}, {SIGILL, "SIGILL"},   {SIGTRAP, "SIGTRAP"},
+        {SIGABRT, "SIGABRT"}, {SIGBUS, "SIGBUS"},   {SIGFPE, "SIGFPE"},   {SIGKILL, "SIGKILL"}, {SIGUSR1, "SIGUSR1"},
+        {SIGSEGV, "SIGSEGV"}, {SIGUSR2, "SIGUSR2"}, {SIGPIPE, "SIGPIPE"}, {SIGALRM, "SIGALRM"}, {SIGTERM, "SIGTERM"},
+        {SIGXCPU, "SIGXCPU"}, {SIGXFSZ, "SIGXFSZ"}, {SIGSYS, "SIGSYS"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (names[i].number == number)
@@ -210,12 +225,28 @@ static const char *signal_name(int number)
 /* Errors that starting a process gives, in the words of strerror(), which this floor does not have. */
 static const char *error_name(int error)
 {
-    static const struct { int error; const char *text; } texts[] = {
-        {EPERM, "Operation not permitted"}, {ENOENT, "No such file or directory"}, {EACCES, "Permission denied"}, {ENOEXEC, "Exec format error"},
-        {ENOTDIR, "Not a directory"}, {EISDIR, "Is a directory"}, {E2BIG, "Argument list too long"}, {ENOMEM, "Cannot allocate memory"},
-        {EAGAIN, "Resource temporarily unavailable"}, {EMFILE, "Too many open files"}, {ENFILE, "Too many open files in system"},
-        {ENOSPC, "No space left on device"}, {EBUSY, "Device or resource busy"}, {ETXTBSY, "Text file busy"}, {ELOOP, "Too many levels of symbolic links"},
-        {EINVAL, "Invalid argument"}, {ENAMETOOLONG, "File name too long"}, {EROFS, "Read-only file system"},
+    static const struct {
+        int error;
+        const char *text;
+    } texts[] = {
+        {EPERM, "Operation not permitted"},
+        {ENOENT, "No such file or directory"},
+        {EACCES, "Permission denied"},
+        {ENOEXEC, "Exec format error"},
+        {ENOTDIR, "Not a directory"},
+        {EISDIR, "Is a directory"},
+        {E2BIG, "Argument list too long"},
+        {ENOMEM, "Cannot allocate memory"},
+        {EAGAIN, "Resource temporarily unavailable"},
+        {EMFILE, "Too many open files"},
+        {ENFILE, "Too many open files in system"},
+        {ENOSPC, "No space left on device"},
+        {EBUSY, "Device or resource busy"},
+        {ETXTBSY, "Text file busy"},
+        {ELOOP, "Too many levels of symbolic links"},
+        {EINVAL, "Invalid argument"},
+        {ENAMETOOLONG, "File name too long"},
+        {EROFS, "Read-only file system"},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (texts[i].error == error)

@@ -1,7 +1,8 @@
 /* Is a running application well? What it says on its notify socket, the heartbeats it owes, and its connection to lca.
  *
- * Owns ServiceUnavailable and the suspicion of a hang (DOMAIN cases 1b, 3, 4). Knows its own lateness: a heartbeat is missed only when this core looked in time; when its step came
- * late by more than 100 ms or half a period, whichever is more, the application gets another half period, because what it sent may lie unread. */
+ * Owns ServiceUnavailable and the suspicion of a hang (DOMAIN cases 1b, 3, 4). Knows its own lateness: a heartbeat is
+ * missed only when this core looked in time; when its step came late by more than 100 ms or half a period, whichever is
+ * more, the application gets another half period, because what it sent may lie unread. */
 #include "lca/core/core_state.h"
 
 #include "common/base/option.h"
@@ -59,7 +60,8 @@ void health_notify(struct lca_core *c, struct app *a, const char *data, size_t n
     struct notify said;
     notify_read(data, n, &said);
     if (said.refused)
-        record_printf(core_record(c, REC_NOTIFY_REFUSED, a), "reason", "%u lines, the first is %s", said.refused, said.why);
+        record_printf(core_record(c, REC_NOTIFY_REFUSED, a), "reason", "%u lines, the first is %s", said.refused,
+                      said.why);
     if (said.has_text)
         set_text(c, a, said.text);
     if (said.x_status != NOTIFY_X_NONE)

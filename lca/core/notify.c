@@ -1,6 +1,7 @@
 /* Reads sd_notify text. Owns nothing; the bytes come from an application and are believed in nothing but their meaning.
  *
- * A datagram holding a NUL, control bytes or bytes that are not UTF-8 loses the lines concerned, never the others. The later of two equal names wins, as systemd has it. */
+ * A datagram holding a NUL, control bytes or bytes that are not UTF-8 loses the lines concerned, never the others. The
+ * later of two equal names wins, as systemd has it. */
 #include "lca/core/notify.h"
 
 #include "common/base/str.h"

@@ -1,4 +1,5 @@
-/* What an application says on its NOTIFY_SOCKET: text of sd_notify(3), lines NAME=VALUE. A pure reader within bounds. */
+/* What an application says on its NOTIFY_SOCKET: text of sd_notify(3), lines NAME=VALUE. A pure reader within bounds.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -15,5 +16,6 @@ struct notify {
     const char *why;        /* of the first one refused */
 };
 
-/* Reads `n` bytes. Always fills `ret_notify`. Names that are not ours (EXTEND_TIMEOUT_USEC=, MAINPID=, …) are left aside and not refused. */
+/* Reads `n` bytes. Always fills `ret_notify`. Names that are not ours (EXTEND_TIMEOUT_USEC=, MAINPID=, …) are left
+ * aside and not refused. */
 void notify_read(const char *data, size_t n, struct notify *ret_notify);

@@ -1,7 +1,8 @@
 /* The option table of lca.conf, and the checks that need more than one row.
  *
- * It owns what an operator may write about a host. It refuses to look at the host: whether a file, user or address exists is asked by the program that needs it.
- * Invariants: every fallback parses; every OPT_STRING and OPT_PATH row bounds its length by its field. */
+ * It owns what an operator may write about a host. It refuses to look at the host: whether a file, user or address
+ * exists is asked by the program that needs it. Invariants: every fallback parses; every OPT_STRING and OPT_PATH row
+ * bounds its length by its field. */
 #include "lca/core/options.h"
 
 #include <string.h>
@@ -16,8 +17,8 @@ static const struct option lca_options[] = {
      .help = "name of this host, as scs.conf and the certificate have it"},
     {"site", OPT_NAME, .min = 1, .max = NAME_MAX_LEN, .fallback = "default", .reload = OPT_RESTART, FIELD(site),
      .help = "name of the site: controllers and agents of other sites are refused"},
-    {"listen-address", OPT_STRING, .min = 0, .max = 63, .fallback = "0.0.0.0", .reload = OPT_LIVE, FIELD(listen_address),
-     .help = "numeric address on which controllers and peer agents are awaited"},
+    {"listen-address", OPT_STRING, .min = 0, .max = 63, .fallback = "0.0.0.0", .reload = OPT_LIVE,
+     FIELD(listen_address), .help = "numeric address on which controllers and peer agents are awaited"},
     {"listen-port", OPT_INT, .min = 2000, .max = 65535, .fallback = "4999", .reload = OPT_LIVE, FIELD(listen_port),
      .help = "TCP port on which controllers and peer agents are awaited"},
     {"tls", OPT_BOOL, .fallback = "on", .reload = OPT_LIVE, FIELD(tls),
@@ -35,15 +36,17 @@ static const struct option lca_options[] = {
     {"log-level", OPT_ENUM, .choices = level_words, .fallback = "info", .reload = OPT_LIVE, FIELD(log_level),
      .help = "least important records that are logged"},
     {"run-directory", OPT_PATH, PATH_BOUND, .fallback = "/run/understudy", .reload = OPT_RESTART, FIELD(run_directory),
-     .help = "directory for the records of running applications, notify sockets and the lock; on a file system that a reboot empties"},
-    {"agent-user", OPT_STRING, .min = 1, .max = LCA_USER_SIZE - 1, .fallback = "nobody", .reload = OPT_LIVE, FIELD(agent_user),
-     .help = "user as which the agent, the half that speaks to the network, runs"},
-    {"default-user", OPT_STRING, .min = 0, .max = LCA_USER_SIZE - 1, .fallback = "", .reload = OPT_LIVE, FIELD(default_user),
-     .help = "user of applications that name none; it has to be in allow-users too"},
+     .help = "directory for the records of running applications, notify sockets and the lock; on a file system that a "
+             "reboot empties"},
+    {"agent-user", OPT_STRING, .min = 1, .max = LCA_USER_SIZE - 1, .fallback = "nobody", .reload = OPT_LIVE,
+     FIELD(agent_user), .help = "user as which the agent, the half that speaks to the network, runs"},
+    {"default-user", OPT_STRING, .min = 0, .max = LCA_USER_SIZE - 1, .fallback = "", .reload = OPT_LIVE,
+     FIELD(default_user), .help = "user of applications that name none; it has to be in allow-users too"},
     {"allow-users", OPT_WORDS, .fallback = "", .reload = OPT_LIVE, FIELD(allow_users),
      .help = "users as which applications and role commands may run; empty allows nobody"},
     {"allow-commands", OPT_WORDS, .fallback = "", .reload = OPT_LIVE, FIELD(allow_commands),
-     .help = "programs that may be started, as absolute paths; a last component * stands for every program in that directory; empty allows none"},
+     .help = "programs that may be started, as absolute paths; a last component * stands for every program in that "
+             "directory; empty allows none"},
 };
 
 static void *open_lca(void *config, const char *name)
@@ -59,8 +62,16 @@ static const void *lca_at(const void *config, size_t i, const char **ret_name)
 }
 
 static const struct option_section sections[] = {
-    {.kind = "lca", .named = false, .required = true, .options = lca_options, .n_options = sizeof lca_options / sizeof lca_options[0],
-     .help = "the control agent of one host", .open = open_lca, .at = lca_at, .max_sections = 1, .line_offset = offsetof(struct lca_config, line)},
+    {.kind = "lca",
+     .named = false,
+     .required = true,
+     .options = lca_options,
+     .n_options = sizeof lca_options / sizeof lca_options[0],
+     .help = "the control agent of one host",
+     .open = open_lca,
+     .at = lca_at,
+     .max_sections = 1,
+     .line_offset = offsetof(struct lca_config, line)},
 };
 
 const struct option_schema lca_schema = {.program = "lca", .sections = sections, .n_sections = 1};
@@ -71,7 +82,8 @@ static void check_tls(const struct lca_config *c, struct complaints *complaints)
     const char *const values[] = {c->certificate, c->key, c->ca};
     for (size_t i = 0; i < 3; i++)
         if (!values[i][0])
-            complaint_add(complaints, c->line, "[lca] %s is missing: tls is on and needs it (or write \"tls = off\")", keys[i]);
+            complaint_add(complaints, c->line, "[lca] %s is missing: tls is on and needs it (or write \"tls = off\")",
+                          keys[i]);
 }
 
 static void check_commands(const struct lca_config *c, struct complaints *complaints)
@@ -81,7 +93,8 @@ static void check_commands(const struct lca_config *c, struct complaints *compla
         if (w[0] != '/')
             complaint_add(complaints, c->line, "[lca] allow-commands: '%s' is not an absolute path", w);
         else if (star && (star[1] || star[-1] != '/'))
-            complaint_add(complaints, c->line, "[lca] allow-commands: '%s': a * is allowed as the whole last component only", w);
+            complaint_add(complaints, c->line,
+                          "[lca] allow-commands: '%s': a * is allowed as the whole last component only", w);
     }
 }
 
@@ -101,5 +114,6 @@ void lca_config_check(const struct lca_config *c, struct complaints *complaints)
         check_tls(c, complaints);
     check_commands(c, complaints);
     if (c->default_user[0] && !lists_user(c, c->default_user))
-        complaint_warn(complaints, c->line, "[lca] default-user = %s is not in allow-users: nothing can run as it", c->default_user);
+        complaint_warn(complaints, c->line, "[lca] default-user = %s is not in allow-users: nothing can run as it",
+                       c->default_user);
 }

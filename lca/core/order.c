@@ -1,7 +1,8 @@
 /* Orders of controllers: may they be obeyed, who waits for their results, and what was answered already.
  *
- * Checks are numbered rows, first match wins; the row's sentence goes into the answer. An order that is under way is joined, one that is done is answered again and has no effect
- * (S5). Two orders may wait for one application at a time; each is answered to the connection that it came from, after a restart of the agent to every controller. */
+ * Checks are numbered rows, first match wins; the row's sentence goes into the answer. An order that is under way is
+ * joined, one that is done is answered again and has no effect (S5). Two orders may wait for one application at a time;
+ * each is answered to the connection that it came from, after a restart of the agent to every controller. */
 #include "lca/core/core_state.h"
 
 #include <string.h>
@@ -21,7 +22,8 @@ struct order_key order_key(const struct lca_order *o)
 
 static bool same(const struct order_key *a, const struct order_key *b)
 {
-    return a->kind == b->kind && a->term == b->term && a->order_id == b->order_id && epoch_compare(a->epoch, b->epoch) == 0;
+    return a->kind == b->kind && a->term == b->term && a->order_id == b->order_id &&
+           epoch_compare(a->epoch, b->epoch) == 0;
 }
 
 /* --- who waits --- */
@@ -52,11 +54,14 @@ static void wait_for(struct lca_core *c, struct app *a, unsigned scs, const stru
         struct waiter *w = &a->waiters[i];
         if (w->used)
             continue;
-        *w = (struct waiter){true, o->kind == ORDER_START, scs, order_key(o), c->now, o->deadline.ns > 0 ? mono_add(c->now, o->deadline) : MONO_NEVER};
+        *w = (struct waiter){true,   o->kind == ORDER_START,
+                             scs,    order_key(o),
+                             c->now, o->deadline.ns > 0 ? mono_add(c->now, o->deadline) : MONO_NEVER};
         core_result(c, a, scs, &w->key, RESULT_ACCEPTED, NULL, NULL, c->now);
         return;
     }
-    core_result(c, a, scs, &key, RESULT_REFUSED, "AlreadyInProgress", "too many orders wait for this application", c->now);
+    core_result(c, a, scs, &key, RESULT_REFUSED, "AlreadyInProgress", "too many orders wait for this application",
+                c->now);
 }
 
 mono_t order_deadline(const struct app *a)
@@ -109,7 +114,8 @@ static bool answer_again(struct lca_core *c, unsigned scs, struct app *a, const 
             struct lca_action *action = core_act(c, LCA_DO_SEND, a);
             action->message = MSG_ORDER_RESULT;
             action->scs = scs;
-            action->result = (struct lca_result){.order_id = o->order_id, .error = "", .epoch = a->epoch, .term_seen = c->term};
+            action->result =
+                (struct lca_result){.order_id = o->order_id, .error = "", .epoch = a->epoch, .term_seen = c->term};
             action->result.outcome = (__typeof__(action->result.outcome))a->done[i].outcome;
             str_copy(action->result.text, sizeof action->result.text, "answered before");
             return true;
@@ -126,19 +132,38 @@ struct order_row {
     bool (*holds)(const struct lca_core *c, const struct app *a, const struct lca_order *o);
 };
 
-static bool is_stale(const struct lca_core *c, const struct app *a, const struct lca_order *o) { return o->term < c->term; }
-static bool is_host_stopping(const struct lca_core *c, const struct app *a, const struct lca_order *o) { return c->stopping && o->kind == ORDER_START; }
-static bool is_not_ours(const struct lca_core *c, const struct app *a, const struct lca_order *o) { return o->kind == ORDER_START && a->removed; }
-static bool is_undefined(const struct lca_core *c, const struct app *a, const struct lca_order *o) { return o->kind == ORDER_START && !a->has_definition; }
-static bool is_failed(const struct lca_core *c, const struct app *a, const struct lca_order *o) { return o->kind == ORDER_START && a->failed; }
-static bool is_up(const struct lca_core *c, const struct app *a, const struct lca_order *o) { return o->kind == ORDER_START && app_runs(a); }
+static bool is_stale(const struct lca_core *c, const struct app *a, const struct lca_order *o)
+{
+    return o->term < c->term;
+}
+static bool is_host_stopping(const struct lca_core *c, const struct app *a, const struct lca_order *o)
+{
+    return c->stopping && o->kind == ORDER_START;
+}
+static bool is_not_ours(const struct lca_core *c, const struct app *a, const struct lca_order *o)
+{
+    return o->kind == ORDER_START && a->removed;
+}
+static bool is_undefined(const struct lca_core *c, const struct app *a, const struct lca_order *o)
+{
+    return o->kind == ORDER_START && !a->has_definition;
+}
+static bool is_failed(const struct lca_core *c, const struct app *a, const struct lca_order *o)
+{
+    return o->kind == ORDER_START && a->failed;
+}
+static bool is_up(const struct lca_core *c, const struct app *a, const struct lca_order *o)
+{
+    return o->kind == ORDER_START && app_runs(a);
+}
 static bool is_stopping(const struct lca_core *c, const struct app *a, const struct lca_order *o)
 {
     return o->kind == ORDER_START && a->phase >= PHASE_STOPPING && app_is_asked(a->cause);
 }
 static bool is_down(const struct lca_core *c, const struct app *a, const struct lca_order *o)
 {
-    return o->kind == ORDER_STOP && a->phase == PHASE_NONE && a->wanted == WANTED_DOWN && a->restart_at.ns == INT64_MAX && !a->start_wanted;
+    return o->kind == ORDER_STOP && a->phase == PHASE_NONE && a->wanted == WANTED_DOWN &&
+           a->restart_at.ns == INT64_MAX && !a->start_wanted;
 }
 static bool is_not_running(const struct lca_core *c, const struct app *a, const struct lca_order *o)
 {
@@ -169,7 +194,8 @@ static const struct order_row *order_check(const struct lca_core *c, const struc
 
 static const char *order_name(const struct lca_order *o)
 {
-    static const char *const names[] = {[ORDER_START] = "start", [ORDER_STOP] = "stop", [ORDER_RESET] = "reset", [ORDER_KILL] = "kill", [ORDER_GRANT] = "grant", [ORDER_DEMOTE] = "demote"};
+    static const char *const names[] = {[ORDER_START] = "start", [ORDER_STOP] = "stop",   [ORDER_RESET] = "reset",
+                                        [ORDER_KILL] = "kill",   [ORDER_GRANT] = "grant", [ORDER_DEMOTE] = "demote"};
     return names[o->kind];
 }
 
@@ -217,7 +243,8 @@ static void do_reset(struct lca_core *c, unsigned scs, struct app *a, const stru
         core_record(c, REC_APP_RESET, a);
     const struct order_key key = order_key(o);
     core_result(c, a, scs, &key, RESULT_DONE, NULL, NULL, c->now);
-    if (a->wanted == WANTED_UP && a->phase == PHASE_NONE && (failed || a->restart_at.ns != INT64_MAX) && a->has_definition && !a->removed && !c->stopping)
+    if (a->wanted == WANTED_UP && a->phase == PHASE_NONE && (failed || a->restart_at.ns != INT64_MAX) &&
+        a->has_definition && !a->removed && !c->stopping)
         app_start(c, a, "reset");
 }
 
@@ -265,7 +292,8 @@ static void refuse_unknown(struct lca_core *c, unsigned scs, const struct lca_or
     action->message = MSG_ORDER_RESULT;
     action->scs = scs;
     str_copy(action->reason, sizeof action->reason, o->app); /* the packer has no slot to name */
-    action->result = (struct lca_result){.order_id = o->order_id, .outcome = RESULT_REFUSED, .error = "ObjectNotFound", .term_seen = c->term};
+    action->result = (struct lca_result){
+        .order_id = o->order_id, .outcome = RESULT_REFUSED, .error = "ObjectNotFound", .term_seen = c->term};
     str_copy(action->result.text, sizeof action->result.text, "no such application on this host");
 }
 

@@ -1,7 +1,8 @@
 /* Controllers and peers: who is there, what each was told, and the poll that every grant answers.
  *
- * Polls carry one counter for all controllers, generation above, count below, so that no number is used twice by one incarnation of the keeper. A poll goes out every period and
- * at once when a role has changed. A controller gets a complete snapshot behind its definitions: one report each, the end of reports, then the view of the peers. */
+ * Polls carry one counter for all controllers, generation above, count below, so that no number is used twice by one
+ * incarnation of the keeper. A poll goes out every period and at once when a role has changed. A controller gets a
+ * complete snapshot behind its definitions: one report each, the end of reports, then the view of the peers. */
 #include "lca/core/core_state.h"
 
 #include <string.h>
@@ -51,7 +52,8 @@ void poll_scs_down(struct lca_core *c, const struct lca_event *e)
     c->controlled = false;
     c->uncontrolled_since = c->now;
     c->poll_at = MONO_NEVER;
-    record_str(core_record(c, REC_UNCONTROLLED, NULL), "reason", e->reason && *e->reason ? e->reason : "the last connection ended");
+    record_str(core_record(c, REC_UNCONTROLLED, NULL), "reason",
+               e->reason && *e->reason ? e->reason : "the last connection ended");
 }
 
 void poll_answered(struct lca_core *c, const struct lca_event *e)

@@ -1,19 +1,45 @@
 /* What follows the end of a process: one decision, made by a numbered table, first match wins.
  *
- * Owns the count of restarts: how many in a row (that gives the delay) and how many within the window (that gives the limit). The window slides: the former window's count weighs
- * by the part of it that the window still covers, so two numbers are enough for any limit. A process that ran for a whole window was quiet, and what comes after is a first restart. */
+ * Owns the count of restarts: how many in a row (that gives the delay) and how many within the window (that gives the
+ * limit). The window slides: the former window's count weighs by the part of it that the window still covers, so two
+ * numbers are enough for any limit. A process that ran for a whole window was quiet, and what comes after is a first
+ * restart. */
 #include "lca/core/core_state.h"
 
 #include <errno.h>
 
-static bool is_stopping(const struct lca_core *c, const struct app *a) { return c->stopping || a->cause == END_STOP_ALL; }
-static bool is_removed(const struct lca_core *c, const struct app *a) { return a->removed; }
-static bool is_undefined(const struct lca_core *c, const struct app *a) { return !a->has_definition; }
-static bool is_wanted_again(const struct lca_core *c, const struct app *a) { return a->start_wanted; }
-static bool is_not_wanted(const struct lca_core *c, const struct app *a) { return a->cause == END_STOP || a->wanted != WANTED_UP; }
-static bool is_failed(const struct lca_core *c, const struct app *a) { return a->failed; }
-static bool is_manual(const struct lca_core *c, const struct app *a) { return !a->def.auto_restart; }
-static bool is_any(const struct lca_core *c, const struct app *a) { return true; }
+static bool is_stopping(const struct lca_core *c, const struct app *a)
+{
+    return c->stopping || a->cause == END_STOP_ALL;
+}
+static bool is_removed(const struct lca_core *c, const struct app *a)
+{
+    return a->removed;
+}
+static bool is_undefined(const struct lca_core *c, const struct app *a)
+{
+    return !a->has_definition;
+}
+static bool is_wanted_again(const struct lca_core *c, const struct app *a)
+{
+    return a->start_wanted;
+}
+static bool is_not_wanted(const struct lca_core *c, const struct app *a)
+{
+    return a->cause == END_STOP || a->wanted != WANTED_UP;
+}
+static bool is_failed(const struct lca_core *c, const struct app *a)
+{
+    return a->failed;
+}
+static bool is_manual(const struct lca_core *c, const struct app *a)
+{
+    return !a->def.auto_restart;
+}
+static bool is_any(const struct lca_core *c, const struct app *a)
+{
+    return true;
+}
 
 /* Errors that another attempt meets again: the definition or the host's configuration has to change. */
 static bool is_hopeless(const struct lca_core *c, const struct app *a)
@@ -21,7 +47,17 @@ static bool is_hopeless(const struct lca_core *c, const struct app *a)
     if (a->cause != END_START_FAILED)
         return false;
     switch (a->start_error) {
-    case EPERM: case ENOENT: case EACCES: case ENOTDIR: case ENOEXEC: case EISDIR: case ELOOP: case ENAMETOOLONG: case E2BIG: case EINVAL: case EBADMSG:
+    case EPERM:
+    case ENOENT:
+    case EACCES:
+    case ENOTDIR:
+    case ENOEXEC:
+    case EISDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case E2BIG:
+    case EINVAL:
+    case EBADMSG:
         return true;
     }
     return false;

@@ -1,7 +1,10 @@
-/* After a restart of the agent (or of agent and keeper): what the keeper knows is put together with what the agent kept.
+/* After a restart of the agent (or of agent and keeper): what the keeper knows is put together with what the agent
+ * kept.
  *
- * The keeper's word decides what runs; the blob says what it is. A state that belongs to a former start is recognised by its start id and gives way. Intents to stop and to demote are
- * carried out again, an intent to become primary is not: such an application becomes Backup first. An end that nobody saw is handled like an end seen, with the cause `unknown (adopted)`. Nothing else is started or stopped here. */
+ * The keeper's word decides what runs; the blob says what it is. A state that belongs to a former start is recognised
+ * by its start id and gives way. Intents to stop and to demote are carried out again, an intent to become primary is
+ * not: such an application becomes Backup first. An end that nobody saw is handled like an end seen, with the cause
+ * `unknown (adopted)`. Nothing else is started or stopped here. */
 #include "lca/core/core_state.h"
 
 #include <string.h>
@@ -39,7 +42,9 @@ static void resume_running(struct lca_core *c, struct app *a)
     enum end_cause cause = a->cause;
     a->cause = END_UNASKED;
     a->phase = was == PHASE_READY || was == PHASE_STOPPING || was == PHASE_KILLING ? PHASE_READY : PHASE_INITIALIZING;
-    a->status = a->phase == PHASE_INITIALIZING ? APP_INITIALIZING : a->unavailable ? APP_SERVICE_UNAVAILABLE : APP_STARTED;
+    a->status = a->phase == PHASE_INITIALIZING ? APP_INITIALIZING
+                : a->unavailable               ? APP_SERVICE_UNAVAILABLE
+                                               : APP_STARTED;
     if (a->phase == PHASE_READY)
         health_begin(c, a);
     else if (a->has_definition && a->def.startup.ns > 0)

@@ -1,8 +1,9 @@
 /* What survives the agent: one blob per application and one for the host, kept by the keeper.
  *
- * A blob is little-endian fields in a fixed order behind a version byte, the packed definition last, and a checksum (FNV-1a) over all of it. It is written by us and read by us, on the
- * same boot: instants are CLOCK_BOOTTIME and stay valid. A blob that is short, long, damaged or of another version is no blob. The state names the start it belongs to, so a blob
- * that is one start behind is recognised. */
+ * A blob is little-endian fields in a fixed order behind a version byte, the packed definition last, and a checksum
+ * (FNV-1a) over all of it. It is written by us and read by us, on the same boot: instants are CLOCK_BOOTTIME and stay
+ * valid. A blob that is short, long, damaged or of another version is no blob. The state names the start it belongs to,
+ * so a blob that is one start behind is recognised. */
 #include "lca/core/core_state.h"
 #include "lca/core/wire.h"
 
@@ -137,8 +138,9 @@ static struct order_key get_key(struct reader *r)
 
 static void put_flags(struct writer *w, const struct app *a)
 {
-    const bool flags[] = {a->has_definition, a->removed, a->failed, a->notify_started, a->unavailable, a->demote_first, a->exit_asked, a->in_place_due,
-                          a->released, a->start_wanted, a->change.in_place, a->change.ordered};
+    const bool flags[] = {a->has_definition, a->removed,      a->failed,          a->notify_started,
+                          a->unavailable,    a->demote_first, a->exit_asked,      a->in_place_due,
+                          a->released,       a->start_wanted, a->change.in_place, a->change.ordered};
     uint64_t bits = 0;
     for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++)
         bits |= (uint64_t)flags[i] << i;
@@ -147,8 +149,9 @@ static void put_flags(struct writer *w, const struct app *a)
 
 static void get_flags(struct reader *r, struct app *a, bool *ret_defined)
 {
-    bool *flags[] = {ret_defined, &a->removed, &a->failed, &a->notify_started, &a->unavailable, &a->demote_first, &a->exit_asked, &a->in_place_due,
-                     &a->released, &a->start_wanted, &a->change.in_place, &a->change.ordered};
+    bool *flags[] = {ret_defined,     &a->removed,      &a->failed,          &a->notify_started,
+                     &a->unavailable, &a->demote_first, &a->exit_asked,      &a->in_place_due,
+                     &a->released,    &a->start_wanted, &a->change.in_place, &a->change.ordered};
     uint64_t bits = get(r, 2);
     for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++)
         *flags[i] = bits >> i & 1;
@@ -273,7 +276,8 @@ bool app_restore(struct lca_core *c, struct app *a, const uint8_t *blob, size_t 
     char text[120];
     struct strbuf why;
     strbuf_init(&why, text, sizeof text);
-    if (r.bad || r.at != r.end || !said || defined != (length > 0) || (defined && define_set(c, a, definition, length, &why) < 0)) {
+    if (r.bad || r.at != r.end || !said || defined != (length > 0) ||
+        (defined && define_set(c, a, definition, length, &why) < 0)) {
         *a = was;
         return false;
     }

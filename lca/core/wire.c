@@ -1,9 +1,10 @@
 /* Between agent.proto and the core: a controller's messages become events, the core's messages become bytes.
  *
- * Reading refuses what cannot be meant (no body, a body that only an agent sends, names that are no names, numbers out of range); the caller ends the link. Packing reads the
- * core's state at that moment, so a message tells the newest state, never an older one than its predecessor. */
-#include "lca/core/core_state.h"
+ * Reading refuses what cannot be meant (no body, a body that only an agent sends, names that are no names, numbers out
+ * of range); the caller ends the link. Packing reads the core's state at that moment, so a message tells the newest
+ * state, never an older one than its predecessor. */
 #include "lca/core/wire.h"
+#include "lca/core/core_state.h"
 
 #include "proto/agent.pb-c.h"
 
@@ -33,7 +34,8 @@ static const char *text_read(ProtobufCBinaryData b, struct arena *a)
 static int peer_read(const Understudy__Agent__PeerHost *p, struct lca_peer_host *out)
 {
     memset(out, 0, sizeof *out);
-    if (!wire_copy_name(out->name, p->name) || !wire_copy_text(out->address, sizeof out->address, p->address) || p->port == 0 || p->port > UINT16_MAX)
+    if (!wire_copy_name(out->name, p->name) || !wire_copy_text(out->address, sizeof out->address, p->address) ||
+        p->port == 0 || p->port > UINT16_MAX)
         return -EPROTO;
     if (p->addp_timeout_ms > 3600000 || p->addp_remote_timeout_ms > 3600000)
         return -EPROTO;
@@ -44,11 +46,13 @@ static int peer_read(const Understudy__Agent__PeerHost *p, struct lca_peer_host 
     return 0;
 }
 
-static int configure_read(const Understudy__Agent__Configure *m, struct arena *a, struct lca_peer_host *peers, struct lca_event *e, struct strbuf *why)
+static int configure_read(const Understudy__Agent__Configure *m, struct arena *a, struct lca_peer_host *peers,
+                          struct lca_event *e, struct strbuf *why)
 {
     e->type = LCA_EV_CONFIGURE;
     e->name = name_read(m->scs, a);
-    if (!e->name || m->n_peers > LCA_PEERS_MAX || (m->poll_period_ms && (m->poll_period_ms < POLL_MIN_MS || m->poll_period_ms > POLL_MAX_MS))) {
+    if (!e->name || m->n_peers > LCA_PEERS_MAX ||
+        (m->poll_period_ms && (m->poll_period_ms < POLL_MIN_MS || m->poll_period_ms > POLL_MAX_MS))) {
         strbuf_add(why, "Configure: name, poll period or number of peers out of range");
         return -EPROTO;
     }
@@ -85,7 +89,8 @@ static struct epoch epoch_read(const Understudy__Agent__Epoch *m)
     return m ? (struct epoch){m->term, m->n} : (struct epoch){0};
 }
 
-static int order_read(ProtobufCBinaryData app, ProtobufCBinaryData reason, struct arena *a, struct lca_event *e, struct strbuf *why)
+static int order_read(ProtobufCBinaryData app, ProtobufCBinaryData reason, struct arena *a, struct lca_event *e,
+                      struct strbuf *why)
 {
     e->type = LCA_EV_ORDER;
     e->order.app = name_read(app, a);
@@ -98,8 +103,13 @@ static int order_read(ProtobufCBinaryData app, ProtobufCBinaryData reason, struc
 
 static int grant_read(const Understudy__Agent__Grant *m, struct arena *a, struct lca_event *e, struct strbuf *why)
 {
-    e->order = (struct lca_order){.kind = ORDER_GRANT, .order_id = m->order_id, .epoch = epoch_read(m->epoch), .incarnation = m->incarnation, .poll_seq = m->poll_seq,
-                                  .lease = SPAN_MS(m->lease_ms), .deadline = SPAN_MS(m->deadline_ms)};
+    e->order = (struct lca_order){.kind = ORDER_GRANT,
+                                  .order_id = m->order_id,
+                                  .epoch = epoch_read(m->epoch),
+                                  .incarnation = m->incarnation,
+                                  .poll_seq = m->poll_seq,
+                                  .lease = SPAN_MS(m->lease_ms),
+                                  .deadline = SPAN_MS(m->deadline_ms)};
     e->order.term = e->order.epoch.term;
     if (e->order.term == 0) {
         strbuf_add(why, "Grant: without an epoch");
@@ -110,7 +120,11 @@ static int grant_read(const Understudy__Agent__Grant *m, struct arena *a, struct
 
 static int demote_read(const Understudy__Agent__Demote *m, struct arena *a, struct lca_event *e, struct strbuf *why)
 {
-    e->order = (struct lca_order){.kind = ORDER_DEMOTE, .term = m->term, .order_id = m->order_id, .epoch = epoch_read(m->epoch), .deadline = SPAN_MS(m->deadline_ms)};
+    e->order = (struct lca_order){.kind = ORDER_DEMOTE,
+                                  .term = m->term,
+                                  .order_id = m->order_id,
+                                  .epoch = epoch_read(m->epoch),
+                                  .deadline = SPAN_MS(m->deadline_ms)};
     return order_read(m->application, m->reason, a, e, why);
 }
 
@@ -127,9 +141,11 @@ static int plain_read(const Understudy__Agent__Order *m, struct arena *a, struct
     return order_read(m->application, m->reason, a, e, why);
 }
 
-int lca_wire_read(const uint8_t *payload, size_t n, struct arena *a, struct lca_peer_host *peers, struct lca_event *ret_event, struct strbuf *why)
+int lca_wire_read(const uint8_t *payload, size_t n, struct arena *a, struct lca_peer_host *peers,
+                  struct lca_event *ret_event, struct strbuf *why)
 {
-    const Understudy__Agent__Message *m = (const Understudy__Agent__Message *)(const void *)wire_unpack(&understudy__agent__message__descriptor, payload, n, a);
+    const Understudy__Agent__Message *m = (const Understudy__Agent__Message *)(const void *)wire_unpack(
+        &understudy__agent__message__descriptor, payload, n, a);
     if (!m) {
         strbuf_add(why, "not a message of this protocol");
         return -EPROTO;
@@ -165,8 +181,12 @@ int lca_wire_read(const uint8_t *payload, size_t n, struct arena *a, struct lca_
     case UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER:
         r = plain_read(m->order, a, &e, why);
         break;
-    case UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT: case UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT_END: case UNDERSTUDY__AGENT__MESSAGE__BODY_POLL:
-    case UNDERSTUDY__AGENT__MESSAGE__BODY_RELEASED: case UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER_RESULT: case UNDERSTUDY__AGENT__MESSAGE__BODY_EVENT:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT_END:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_POLL:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_RELEASED:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER_RESULT:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_EVENT:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_VIEW:
         strbuf_add(why, "a message that only an agent sends");
         break;
@@ -255,7 +275,8 @@ static int report_end_pack(const struct lca_core *c, uint8_t *out, size_t size)
     return pack(&m, out, size);
 }
 
-static void released_fill(Understudy__Agent__Released *r, Understudy__Agent__Epoch *epoch, const struct lca_core *c, const struct app *a)
+static void released_fill(Understudy__Agent__Released *r, Understudy__Agent__Epoch *epoch, const struct lca_core *c,
+                          const struct app *a)
 {
     understudy__agent__released__init(r);
     epoch_fill(epoch, a->released_epoch);

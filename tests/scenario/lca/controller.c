@@ -1,4 +1,5 @@
-/* A controller in a transcript: lines become messages of agent.proto, bytes, and events as lca_wire_read() makes them. */
+/* A controller in a transcript: lines become messages of agent.proto, bytes, and events as lca_wire_read() makes them.
+ */
 #include "tests/scenario/lca/world.h"
 
 #include <stdlib.h>
@@ -114,7 +115,8 @@ static void send_definitions(struct world *w, unsigned scs, const char *line)
     receive(w, scs, &m);
 }
 
-static void send_order(struct world *w, unsigned scs, const char *app, const char *line, Understudy__Agent__Order__Kind kind)
+static void send_order(struct world *w, unsigned scs, const char *app, const char *line,
+                       Understudy__Agent__Order__Kind kind)
 {
     Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
     Understudy__Agent__Order o = UNDERSTUDY__AGENT__ORDER__INIT;

@@ -1,8 +1,10 @@
-/* Plays a transcript against the agent's core in virtual time and compares what the core does with what is written (STYLE rule 13).
+/* Plays a transcript against the agent's core in virtual time and compares what the core does with what is written
+ * (STYLE rule 13).
  *
- * A line that begins in the first column is something that happens; the indented lines below it are what the core answered, one action each, with the time in front. `--bless`
- * writes them anew. Everything from controllers goes through agent.proto's bytes in both directions. The keeper is the transcript itself: this program only remembers start ids and what was
- * stored. README.md beside it has the words. */
+ * A line that begins in the first column is something that happens; the indented lines below it are what the core
+ * answered, one action each, with the time in front. `--bless` writes them anew. Everything from controllers goes
+ * through agent.proto's bytes in both directions. The keeper is the transcript itself: this program only remembers
+ * start ids and what was stored. README.md beside it has the words. */
 #include "tests/scenario/lca/world.h"
 
 #include <errno.h>
@@ -154,7 +156,10 @@ static void notify_says(struct world *w, const char *app, const char *text)
         data[n++] = newline ? '\n' : *p;
         p += newline;
     }
-    step(w, &(struct lca_event){.type = LCA_EV_KEEPER_NOTIFY, .name = app, .start_id = app_of(w, app)->start_id, .notify = {.pid = 100, .data = data, .length = n}});
+    step(w, &(struct lca_event){.type = LCA_EV_KEEPER_NOTIFY,
+                                .name = app,
+                                .start_id = app_of(w, app)->start_id,
+                                .notify = {.pid = 100, .data = data, .length = n}});
 }
 
 static void agent_begin(struct world *w)
@@ -164,7 +169,11 @@ static void agent_begin(struct world *w)
     memset(w->core, 0, sizeof *w->core);
     lca_core_init(w->core, &config, w->now);
     w->generation++;
-    step(w, &(struct lca_event){.type = LCA_EV_KEEPER_WELCOME, .welcome = {.incarnation = INCARNATION, .generation = w->generation, .blob = w->host_blob, .blob_len = w->host_len}});
+    step(w, &(struct lca_event){.type = LCA_EV_KEEPER_WELCOME,
+                                .welcome = {.incarnation = INCARNATION,
+                                            .generation = w->generation,
+                                            .blob = w->host_blob,
+                                            .blob_len = w->host_len}});
 }
 
 static void record_says(struct world *w, const char *app, const char *line)
@@ -210,9 +219,14 @@ static bool is(const char *word, const char *name)
 
 static bool keeper_line(struct world *w, const char *verb, const char *name, const char *line, const char *rest)
 {
-    static const struct { const char *verb; enum lca_event_type type; } verbs[] = {
-        {"started", LCA_EV_KEEPER_STARTED}, {"start-failed", LCA_EV_KEEPER_START_FAILED}, {"exited", LCA_EV_KEEPER_EXITED}, {"gone", LCA_EV_KEEPER_TREE_GONE},
-        {"role-ended", LCA_EV_KEEPER_ROLE_ENDED}, {"link-lost", LCA_EV_APP_LINK_LOST}, {"link-back", LCA_EV_APP_LINK_BACK},
+    static const struct {
+        const char *verb;
+        enum lca_event_type type;
+    } verbs[] = {
+        {"started", LCA_EV_KEEPER_STARTED},       {"start-failed", LCA_EV_KEEPER_START_FAILED},
+        {"exited", LCA_EV_KEEPER_EXITED},         {"gone", LCA_EV_KEEPER_TREE_GONE},
+        {"role-ended", LCA_EV_KEEPER_ROLE_ENDED}, {"link-lost", LCA_EV_APP_LINK_LOST},
+        {"link-back", LCA_EV_APP_LINK_BACK},
     };
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
         if (is(verb, verbs[i].verb)) {
@@ -339,7 +353,8 @@ static void show_difference(const char *path, const char *is_text, const char *s
         should += b + (should[b] == '\n');
         line++;
     }
-    fprintf(stderr, "%s:%u:\n  expected: %.*s\n  happened: %.*s\n", path, line, (int)strcspn(should, "\n"), should, (int)strcspn(is_text, "\n"), is_text);
+    fprintf(stderr, "%s:%u:\n  expected: %.*s\n  happened: %.*s\n", path, line, (int)strcspn(should, "\n"), should,
+            (int)strcspn(is_text, "\n"), is_text);
 }
 
 int main(int argc, char **argv)

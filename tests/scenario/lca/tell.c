@@ -1,5 +1,5 @@
-/* What the core does, as lines: messages are packed and read again, so that a line shows what a controller would read; commands are shown as the keeper would get them. Start ids are
- * kept, not shown: they differ with the seed. */
+/* What the core does, as lines: messages are packed and read again, so that a line shows what a controller would read;
+ * commands are shown as the keeper would get them. Start ids are kept, not shown: they differ with the seed. */
 #include "tests/scenario/lca/world.h"
 
 #include <stdarg.h>
@@ -20,9 +20,10 @@ void say(struct world *w, const char *format, ...)
 static void say_report(struct world *w, unsigned scs, const Understudy__Agent__Report *r)
 {
     static const char *const wanted[] = {"", " wanted up", " wanted down"};
-    say(w, "scs%u report %.*s %s %s epoch %llu.%llu pid %u%s%s restarts %u reason \"%.*s\"%s%.*s", scs, TEXT(r->application), app_status_name((enum app_status)r->status),
-        app_role_name((enum app_role)r->role), (unsigned long long)r->epoch->term, (unsigned long long)r->epoch->n, r->pid, r->failed ? " FAILED" : "", wanted[r->wanted],
-        r->restarts, TEXT(r->reason), r->status_text.len ? " says " : "", TEXT(r->status_text));
+    say(w, "scs%u report %.*s %s %s epoch %llu.%llu pid %u%s%s restarts %u reason \"%.*s\"%s%.*s", scs,
+        TEXT(r->application), app_status_name((enum app_status)r->status), app_role_name((enum app_role)r->role),
+        (unsigned long long)r->epoch->term, (unsigned long long)r->epoch->n, r->pid, r->failed ? " FAILED" : "",
+        wanted[r->wanted], r->restarts, TEXT(r->reason), r->status_text.len ? " says " : "", TEXT(r->status_text));
 }
 
 static void say_poll(struct world *w, unsigned scs, const Understudy__Agent__Poll *p)
@@ -32,23 +33,28 @@ static void say_poll(struct world *w, unsigned scs, const Understudy__Agent__Pol
     strbuf_init(&b, text, sizeof text);
     for (size_t i = 0; i < p->n_members; i++) {
         const Understudy__Agent__Member *m = p->members[i];
-        strbuf_printf(&b, " | %.*s %s %llu.%llu", TEXT(m->application), app_role_name((enum app_role)m->role), (unsigned long long)m->epoch->term, (unsigned long long)m->epoch->n);
+        strbuf_printf(&b, " | %.*s %s %llu.%llu", TEXT(m->application), app_role_name((enum app_role)m->role),
+                      (unsigned long long)m->epoch->term, (unsigned long long)m->epoch->n);
         if (m->released)
-            strbuf_printf(&b, " released %llu.%llu to %u:%u", (unsigned long long)m->released->epoch->term, (unsigned long long)m->released->epoch->n,
-                          (unsigned)(m->released->poll_seq >> 32), (unsigned)m->released->poll_seq);
+            strbuf_printf(&b, " released %llu.%llu to %u:%u", (unsigned long long)m->released->epoch->term,
+                          (unsigned long long)m->released->epoch->n, (unsigned)(m->released->poll_seq >> 32),
+                          (unsigned)m->released->poll_seq);
     }
-    say(w, "scs%u poll %u:%u echo %llu%s", scs, (unsigned)(p->poll_seq >> 32), (unsigned)p->poll_seq, (unsigned long long)p->echo, text);
+    say(w, "scs%u poll %u:%u echo %llu%s", scs, (unsigned)(p->poll_seq >> 32), (unsigned)p->poll_seq,
+        (unsigned long long)p->echo, text);
 }
 
 static void say_message(struct world *w, const struct lca_action *action)
 {
-    static const char *const outcomes[] = {"NONE", "DONE", "ACCEPTED", "DECLINED", "STALE", "REFUSED", "FAILED", "TIMED_OUT"};
+    static const char *const outcomes[] = {"NONE",  "DONE",    "ACCEPTED", "DECLINED",
+                                           "STALE", "REFUSED", "FAILED",   "TIMED_OUT"};
     uint8_t bytes[65536];
     int n = lca_wire_pack(w->core, action, w->now, bytes, sizeof bytes);
     if (n < 0)
         die("cannot pack", strerror(-n));
     arena_reset(&w->arena);
-    const Understudy__Agent__Message *m = (const void *)wire_unpack(&understudy__agent__message__descriptor, bytes, (size_t)n, &w->arena);
+    const Understudy__Agent__Message *m =
+        (const void *)wire_unpack(&understudy__agent__message__descriptor, bytes, (size_t)n, &w->arena);
     if (!m)
         die("packed message", "cannot be read");
     unsigned scs = action->scs == LCA_ALL_SCS ? 9 : action->scs;
@@ -59,14 +65,18 @@ static void say_message(struct world *w, const struct lca_action *action)
     else if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL)
         say_poll(w, scs, m->poll);
     else if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_RELEASED)
-        say(w, "scs%u released %.*s epoch %llu.%llu to %u:%u", scs, TEXT(m->released->application), (unsigned long long)m->released->epoch->term,
-            (unsigned long long)m->released->epoch->n, (unsigned)(m->released->poll_seq >> 32), (unsigned)m->released->poll_seq);
+        say(w, "scs%u released %.*s epoch %llu.%llu to %u:%u", scs, TEXT(m->released->application),
+            (unsigned long long)m->released->epoch->term, (unsigned long long)m->released->epoch->n,
+            (unsigned)(m->released->poll_seq >> 32), (unsigned)m->released->poll_seq);
     else if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER_RESULT)
-        say(w, "scs%u result %llu %.*s %s%s%.*s \"%.*s\" epoch %llu.%llu", scs, (unsigned long long)m->order_result->order_id, TEXT(m->order_result->application),
-            outcomes[m->order_result->outcome], m->order_result->error.len ? " " : "", TEXT(m->order_result->error), TEXT(m->order_result->text),
-            (unsigned long long)m->order_result->epoch->term, (unsigned long long)m->order_result->epoch->n);
+        say(w, "scs%u result %llu %.*s %s%s%.*s \"%.*s\" epoch %llu.%llu", scs,
+            (unsigned long long)m->order_result->order_id, TEXT(m->order_result->application),
+            outcomes[m->order_result->outcome], m->order_result->error.len ? " " : "", TEXT(m->order_result->error),
+            TEXT(m->order_result->text), (unsigned long long)m->order_result->epoch->term,
+            (unsigned long long)m->order_result->epoch->n);
     else if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_VIEW)
-        say(w, "scs%u peer-view %.*s %s \"%.*s\"", scs, TEXT(m->peer_view->host), m->peer_view->seen ? "seen" : "not seen", TEXT(m->peer_view->reason));
+        say(w, "scs%u peer-view %.*s %s \"%.*s\"", scs, TEXT(m->peer_view->host),
+            m->peer_view->seen ? "seen" : "not seen", TEXT(m->peer_view->reason));
     else
         die("packed message", "of an unexpected kind");
 }
@@ -100,8 +110,8 @@ static void say_command(struct world *w, const struct lca_action *action)
         if (strncmp(p, "LCA_EPOCH=", 10) == 0)
             epoch = p;
     }
-    say(w, "%s %s %s %s%s%s LCA_REASON=\"%s\"", action->type == LCA_DO_START ? "START" : "ROLE", lca_core_app_name(w->core, action->app), argv0, role, *epoch ? " " : "", epoch,
-        action->reason);
+    say(w, "%s %s %s %s%s%s LCA_REASON=\"%s\"", action->type == LCA_DO_START ? "START" : "ROLE",
+        lca_core_app_name(w->core, action->app), argv0, role, *epoch ? " " : "", epoch, action->reason);
 }
 
 void do_action(struct world *w, const struct lca_action *action)

@@ -1,4 +1,5 @@
-/* The world of a transcript: the core under test, what its keeper would remember, and where lines are written. Of the scenario runner only. */
+/* The world of a transcript: the core under test, what its keeper would remember, and where lines are written. Of the
+ * scenario runner only. */
 #pragma once
 
 #include "common/base/option.h"

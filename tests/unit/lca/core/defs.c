@@ -10,7 +10,8 @@ size_t define_pack(const char *name, bool member, unsigned limit, uint8_t *out, 
 {
     Understudy__Agent__Define d = UNDERSTUDY__AGENT__DEFINE__INIT;
     Understudy__Agent__PairMember p = UNDERSTUDY__AGENT__PAIR_MEMBER__INIT;
-    ProtobufCBinaryData command[] = {wire_text("/bin/app"), wire_text("--run")}, primary[] = {wire_text("/bin/promote")}, backup[] = {wire_text("/bin/demote")};
+    ProtobufCBinaryData command[] = {wire_text("/bin/app"), wire_text("--run")},
+                        primary[] = {wire_text("/bin/promote")}, backup[] = {wire_text("/bin/demote")};
     ProtobufCBinaryData environment[] = {wire_text("COLOUR=blue"), wire_text("LCA_ROLE=forged")};
     d.name = wire_text(name);
     d.n_command = 2;
@@ -51,7 +52,10 @@ struct lca_core *core_new(uint32_t generation, mono_t now)
     struct lca_core_config config = {.host = "a", .seed = 1000 + generation};
     assert_non_null(c);
     lca_core_init(c, &config, now);
-    step(c, &(struct lca_event){.type = LCA_EV_KEEPER_WELCOME, .welcome = {.incarnation = INCARNATION, .generation = generation}}, now);
+    step(c,
+         &(struct lca_event){.type = LCA_EV_KEEPER_WELCOME,
+                             .welcome = {.incarnation = INCARNATION, .generation = generation}},
+         now);
     return c;
 }
 
@@ -62,10 +66,15 @@ struct lca_core *core_ready(const char *const *names, unsigned n, bool member)
     struct lca_core *c = core_new(1, now);
     step(c, &(struct lca_event){.type = LCA_EV_KEEPER_RESUMED}, now);
     step(c, &(struct lca_event){.type = LCA_EV_SCS_UP, .name = "scs1"}, now);
-    step(c, &(struct lca_event){.type = LCA_EV_CONFIGURE, .name = "scs1", .configure = {.term = 1, .poll_period = SPAN_S(1)}}, now);
+    step(c,
+         &(struct lca_event){
+             .type = LCA_EV_CONFIGURE, .name = "scs1", .configure = {.term = 1, .poll_period = SPAN_S(1)}},
+         now);
     for (unsigned i = 0; i < n; i++) {
         size_t length = define_pack(names[i], member, 5, bytes, sizeof bytes);
-        step(c, &(struct lca_event){.type = LCA_EV_DEFINE, .name = names[i], .define = {.bytes = bytes, .length = length}}, now);
+        step(c,
+             &(struct lca_event){.type = LCA_EV_DEFINE, .name = names[i], .define = {.bytes = bytes, .length = length}},
+             now);
     }
     step(c, &(struct lca_event){.type = LCA_EV_DEFINE_END, .define_end = {.count = n}}, now);
     return c;

@@ -24,7 +24,8 @@ static void drain(struct lca_core *c, mono_t now, unsigned *counts)
     }
 }
 
-/* More applications than actions: everything is told, over several steps that are due at once, and in full when all stop. */
+/* More applications than actions: everything is told, over several steps that are due at once, and in full when all
+ * stop. */
 static void many_applications(void **state)
 {
     enum { N = 1024 };
@@ -47,7 +48,8 @@ static void many_applications(void **state)
     memset(counts, 0, sizeof counts);
     step(c, &(struct lca_event){.type = LCA_EV_SCS_UP, .scs = 1, .name = "scs2"}, now);
     step(c, &(struct lca_event){.type = LCA_EV_CONFIGURE, .scs = 1, .name = "scs2", .configure = {.term = 1}}, now);
-    step(c, &(struct lca_event){.type = LCA_EV_DEFINE_END, .scs = 1, .define_end = {.count = 1}}, now); /* not complete: nobody is removed */
+    step(c, &(struct lca_event){.type = LCA_EV_DEFINE_END, .scs = 1, .define_end = {.count = 1}},
+         now); /* not complete: nobody is removed */
     drain(c, now, counts);
     assert_true(counts[LCA_DO_SEND] > N);
     assert_int_equal(counts[LCA_DO_FORGET], 0);
@@ -81,7 +83,8 @@ static void one_more_than_fits(void **state)
     struct lca_core *c = core_ready(list, 1024, false);
     uint8_t bytes[LCA_DEFINITION_MAX];
     size_t n = define_pack("more", false, 5, bytes, sizeof bytes);
-    step(c, &(struct lca_event){.type = LCA_EV_DEFINE, .name = "more", .define = {.bytes = bytes, .length = n}}, (mono_t){1});
+    step(c, &(struct lca_event){.type = LCA_EV_DEFINE, .name = "more", .define = {.bytes = bytes, .length = n}},
+         (mono_t){1});
     const struct lca_action *said = find_action(LCA_DO_RECORD);
     assert_non_null(said);
     assert_int_equal(said->record.id, REC_DEFINITION_REFUSED);
@@ -121,7 +124,8 @@ static void definitions_move(void **state)
     for (unsigned round = 0; round < 50; round++) {
         const char *name = list[round % 3];
         size_t n = define_pack(name, round % 2, round, bytes, sizeof bytes);
-        step(c, &(struct lca_event){.type = LCA_EV_DEFINE, .name = name, .define = {.bytes = bytes, .length = n}}, (mono_t){1});
+        step(c, &(struct lca_event){.type = LCA_EV_DEFINE, .name = name, .define = {.bytes = bytes, .length = n}},
+             (mono_t){1});
         const struct app *a = core_find(c, name);
         assert_memory_equal(define_bytes(c, a), bytes, n);
         uint32_t total = 0;
@@ -158,9 +162,12 @@ static void command_and_environment(void **state)
     assert_int_equal(command.argc, 1);
     assert_false(command.notify);
     unsigned words = command.argc + command.envc;
-    assert_true(has_word(text, words, "/bin/promote") && has_word(text, words, "COLOUR=blue") && has_word(text, words, "LCA_ROLE=primary"));
-    assert_true(has_word(text, words, "LCA_EPOCH=7.2") && has_word(text, words, "LCA_APPLICATION=one") && has_word(text, words, "LCA_PEER_APPLICATION=other"));
-    assert_true(has_word(text, words, "LCA_PEER_HOST=b") && has_word(text, words, "LCA_PEER_ADDRESS=10.0.0.2") && has_word(text, words, "LCA_REASON=rule 1"));
+    assert_true(has_word(text, words, "/bin/promote") && has_word(text, words, "COLOUR=blue") &&
+                has_word(text, words, "LCA_ROLE=primary"));
+    assert_true(has_word(text, words, "LCA_EPOCH=7.2") && has_word(text, words, "LCA_APPLICATION=one") &&
+                has_word(text, words, "LCA_PEER_APPLICATION=other"));
+    assert_true(has_word(text, words, "LCA_PEER_HOST=b") && has_word(text, words, "LCA_PEER_ADDRESS=10.0.0.2") &&
+                has_word(text, words, "LCA_REASON=rule 1"));
     assert_false(has_word(text, words, "LCA_ROLE=forged"));
     assert_int_equal(lca_wire_command(c, &action, text, 40, &command), -90 /* EMSGSIZE */);
     free(c);
@@ -168,11 +175,18 @@ static void command_and_environment(void **state)
 
 static void exits_in_words(void **state)
 {
-    const struct { struct exit_info exit; const char *text; } cases[] = {
-        {{.how = EXIT_CODE, .code = 1}, "exit code 1"}, {{.how = EXIT_SIGNAL, .signal = 9}, "killed by signal 9 (SIGKILL)"},
-        {{.how = EXIT_SIGNAL, .signal = 11, .core = true}, "killed by signal 11 (SIGSEGV), core dumped"}, {{.how = EXIT_SIGNAL, .signal = 40}, "killed by signal 40"},
-        {{.how = EXIT_ADOPTED}, "unknown (adopted)"}, {{.how = EXIT_NOT_STARTED, .code = 2}, "not started: No such file or directory"},
-        {{.how = EXIT_NOT_STARTED, .code = 4000}, "not started: error 4000"}, {{.how = EXIT_NONE}, "not ended"},
+    const struct {
+        struct exit_info exit;
+        const char *text;
+    } cases[] = {
+        {{.how = EXIT_CODE, .code = 1}, "exit code 1"},
+        {{.how = EXIT_SIGNAL, .signal = 9}, "killed by signal 9 (SIGKILL)"},
+        {{.how = EXIT_SIGNAL, .signal = 11, .core = true}, "killed by signal 11 (SIGSEGV), core dumped"},
+        {{.how = EXIT_SIGNAL, .signal = 40}, "killed by signal 40"},
+        {{.how = EXIT_ADOPTED}, "unknown (adopted)"},
+        {{.how = EXIT_NOT_STARTED, .code = 2}, "not started: No such file or directory"},
+        {{.how = EXIT_NOT_STARTED, .code = 4000}, "not started: error 4000"},
+        {{.how = EXIT_NONE}, "not ended"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[100];
@@ -192,8 +206,9 @@ static void late_packets(void **state)
     struct lca_event start = order(ORDER_START, "one", 1);
     step(c, &start, now);
     uint64_t id = c->apps[0].start_id;
-    static const enum lca_event_type types[] = {LCA_EV_KEEPER_STARTED, LCA_EV_KEEPER_START_FAILED, LCA_EV_KEEPER_EXITED, LCA_EV_KEEPER_TREE_GONE,
-                                                LCA_EV_KEEPER_ROLE_ENDED, LCA_EV_KEEPER_NOTIFY, LCA_EV_APP_LINK_LOST, LCA_EV_APP_LINK_BACK};
+    static const enum lca_event_type types[] = {
+        LCA_EV_KEEPER_STARTED,    LCA_EV_KEEPER_START_FAILED, LCA_EV_KEEPER_EXITED, LCA_EV_KEEPER_TREE_GONE,
+        LCA_EV_KEEPER_ROLE_ENDED, LCA_EV_KEEPER_NOTIFY,       LCA_EV_APP_LINK_LOST, LCA_EV_APP_LINK_BACK};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         step(c, &(struct lca_event){.type = types[i], .name = "one", .start_id = id + 1}, now);
         assert_int_equal(c->apps[0].phase, PHASE_STARTING);
@@ -215,7 +230,12 @@ static void restart_limit_slides(void **state)
     unsigned restarts = 0;
     for (unsigned i = 0; i < 40 && !a->failed; i++) {
         now = mono_add(now, SPAN_MS(2200)); /* 4.5 in ten seconds */
-        step(c, &(struct lca_event){.type = LCA_EV_KEEPER_EXITED, .name = "one", .start_id = a->start_id, .exited = {.exit = {.how = EXIT_CODE}, .at = now}}, now);
+        step(c,
+             &(struct lca_event){.type = LCA_EV_KEEPER_EXITED,
+                                 .name = "one",
+                                 .start_id = a->start_id,
+                                 .exited = {.exit = {.how = EXIT_CODE}, .at = now}},
+             now);
         step(c, &(struct lca_event){.type = LCA_EV_KEEPER_TREE_GONE, .name = "one", .start_id = a->start_id}, now);
         if (a->phase == PHASE_NONE && a->restart_at.ns != INT64_MAX) {
             now = a->restart_at;
@@ -239,8 +259,14 @@ static void restart_limit_slides(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(many_applications), cmocka_unit_test(one_more_than_fits), cmocka_unit_test(members_are_bounded), cmocka_unit_test(definitions_move),
-        cmocka_unit_test(command_and_environment), cmocka_unit_test(exits_in_words), cmocka_unit_test(late_packets), cmocka_unit_test(restart_limit_slides),
+        cmocka_unit_test(many_applications),
+        cmocka_unit_test(one_more_than_fits),
+        cmocka_unit_test(members_are_bounded),
+        cmocka_unit_test(definitions_move),
+        cmocka_unit_test(command_and_environment),
+        cmocka_unit_test(exits_in_words),
+        cmocka_unit_test(late_packets),
+        cmocka_unit_test(restart_limit_slides),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,7 +30,8 @@ static void plain_lines(void **state)
 
 static void what_others_say(void **state)
 {
-    struct notify n = read_text("RELOADING=1\nMONOTONIC_USEC=12\nEXTEND_TIMEOUT_USEC=30000000\nMAINPID=7\nFDSTORE=1\nREADY=0\nSTOPPING=1");
+    struct notify n = read_text(
+        "RELOADING=1\nMONOTONIC_USEC=12\nEXTEND_TIMEOUT_USEC=30000000\nMAINPID=7\nFDSTORE=1\nREADY=0\nSTOPPING=1");
     assert_false(n.ready);
     assert_true(n.reloading && n.stopping);
     assert_int_equal(n.refused, 0);
@@ -62,7 +63,8 @@ static void long_text_is_cut_between_characters(void **state)
 
 static void random_bytes(void **state)
 {
-    static const char *const pieces[] = {"READY=1", "STATUS=", "X_STATUS=", "WATCHDOG=1", "\n", "=", "Started", "ServiceUnavailable"};
+    static const char *const pieces[] = {"READY=1", "STATUS=", "X_STATUS=", "WATCHDOG=1",
+                                         "\n",      "=",       "Started",   "ServiceUnavailable"};
     struct rng r;
     seed_rng(&r);
     for (int i = 0; i < 20000; i++) {
@@ -88,8 +90,11 @@ static void random_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plain_lines), cmocka_unit_test(what_others_say), cmocka_unit_test(bad_lines_do_not_spoil_good_ones),
-        cmocka_unit_test(long_text_is_cut_between_characters), cmocka_unit_test(random_bytes),
+        cmocka_unit_test(plain_lines),
+        cmocka_unit_test(what_others_say),
+        cmocka_unit_test(bad_lines_do_not_spoil_good_ones),
+        cmocka_unit_test(long_text_is_cut_between_characters),
+        cmocka_unit_test(random_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,11 @@
-/* lca/core against a model keeper and a model controller, at random: ends, role commands, orders, lost controllers, restarts of the agent at any moment.
+/* lca/core against a model keeper and a model controller, at random: ends, role commands, orders, lost controllers,
+ * restarts of the agent at any moment.
  *
- * What must hold at every action (SAFETY section 10, as far as one host can see it): nothing is started before the former tree and role command are gone; a role command to primary has an
- * epoch above every one released and above every one heard of by another grant; terms and epochs never go back; Primary is only what an on-primary that ended with 0 has made.
- * And in the end, with a keeper and a controller that answer: everything wanted up is up, every order is answered, and the same blob gives the same core. */
+ * What must hold at every action (SAFETY section 10, as far as one host can see it): nothing is started before the
+ * former tree and role command are gone; a role command to primary has an epoch above every one released and above
+ * every one heard of by another grant; terms and epochs never go back; Primary is only what an on-primary that ended
+ * with 0 has made. And in the end, with a keeper and a controller that answer: everything wanted up is up, every order
+ * is answered, and the same blob gives the same core. */
 #include "tests/lib/seed.h"
 #include "tests/unit/lca/core/defs.h"
 
@@ -16,8 +19,8 @@
 struct model_app {
     char name[NAME_SIZE];
     uint64_t start_id, role_id;
-    bool asked, alive, tree;      /* START sent and not answered; main process; anything of it */
-    bool exit_kept;               /* until EXIT_SEEN */
+    bool asked, alive, tree; /* START sent and not answered; main process; anything of it */
+    bool exit_kept;          /* until EXIT_SEEN */
     uint64_t exit_of;
     struct exit_info exit;
     bool role, role_killed, role_started;
@@ -92,7 +95,8 @@ static void sent(struct world *w, const struct lca_action *a)
     if (a->message == MSG_REPORT) {
         struct model_app *m = model(w, lca_core_app_name(w->core, a->app));
         const struct app *app = &w->core->apps[a->app];
-        if (role_reported(app) == APP_PRIMARY && !app->demote_first && !app->change.in_place && app->phase == PHASE_READY)
+        if (role_reported(app) == APP_PRIMARY && !app->demote_first && !app->change.in_place &&
+            app->phase == PHASE_READY)
             assert_true(m->is_made && epoch_compare(m->made, app->epoch) == 0);
     }
     if (a->message == MSG_RELEASED) {
@@ -167,7 +171,8 @@ static void trace(struct world *w, const struct lca_event *e)
         return;
     strbuf_init(&b, text, sizeof text);
     lca_core_dump(w->core, w->now, &b);
-    fprintf(stderr, "%lld.%03lld event %d %s order %d\n%s", (long long)(w->now.ns / 1000000000), (long long)(w->now.ns / 1000000 % 1000), e->type, e->name ? e->name : "",
+    fprintf(stderr, "%lld.%03lld event %d %s order %d\n%s", (long long)(w->now.ns / 1000000000),
+            (long long)(w->now.ns / 1000000 % 1000), e->type, e->name ? e->name : "",
             e->type == LCA_EV_ORDER ? (int)e->order.kind : -1, text);
 }
 
@@ -203,19 +208,28 @@ static void process_ends(struct world *w, struct model_app *m)
 {
     if (m->asked && rng_below(&w->rng, 8) == 0 && !w->well) {
         m->asked = m->tree = false;
-        happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_START_FAILED, .name = m->name, .start_id = m->start_id, .reason = "no memory", .failed = {.error = 12}});
+        happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_START_FAILED,
+                                      .name = m->name,
+                                      .start_id = m->start_id,
+                                      .reason = "no memory",
+                                      .failed = {.error = 12}});
         return;
     }
     if (m->asked) {
         m->asked = false;
         m->alive = true;
-        happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_STARTED, .name = m->name, .start_id = m->start_id, .started = {.pid = 100}});
+        happen(w,
+               &(struct lca_event){
+                   .type = LCA_EV_KEEPER_STARTED, .name = m->name, .start_id = m->start_id, .started = {.pid = 100}});
     } else if (m->alive && (m->killed || !w->well)) {
         m->alive = false;
         m->exit_kept = true;
         m->exit_of = m->start_id;
         m->exit = random_exit(w);
-        happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_EXITED, .name = m->name, .start_id = m->start_id, .exited = {.exit = m->exit, .at = w->now}});
+        happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_EXITED,
+                                      .name = m->name,
+                                      .start_id = m->start_id,
+                                      .exited = {.exit = m->exit, .at = w->now}});
     } else if (m->tree && !m->alive) {
         m->tree = false;
         happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_TREE_GONE, .name = m->name, .start_id = m->start_id});
@@ -235,7 +249,10 @@ static void role_ends(struct world *w, struct model_app *m)
         m->is_made = m->role_to == APP_PRIMARY && m->alive;
         m->made = m->role_epoch;
     }
-    happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_ROLE_ENDED, .name = m->name, .start_id = m->role_id, .exited = {.exit = exit, .at = w->now}});
+    happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_ROLE_ENDED,
+                                  .name = m->name,
+                                  .start_id = m->role_id,
+                                  .exited = {.exit = exit, .at = w->now}});
 }
 
 /* --- the controller --- */
@@ -247,10 +264,13 @@ static void controller_comes(struct world *w)
     if (rng_below(&w->rng, 2))
         w->term++;
     happen(w, &(struct lca_event){.type = LCA_EV_SCS_UP, .name = "scs1"});
-    happen(w, &(struct lca_event){.type = LCA_EV_CONFIGURE, .name = "scs1", .configure = {.term = w->term, .poll_period = SPAN_MS(500)}});
+    happen(w, &(struct lca_event){.type = LCA_EV_CONFIGURE,
+                                  .name = "scs1",
+                                  .configure = {.term = w->term, .poll_period = SPAN_MS(500)}});
     for (unsigned i = 0; i < APPS; i++) {
         size_t n = define_pack(w->apps[i].name, i != 2, 1000, bytes, sizeof bytes);
-        happen(w, &(struct lca_event){.type = LCA_EV_DEFINE, .name = w->apps[i].name, .define = {.bytes = bytes, .length = n}});
+        happen(w, &(struct lca_event){
+                      .type = LCA_EV_DEFINE, .name = w->apps[i].name, .define = {.bytes = bytes, .length = n}});
     }
     happen(w, &(struct lca_event){.type = LCA_EV_DEFINE_END, .define_end = {.count = APPS}});
 }
@@ -258,7 +278,12 @@ static void controller_comes(struct world *w)
 static void order_one(struct world *w, struct model_app *m, int kind)
 {
     struct lca_event e = {.type = LCA_EV_ORDER};
-    e.order = (struct lca_order){.app = m->name, .term = w->term, .order_id = ++w->next_id, .incarnation = INCARNATION, .poll_seq = w->core->poll_seq, .reason = "random"};
+    e.order = (struct lca_order){.app = m->name,
+                                 .term = w->term,
+                                 .order_id = ++w->next_id,
+                                 .incarnation = INCARNATION,
+                                 .poll_seq = w->core->poll_seq,
+                                 .reason = "random"};
     e.order.kind = (__typeof__(e.order.kind))kind;
     if (rng_below(&w->rng, 10) == 0)
         e.order.term--;
@@ -282,7 +307,11 @@ static void agent_restarts(struct world *w)
     struct lca_core_config config = {.host = "a", .seed = rng_next(&w->rng)};
     lca_core_init(w->core, &config, w->now);
     w->generation++;
-    happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_WELCOME, .welcome = {.incarnation = INCARNATION, .generation = w->generation, .blob = w->host, .blob_len = w->host_len}});
+    happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_WELCOME,
+                                  .welcome = {.incarnation = INCARNATION,
+                                              .generation = w->generation,
+                                              .blob = w->host,
+                                              .blob_len = w->host_len}});
     assert_true(w->core->term >= w->highest_term);
     for (unsigned i = 0; i < APPS; i++) {
         struct model_app *m = &w->apps[i];
@@ -311,17 +340,25 @@ static void agent_restarts(struct world *w)
 static void notify(struct world *w, struct model_app *m, const char *text)
 {
     if (m->alive)
-        happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_NOTIFY, .name = m->name, .start_id = m->start_id, .notify = {.data = text, .length = strlen(text)}});
+        happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_NOTIFY,
+                                      .name = m->name,
+                                      .start_id = m->start_id,
+                                      .notify = {.data = text, .length = strlen(text)}});
 }
 
 static void random_thing(struct world *w)
 {
     struct model_app *m = &w->apps[rng_below(&w->rng, APPS)];
     switch (rng_below(&w->rng, 20)) {
-    case 0: case 1: case 2: case 3:
+    case 0:
+    case 1:
+    case 2:
+    case 3:
         process_ends(w, m);
         break;
-    case 4: case 5: case 6:
+    case 4:
+    case 5:
+    case 6:
         role_ends(w, m);
         break;
     case 7:
@@ -339,7 +376,8 @@ static void random_thing(struct world *w)
         if (rng_below(&w->rng, 4) == 0)
             agent_restarts(w);
         break;
-    case 10: case 11:
+    case 10:
+    case 11:
         w->now = mono_add(w->now, SPAN_MS(rng_below(&w->rng, 3000)));
         happen(w, &(struct lca_event){.type = LCA_EV_TIMER});
         break;
@@ -359,7 +397,8 @@ static void becomes_well(struct world *w)
     for (unsigned i = 0; i < APPS; i++) {
         order_one(w, &w->apps[i], ORDER_RESET);
         w->next_id += 10;
-        struct lca_event e = {.type = LCA_EV_ORDER, .order = {.app = w->apps[i].name, .term = w->term, .order_id = ++w->next_id}};
+        struct lca_event e = {.type = LCA_EV_ORDER,
+                              .order = {.app = w->apps[i].name, .term = w->term, .order_id = ++w->next_id}};
         e.order.kind = ORDER_RESET;
         happen(w, &e);
     }
@@ -368,7 +407,8 @@ static void becomes_well(struct world *w)
             role_ends(w, &w->apps[i]);
             process_ends(w, &w->apps[i]);
             if (round % 40 == 20 && w->core->apps[i].wanted == WANTED_UP) {
-                struct lca_event e = {.type = LCA_EV_ORDER, .order = {.app = w->apps[i].name, .term = w->term, .order_id = ++w->next_id}};
+                struct lca_event e = {.type = LCA_EV_ORDER,
+                                      .order = {.app = w->apps[i].name, .term = w->term, .order_id = ++w->next_id}};
                 happen(w, &e);
             }
         }

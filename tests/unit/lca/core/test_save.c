@@ -118,8 +118,10 @@ static void sealed_nonsense(void **state)
             blob[n - 8 + j] = (uint8_t)(h >> (8 * j));
         struct app *a = core_take(d, "one");
         if (app_restore(d, a, blob, n)) {
-            assert_true(a->phase <= PHASE_ENDED && a->role <= APP_EXITING && a->wanted <= WANTED_DOWN && a->intent <= INTENT_PRIMARY);
-            assert_true(a->done_next < LCA_DONE_MAX && a->change.kind <= CHANGE_BACKUP && a->last_exit.how <= EXIT_NOT_STARTED);
+            assert_true(a->phase <= PHASE_ENDED && a->role <= APP_EXITING && a->wanted <= WANTED_DOWN &&
+                        a->intent <= INTENT_PRIMARY);
+            assert_true(a->done_next < LCA_DONE_MAX && a->change.kind <= CHANGE_BACKUP &&
+                        a->last_exit.how <= EXIT_NOT_STARTED);
         }
         core_free(d, a);
     }
@@ -149,7 +151,8 @@ static void host_round_trip(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip), cmocka_unit_test(largest_definition_fits), cmocka_unit_test(damaged_is_refused), cmocka_unit_test(sealed_nonsense),
+        cmocka_unit_test(round_trip),         cmocka_unit_test(largest_definition_fits),
+        cmocka_unit_test(damaged_is_refused), cmocka_unit_test(sealed_nonsense),
         cmocka_unit_test(host_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -213,7 +213,8 @@ static void random_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(configure), cmocka_unit_test(orders), cmocka_unit_test(wrong_direction), cmocka_unit_test(definitions), cmocka_unit_test(random_bytes),
+        cmocka_unit_test(configure),   cmocka_unit_test(orders),       cmocka_unit_test(wrong_direction),
+        cmocka_unit_test(definitions), cmocka_unit_test(random_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
