@@ -1,6 +1,8 @@
-/* What lca.conf says: one section, [lca]. options.c has the table that parses, prints and documents it; keeper and agent both read the file.
+/* What lca.conf says: one section, [lca]. options.c has the table that parses, prints and documents it; keeper and
+ * agent both read the file.
  *
- * The keeper takes over a reloaded file when all of it is right, and starts the agent anew with it: only rows marked OPT_RESTART wait for a restart of lca. */
+ * The keeper takes over a reloaded file when all of it is right, and starts the agent anew with it: only rows marked
+ * OPT_RESTART wait for a restart of lca. */
 #pragma once
 
 #include "common/base/option.h"
@@ -24,11 +26,12 @@ struct lca_config {
     int log_level;                /* enum record_level */
     char run_directory[LCA_PATH_SIZE];
     char agent_user[LCA_USER_SIZE];
-    char default_user[LCA_USER_SIZE]; /* "": every application names its own */
+    char default_user[LCA_USER_SIZE];         /* "": every application names its own */
     struct words allow_users, allow_commands; /* empty: nobody, nothing */
 };
 
 extern const struct option_schema lca_schema;
 
-/* What rows alone cannot say: tls needs its files, allow-commands entries are absolute. Adds to what the loader found. */
+/* What rows alone cannot say: tls needs its files, allow-commands entries are absolute. Adds to what the loader found.
+ */
 void lca_config_check(const struct lca_config *c, struct complaints *complaints);

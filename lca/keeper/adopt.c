@@ -1,10 +1,12 @@
 /* After a restart of the keeper: from what the records say to what is true.
  *
- * It owns the comparison of a record with /proc. A process is the recorded one when pid and start time agree in the same boot; the records of other boots have been thrown away.
- * It refuses to start anything: what is gone is reported as gone, the agent decides.
+ * It owns the comparison of a record with /proc. A process is the recorded one when pid and start time agree in the
+ * same boot; the records of other boots have been thrown away. It refuses to start anything: what is gone is reported
+ * as gone, the agent decides.
  *
- * Invariants: a running application is watched, never started a second time; an end that happened meanwhile is `unknown (adopted)` unless the zombie still tells
- * its status; role commands died with the former keeper, what they left is killed. */
+ * Invariants: a running application is watched, never started a second time; an end that happened meanwhile is `unknown
+ * (adopted)` unless the zombie still tells its status; role commands died with the former keeper, what they left is
+ * killed. */
 #include "lca/keeper/adopt.h"
 
 #include "lca/keeper/cgroup.h"
@@ -28,7 +30,8 @@ static void find_unrecorded(struct tree *t)
         t->pid = 0;
 }
 
-/* The pidfd of the recorded process; -1 when it is gone. The process is looked at after the pidfd is open, so that the pidfd is surely its. */
+/* The pidfd of the recorded process; -1 when it is gone. The process is looked at after the pidfd is open, so that the
+ * pidfd is surely its. */
 static int open_recorded(const struct tree *t)
 {
     struct proc_stat s;
@@ -87,12 +90,14 @@ static void adopt_tree(struct tree *t, mono_t now)
 
 void adopt_all(struct keeper *k, mono_t now)
 {
-    LIST_EACH(it, &k->apps) {
+    LIST_EACH(it, &k->apps)
+    {
         struct app *a = LIST_ENTRY(it, struct app, link);
         adopt_tree(&a->main, now);
         adopt_tree(&a->role, now);
         if (a->wants_notify && notify_bind(a) < 0)
-            keeper_log(k, REC_NOTIFY_REFUSED, "application", a->name, "reason", "its socket cannot be bound again", NULL);
+            keeper_log(k, REC_NOTIFY_REFUSED, "application", a->name, "reason", "its socket cannot be bound again",
+                       NULL);
         record_dirty(a);
     }
     cgroups_sweep(k);

@@ -1,10 +1,12 @@
 /* The agent: started, watched, told, started again.
  *
- * It owns the agent's process, its end of the socket pair, and the order in which things are told. It refuses to keep a queue: what the agent does not know yet are bits in the trees
- * and the notifications in notify.c, so a frozen agent costs a bounded amount and a new one is told the state, not the past.
+ * It owns the agent's process, its end of the socket pair, and the order in which things are told. It refuses to keep a
+ * queue: what the agent does not know yet are bits in the trees and the notifications in notify.c, so a frozen agent
+ * costs a bounded amount and a new one is told the state, not the past.
  *
- * Invariants: nothing is sent before KM_HELLO; WELCOME, all RECORDs, RESUMED come before anything else; a RECORD covers what happened before it was sent; the first death is
- * answered at once, deaths within QUICK of the start are answered 20 ms, 40 ms … 1 s later; the agent dies with the keeper (PR_SET_PDEATHSIG). */
+ * Invariants: nothing is sent before KM_HELLO; WELCOME, all RECORDs, RESUMED come before anything else; a RECORD covers
+ * what happened before it was sent; the first death is answered at once, deaths within QUICK of the start are answered
+ * 20 ms, 40 ms … 1 s later; the agent dies with the keeper (PR_SET_PDEATHSIG). */
 #include "lca/keeper/agent.h"
 
 #include "lca/keeper/notify.h"
@@ -63,8 +65,12 @@ static int send_ref(struct keeper *k, uint32_t type, const char *app, uint64_t s
 static struct keeper_exit exit_packet(uint32_t type, const struct tree *t)
 {
     return (struct keeper_exit){
-        .h = header(type, sizeof(struct keeper_exit), t->app->name, t->start_id), .how = t->exit.how, .code = t->exit.code,
-        .signal = t->exit.signal, .core = t->exit.core, .at_boot_ns = t->exit.at_ns,
+        .h = header(type, sizeof(struct keeper_exit), t->app->name, t->start_id),
+        .how = t->exit.how,
+        .code = t->exit.code,
+        .signal = t->exit.signal,
+        .core = t->exit.core,
+        .at_boot_ns = t->exit.at_ns,
     };
 }
 
@@ -106,7 +112,8 @@ static int send_failed(struct keeper *k, const struct tree *t)
 
 static int send_started(struct keeper *k, const struct tree *t)
 {
-    const struct keeper_started p = {.h = header(KM_STARTED, sizeof p, t->app->name, t->start_id), .pid = (uint32_t)t->pid};
+    const struct keeper_started p = {.h = header(KM_STARTED, sizeof p, t->app->name, t->start_id),
+                                     .pid = (uint32_t)t->pid};
     return send_packet(k, &p, sizeof p);
 }
 
@@ -157,8 +164,9 @@ static bool tell_one(struct keeper *k, struct tree *t, unsigned what)
 static bool tell_app(struct keeper *k, struct app *a)
 {
     return tell_one(k, &a->main, TELL_FAILED) && tell_one(k, &a->main, TELL_STARTED) && send_notify(k, a) == 0 &&
-           tell_one(k, &a->main, TELL_EXITED) && tell_one(k, &a->main, TELL_GONE) && tell_one(k, &a->role, TELL_FAILED) &&
-           tell_one(k, &a->role, TELL_STARTED) && tell_one(k, &a->role, TELL_EXITED) && tell_one(k, &a->role, TELL_GONE);
+           tell_one(k, &a->main, TELL_EXITED) && tell_one(k, &a->main, TELL_GONE) &&
+           tell_one(k, &a->role, TELL_FAILED) && tell_one(k, &a->role, TELL_STARTED) &&
+           tell_one(k, &a->role, TELL_EXITED) && tell_one(k, &a->role, TELL_GONE);
 }
 
 static bool tell_record(struct keeper *k, struct app *a)
@@ -184,7 +192,8 @@ static bool tell_resume(struct keeper *k)
     if (g->welcome_due && send_welcome(k) < 0)
         return false;
     g->welcome_due = false;
-    LIST_EACH(it, &k->apps) {
+    LIST_EACH(it, &k->apps)
+    {
         if (!tell_record(k, LIST_ENTRY(it, struct app, link)))
             return false;
         p.records++;
@@ -208,8 +217,8 @@ void agent_flush(struct keeper *k)
     if (g->end_due && send_ref(k, KM_END, "", 0) == 0)
         g->end_due = false;
     LIST_EACH(it, &k->apps)
-        if (!tell_app(k, LIST_ENTRY(it, struct app, link)))
-            return;
+    if (!tell_app(k, LIST_ENTRY(it, struct app, link)))
+        return;
 }
 
 void agent_resume(struct keeper *k)
@@ -218,7 +227,7 @@ void agent_resume(struct keeper *k)
     k->agent.welcome_due = true;
     k->agent.stop_all_due = k->stopping_all;
     LIST_EACH(it, &k->apps)
-        LIST_ENTRY(it, struct app, link)->tell_record = true;
+    LIST_ENTRY(it, struct app, link)->tell_record = true;
 }
 
 void agent_refuse(struct keeper *k, uint32_t type, const struct keeper_header *h, int error, const char *why)
@@ -305,11 +314,18 @@ static void agent_environment(char **out, size_t max)
 /* `check`: with -t, which reads no packet and ends by itself. */
 static pid_t spawn_agent(struct keeper *k, bool check, int give_fd, int output_fd, int *ret_pidfd, int *ret_exec_fd)
 {
-    char *const argv[] = {(char[]){"lca-agent"}, (char[]){"-f"}, (char *)(uintptr_t)k->config_file, check ? (char[]){"-t"} : NULL, NULL};
+    char *const argv[] = {(char[]){"lca-agent"}, (char[]){"-f"}, (char *)(uintptr_t)k->config_file,
+                          check ? (char[]){"-t"} : NULL, NULL};
     char *envp[8];
     agent_environment(envp, sizeof envp / sizeof envp[0]);
-    const struct spawn s = {.path = k->agent.program, .argv = argv, .envp = envp, .dies_with_keeper = true, .cgroup_fd = -1, .give_fd = give_fd,
-                            .output_fd = output_fd, .files = k->child_files};
+    const struct spawn s = {.path = k->agent.program,
+                            .argv = argv,
+                            .envp = envp,
+                            .dies_with_keeper = true,
+                            .cgroup_fd = -1,
+                            .give_fd = give_fd,
+                            .output_fd = output_fd,
+                            .files = k->child_files};
     return spawn_process(&s, ret_pidfd, ret_exec_fd);
 }
 
@@ -377,7 +393,8 @@ static void log_end(struct keeper *k, const siginfo_t *info)
         keeper_log(k, REC_AGENT_DIED, "how", how, NULL);
 }
 
-/* A first start that cannot succeed is an error of the operator's, told by ending; once anything runs the keeper stays and tries on. */
+/* A first start that cannot succeed is an error of the operator's, told by ending; once anything runs the keeper stays
+ * and tries on. */
 static void give_up_early(struct keeper *k, const siginfo_t *info)
 {
     bool refused = info->si_code == CLD_EXITED && info->si_status == KEEPER_AGENT_REFUSED;

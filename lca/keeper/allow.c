@@ -1,10 +1,12 @@
 /* The allow-list: only what the host's own configuration names is started.
  *
- * It owns the decision for one command and one user, made anew at every start, because files and links change. It refuses to execute anything.
+ * It owns the decision for one command and one user, made anew at every start, because files and links change. It
+ * refuses to execute anything.
  *
- * Invariants: both sides are compared after all symbolic links are resolved, and the resolved path is what is executed; a program that somebody other than root and
- * the user it runs as could have replaced is refused, whatever the list says: its file, and for an entry "DIR/" with a star its directory too, must not be writable by
- * everybody and must belong to root or to that user. An empty list allows nothing. */
+ * Invariants: both sides are compared after all symbolic links are resolved, and the resolved path is what is executed;
+ * a program that somebody other than root and the user it runs as could have replaced is refused, whatever the list
+ * says: its file, and for an entry "DIR/" with a star its directory too, must not be writable by everybody and must
+ * belong to root or to that user. An empty list allows nothing. */
 #include "lca/keeper/allow.h"
 
 #include <errno.h>
@@ -31,7 +33,8 @@ static int check_user(struct keeper *k, const char *name, struct strbuf *why, co
         return -EPERM;
     }
     if (!lists(&k->config->allow_users, name)) {
-        strbuf_printf(why, "user %s is not allowed: add \"allow-users = %s\" to [lca] in %s", name, name, k->config_file);
+        strbuf_printf(why, "user %s is not allowed: add \"allow-users = %s\" to [lca] in %s", name, name,
+                      k->config_file);
         return -EPERM;
     }
     int r = users_find(k, name, ret_user);
@@ -56,7 +59,8 @@ static int check_owner(const char *path, const struct user *user, const char *wh
         return -EPERM;
     }
     if (st.st_uid != 0 && st.st_uid != user->uid) {
-        strbuf_printf(why, "%s %s is refused: it belongs to uid %u, neither to root nor to %s", what, path, st.st_uid, user->name);
+        strbuf_printf(why, "%s %s is refused: it belongs to uid %u, neither to root nor to %s", what, path, st.st_uid,
+                      user->name);
         return -EPERM;
     }
     return 0;
@@ -68,7 +72,8 @@ static bool is_directory_entry(const char *entry)
     return n >= 2 && strcmp(entry + n - 2, "/*") == 0;
 }
 
-/* Compares the resolved directory of an entry DIR and star with that of the command. `directory` has room for PATH_MAX. */
+/* Compares the resolved directory of an entry DIR and star with that of the command. `directory` has room for PATH_MAX.
+ */
 static bool matches_directory(const char *entry, const char *command, char *directory)
 {
     char stem[WORDS_TEXT];
@@ -81,7 +86,8 @@ static bool matches_directory(const char *entry, const char *command, char *dire
     return strlen(directory) == n && strncmp(directory, command, n) == 0;
 }
 
-static int check_listed(struct keeper *k, const char *asked, const char *command, const struct user *user, struct strbuf *why)
+static int check_listed(struct keeper *k, const char *asked, const char *command, const struct user *user,
+                        struct strbuf *why)
 {
     static char entry[PATH_MAX];
     const struct words *list = &k->config->allow_commands;
@@ -93,11 +99,13 @@ static int check_listed(struct keeper *k, const char *asked, const char *command
             return 0;
         }
     }
-    strbuf_printf(why, "command %s is not allowed: add \"allow-commands = %s\" to [lca] in %s", asked, asked, k->config_file);
+    strbuf_printf(why, "command %s is not allowed: add \"allow-commands = %s\" to [lca] in %s", asked, asked,
+                  k->config_file);
     return -EPERM;
 }
 
-int allow_check(struct keeper *k, const char *command, const char *user, struct strbuf *why, char *path, const struct user **ret_user)
+int allow_check(struct keeper *k, const char *command, const char *user, struct strbuf *why, char *path,
+                const struct user **ret_user)
 {
     int r = check_user(k, user, why, ret_user);
     if (r < 0)

@@ -6,6 +6,8 @@
 
 #define COMMAND_PATH_SIZE 4096
 
-/* 0: `user` (config's default-user when "") and `command` are allowed: the user, and in `path` (COMMAND_PATH_SIZE) the command with symbolic links resolved, which is what is
- * to be executed. Else negative errno, -EPERM where a line of the configuration is missing, which `why` names. */
-int allow_check(struct keeper *k, const char *command, const char *user, struct strbuf *why, char *path, const struct user **ret_user);
+/* 0: `user` (config's default-user when "") and `command` are allowed: the user, and in `path` (COMMAND_PATH_SIZE) the
+ * command with symbolic links resolved, which is what is to be executed. Else negative errno, -EPERM where a line of
+ * the configuration is missing, which `why` names. */
+int allow_check(struct keeper *k, const char *command, const char *user, struct strbuf *why, char *path,
+                const struct user **ret_user);

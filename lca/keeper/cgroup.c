@@ -1,10 +1,11 @@
 /* Cgroups as containers for killing: made one ahead, used for exactly one start, removed when empty.
  *
- * It owns names and places: <own cgroup>/us-<run directory>-<incarnation>-<number>. It refuses controllers and limits. After one cgroup.kill a child cloned into that cgroup
- * dies at birth, hence one per start. cgroup.events wakes too late to be waited for (10 ms): it is only read, after the main process has ended.
+ * It owns names and places: <own cgroup>/us-<run directory>-<incarnation>-<number>. It refuses controllers and limits.
+ * After one cgroup.kill a child cloned into that cgroup dies at birth, hence one per start. cgroup.events wakes too
+ * late to be waited for (10 ms): it is only read, after the main process has ended.
  *
- * Invariants: no cgroup is used twice; whatever fails here means "start without one", never "do not start". Without a usable cgroup v2 the keeper finds a
- * tree through /proc (procfs.c). */
+ * Invariants: no cgroup is used twice; whatever fails here means "start without one", never "do not start". Without a
+ * usable cgroup v2 the keeper finds a tree through /proc (procfs.c). */
 #include "lca/keeper/cgroup.h"
 
 #include <dirent.h>
@@ -21,7 +22,7 @@
 #define TRASH_NEXT SPAN_MS(10)
 #define TRASH_AGAIN SPAN_S(1)
 #define TRASH_BATCH 4 /* removed at a time: each costs some 50 us of a turn */
-#define DEPTH_MAX 16 /* of cgroups that an application made inside its own */
+#define DEPTH_MAX 16  /* of cgroups that an application made inside its own */
 
 static ssize_t file_read(const char *path, const char *name, char *out, size_t size)
 {
@@ -243,7 +244,8 @@ static bool is_owned(const struct keeper *k, const char *path)
 {
     if (k->cgroups.ready_path && str_equal(path, k->cgroups.ready_path))
         return true;
-    LIST_EACH(it, &k->apps) {
+    LIST_EACH(it, &k->apps)
+    {
         const struct app *a = LIST_ENTRY(it, struct app, link);
         if ((a->main.cgroup && str_equal(a->main.cgroup, path)) || (a->role.cgroup && str_equal(a->role.cgroup, path)))
             return true;

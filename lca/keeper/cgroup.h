@@ -8,13 +8,15 @@ void cgroups_open(struct keeper *k);
 void cgroups_close(struct keeper *k); /* the prepared one is removed */
 /* Makes the next start's cgroup unless it is there. */
 void cgroups_prepare(struct keeper *k);
-/* The prepared cgroup, made at once when none is: its path (owned by the caller) and a descriptor for clone. NULL: start without. */
+/* The prepared cgroup, made at once when none is: its path (owned by the caller) and a descriptor for clone. NULL:
+ * start without. */
 char *cgroups_take(struct keeper *k, int *ret_fd);
 /* Removes an empty one later: at once would keep the next start waiting. Takes `path` (malloc'ed). */
 void cgroups_discard(struct keeper *k, char *path);
 /* The part of a turn: removes what was discarded. The next instant. */
 mono_t cgroups_turn(struct keeper *k, mono_t now);
-/* Removes what earlier keepers of this run directory left: empty ones, and after killing them those that no application of ours owns. */
+/* Removes what earlier keepers of this run directory left: empty ones, and after killing them those that no application
+ * of ours owns. */
 void cgroups_sweep(struct keeper *k);
 
 /* Whether a process lives in it or below. False when it does not exist. */

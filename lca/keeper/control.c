@@ -1,7 +1,9 @@
 /* --stop-all, both ends of it.
  *
- * The keeper's end owns a unix socket in the run directory that only root (or the keeper's own user) may use, asked of the kernel per connection. It knows one word. The client's end waits for the answer and then
- * for the keeper's process, so that a script can go on when nothing is left. Invariant: at most CONTROL_CLIENTS connections; a word that is not known closes its connection. */
+ * The keeper's end owns a unix socket in the run directory that only root (or the keeper's own user) may use, asked of
+ * the kernel per connection. It knows one word. The client's end waits for the answer and then for the keeper's
+ * process, so that a script can go on when nothing is left. Invariant: at most CONTROL_CLIENTS connections; a word that
+ * is not known closes its connection. */
 #include "lca/keeper/control.h"
 
 #include "lca/keeper/sys.h"
@@ -40,7 +42,6 @@ static bool is_allowed(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == 0 && (who.uid == 0 || who.uid == geteuid());
 }
 
-
 static void on_client(struct keeper *k, struct control_client *c)
 {
     char word[32];
@@ -54,7 +55,8 @@ static void on_client(struct keeper *k, struct control_client *c)
     c->waits = true;
     k->stopping_all = true;
     k->agent.stop_all_due = true;
-    keeper_log(k, REC_PROGRAM_STOPPING, "program", "lca", "reason", "--stop-all: every application is stopped first", NULL);
+    keeper_log(k, REC_PROGRAM_STOPPING, "program", "lca", "reason", "--stop-all: every application is stopped first",
+               NULL);
 }
 
 static void on_client_ready(void *arg, unsigned ready, mono_t now)
@@ -97,7 +99,8 @@ int control_open(struct keeper *k)
         return -errno;
     unlink(address.sun_path); /* the lock says that nobody listens on it */
     k->control.io.fd = fd;
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || chmod(address.sun_path, 0600) < 0 || listen(fd, 4) < 0)
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || chmod(address.sun_path, 0600) < 0 ||
+        listen(fd, 4) < 0)
         r = -errno;
     else
         r = loop_add(k->loop, &k->control.io);

@@ -1,10 +1,11 @@
 /* The keeper: one turn, its signals, its beginning and its end.
  *
- * It owns the table of applications and the order of things in a turn. It refuses to decide about applications: it does what the agent asks, keeps what the agent must
- * not lose, and reports what happens.
+ * It owns the table of applications and the order of things in a turn. It refuses to decide about applications: it does
+ * what the agent asks, keeps what the agent must not lose, and reports what happens.
  *
- * Invariants: everything that happens is told before anything is written to disk, so that a restart does not wait for a record; whatever fails (descriptors,
- * memory, disk), processes that run stay watched; a reload that is wrong in one line changes nothing. */
+ * Invariants: everything that happens is told before anything is written to disk, so that a restart does not wait for a
+ * record; whatever fails (descriptors, memory, disk), processes that run stay watched; a reload that is wrong in one
+ * line changes nothing. */
 #include "lca/keeper/keeper.h"
 
 #include "common/io/config.h"
@@ -49,7 +50,8 @@ void keeper_log(struct keeper *k, enum record_id id, ...)
 
 struct app *keeper_app(struct keeper *k, const char *name)
 {
-    LIST_EACH(it, &k->apps) {
+    LIST_EACH(it, &k->apps)
+    {
         struct app *a = LIST_ENTRY(it, struct app, link);
         if (str_equal(a->name, name))
             return a;
@@ -92,7 +94,8 @@ void keeper_free_app(struct app *a)
 
 bool keeper_is_idle(const struct keeper *k)
 {
-    LIST_EACH(it, &k->apps) {
+    LIST_EACH(it, &k->apps)
+    {
         const struct app *a = LIST_ENTRY(it, struct app, link);
         if (a->main.state != TREE_NONE || a->role.state != TREE_NONE)
             return false;
@@ -104,7 +107,8 @@ bool keeper_is_idle(const struct keeper *k)
 
 static struct tree *tree_of_pid(struct keeper *k, pid_t pid)
 {
-    LIST_EACH(it, &k->apps) {
+    LIST_EACH(it, &k->apps)
+    {
         struct app *a = LIST_ENTRY(it, struct app, link);
         if (a->main.pid == pid && a->main.exit_io.fd >= 0)
             return &a->main;
@@ -114,7 +118,8 @@ static struct tree *tree_of_pid(struct keeper *k, pid_t pid)
     return NULL;
 }
 
-/* Every dead child is looked at before it is reaped, so that a status goes to its owner; who has none is an orphan of some tree that we inherited as subreaper. */
+/* Every dead child is looked at before it is reaped, so that a status goes to its owner; who has none is an orphan of
+ * some tree that we inherited as subreaper. */
 static void reap_children(struct keeper *k, mono_t now)
 {
     for (;;) {
@@ -158,7 +163,8 @@ static void stop_all_turn(struct keeper *k, mono_t now)
 {
     if (!k->agent_stopped_all)
         return;
-    LIST_EACH(it, &k->apps) {
+    LIST_EACH(it, &k->apps)
+    {
         struct app *a = LIST_ENTRY(it, struct app, link);
         if (!a->main.killing)
             tree_kill(&a->main, now);
@@ -200,7 +206,7 @@ static mono_t keeper_turn(void *arg, mono_t now)
     mono_t next = MONO_NEVER;
     agent_flush(k);
     LIST_EACH(it, &k->apps)
-        next = mono_min(next, app_turn(LIST_ENTRY(it, struct app, link), now));
+    next = mono_min(next, app_turn(LIST_ENTRY(it, struct app, link), now));
     next = mono_min(next, mono_min(agent_turn(k, now), reload_turn(k, now)));
     agent_flush(k);
     stop_all_turn(k, now);
@@ -256,7 +262,8 @@ static void raise_limits(struct keeper *k)
 static int open_parts(struct keeper *k, const struct keeper_setup *setup, struct strbuf *why)
 {
     int r = open_identity(k, why);
-    if (r < 0 || (r = run_directory_open(k, why)) < 0 || (r = run_directory_lock(k, why)) < 0 || (r = open_loop(k, why)) < 0)
+    if (r < 0 || (r = run_directory_open(k, why)) < 0 || (r = run_directory_lock(k, why)) < 0 ||
+        (r = open_loop(k, why)) < 0)
         return r;
     if (!setup->no_cgroups)
         cgroups_open(k);
@@ -279,8 +286,15 @@ int keeper_open(const struct keeper_setup *setup, struct strbuf *why, struct kee
         strbuf_add(why, strerror(ENOMEM));
         return -ENOMEM;
     }
-    *k = (struct keeper){.log = setup->log, .config_file = setup->config_file, .config = setup->config, .run_fd = -1, .apps_fd = -1,
-                         .notify_fd = -1, .lock_fd = -1, .end_at = MONO_NEVER, .retry_records_at = MONO_NEVER};
+    *k = (struct keeper){.log = setup->log,
+                         .config_file = setup->config_file,
+                         .config = setup->config,
+                         .run_fd = -1,
+                         .apps_fd = -1,
+                         .notify_fd = -1,
+                         .lock_fd = -1,
+                         .end_at = MONO_NEVER,
+                         .retry_records_at = MONO_NEVER};
     list_init(&k->apps);
     k->cgroups.ready_fd = k->agent.exit_io.fd = k->agent.socket_io.fd = k->agent.exec_fd = k->control.io.fd = -1;
     k->reload = (struct reload){.kill_at = MONO_NEVER, .exit_io.fd = -1, .output_io.fd = -1};
@@ -315,7 +329,7 @@ void keeper_close(struct keeper *k)
 {
     if (k->loop) {
         LIST_EACH(it, &k->apps)
-            keeper_free_app(LIST_ENTRY(it, struct app, link));
+        keeper_free_app(LIST_ENTRY(it, struct app, link));
         agent_close(k);
         reload_close(k);
         control_close(k);

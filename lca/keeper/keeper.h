@@ -1,8 +1,10 @@
-/* What the files of the keeper share: the applications it looks after, their process trees, the agent, and one struct that holds all of it.
+/* What the files of the keeper share: the applications it looks after, their process trees, the agent, and one struct
+ * that holds all of it.
  *
- * Who does what: keeper.c the turn, signals, start and end of the program; agent.c the agent and what it is told; request.c what it asks; tree.c the life of a
- * started process and of all that came from it; spawn.c clone and exec; cgroup.c and procfs.c finding and killing; notify.c the notify sockets; record.c what is on
- * disk; adopt.c finding everything again; allow.c what may run; user.c as whom; control.c --stop-all. */
+ * Who does what: keeper.c the turn, signals, start and end of the program; agent.c the agent and what it is told;
+ * request.c what it asks; tree.c the life of a started process and of all that came from it; spawn.c clone and exec;
+ * cgroup.c and procfs.c finding and killing; notify.c the notify sockets; record.c what is on disk; adopt.c finding
+ * everything again; allow.c what may run; user.c as whom; control.c --stop-all. */
 #pragma once
 
 #include "common/base/list.h"
@@ -26,7 +28,7 @@ enum tree_state {
     TREE_NONE,     /* nothing of it exists */
     TREE_STARTING, /* cloned; whether exec succeeded is not known */
     TREE_RUNNING,
-    TREE_ENDING,   /* the main process has ended, what it left is being killed */
+    TREE_ENDING, /* the main process has ended, what it left is being killed */
 };
 
 /* What the agent has not been told yet. Told in this order. */
@@ -51,12 +53,12 @@ struct tree {
     pid_t pid;            /* of the last main process; 0: none was cloned */
     uint64_t start_ticks; /* field 22 of /proc/PID/stat: with pid and boot id it names a process for ever */
     uid_t uid;
-    char *cgroup;         /* absolute path; NULL: none */
+    char *cgroup;                    /* absolute path; NULL: none */
     struct loop_io exit_io, exec_io; /* pidfd; pipe that reports exec. fd -1: closed */
     struct tree_exit exit;
-    int failure;          /* errno of a start that failed; 0: it did not */
+    int failure; /* errno of a start that failed; 0: it did not */
     char *failure_text;
-    mono_t kill_at;       /* next look at what is left; MONO_NEVER: not killing */
+    mono_t kill_at; /* next look at what is left; MONO_NEVER: not killing */
     span_t kill_delay;
 };
 
@@ -83,9 +85,9 @@ struct app {
     struct tree main, role;
     bool wants_notify;
     struct notify notify;
-    bool dirty;             /* the record on disk is older than this */
+    bool dirty; /* the record on disk is older than this */
     bool tell_record;
-    bool has_blob;          /* on disk, or in `blob` while the disk refuses it */
+    bool has_blob; /* on disk, or in `blob` while the disk refuses it */
     uint8_t *blob;
     uint32_t blob_len;
 };
@@ -102,13 +104,13 @@ struct agent {
     const char *program;
     pid_t pid;
     struct loop_io exit_io, socket_io;
-    bool external;         /* its socket was given (tests): never started nor restarted */
+    bool external; /* its socket was given (tests): never started nor restarted */
     bool welcome_due, stop_all_due, end_due, asked_to_end;
     uint32_t generation;
-    unsigned failures;     /* deaths in a row within a second of the start */
+    unsigned failures; /* deaths in a row within a second of the start */
     mono_t started_at, start_at, kill_at;
-    bool full;             /* the socket took no more */
-    int exec_fd;           /* says why it could not be executed */
+    bool full;   /* the socket took no more */
+    int exec_fd; /* says why it could not be executed */
 };
 
 #define CONTROL_CLIENTS 4
@@ -126,14 +128,14 @@ struct control {
 #define CGROUP_TRASH 64
 struct cgroups {
     bool usable;
-    char base[300];     /* directory of this keeper's own cgroup */
-    char prefix[32];    /* of the names of ours: one run directory, any keeper */
+    char base[300];  /* directory of this keeper's own cgroup */
+    char prefix[32]; /* of the names of ours: one run directory, any keeper */
     uint64_t counter;
-    char *ready_path;   /* made ahead for the next start */
+    char *ready_path; /* made ahead for the next start */
     int ready_fd;
-    unsigned n_trash;   /* empty ones that are removed later */
+    unsigned n_trash; /* empty ones that are removed later */
     char *trash[CGROUP_TRASH];
-    mono_t trash_at;    /* MONO_NEVER: none */
+    mono_t trash_at; /* MONO_NEVER: none */
 };
 
 /* A reload under way: the file is right by itself, the agent's program is asked about what it names. */
@@ -163,7 +165,7 @@ struct keeper {
     struct reload reload;
     struct cgroups cgroups;
     struct user *users;
-    size_t notify_bytes;     /* in all queues */
+    size_t notify_bytes; /* in all queues */
     bool dirty, told_ready, stopping_all, agent_stopped_all, ending;
     mono_t end_at;
     int exit_code;
@@ -182,17 +184,18 @@ struct keeper_setup {
     bool no_cgroups;           /* as where there is no cgroup v2 (tests) */
 };
 
-/* keeper.c. Opens the run directory, takes the lock, finds applications again. 0, or negative errno with one line in `why`. */
+/* keeper.c. Opens the run directory, takes the lock, finds applications again. 0, or negative errno with one line in
+ * `why`. */
 int keeper_open(const struct keeper_setup *setup, struct strbuf *why, struct keeper **ret_keeper);
 int keeper_run(struct keeper *k);
 /* Leaves processes, records and sockets where they are. */
 void keeper_close(struct keeper *k);
 /* Logs a record with string fields: key, value, …, NULL. */
 void keeper_log(struct keeper *k, enum record_id id, ...) __attribute__((sentinel));
-struct app *keeper_app(struct keeper *k, const char *name);                      /* NULL: unknown */
-int keeper_add_app(struct keeper *k, const char *name, struct app **ret_app);    /* finds or makes; -ENOSPC, -ENOMEM */
-void keeper_free_app(struct app *a);                                             /* nothing of it may run */
-bool keeper_is_idle(const struct keeper *k);                                     /* no tree exists */
+struct app *keeper_app(struct keeper *k, const char *name);                   /* NULL: unknown */
+int keeper_add_app(struct keeper *k, const char *name, struct app **ret_app); /* finds or makes; -ENOSPC, -ENOMEM */
+void keeper_free_app(struct app *a);                                          /* nothing of it may run */
+bool keeper_is_idle(const struct keeper *k);                                  /* no tree exists */
 
 /* setup.c: run directory, lock, boot id. */
 int run_directory_open(struct keeper *k, struct strbuf *why);

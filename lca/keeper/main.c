@@ -1,7 +1,8 @@
 /* lca, the program: the keeper's command line.
  *
- * It owns the order of a start: arguments, configuration with every complaint, agent program, log, then keeper.c. It refuses to daemonise: a service manager (or a
- * shell) has it in the foreground. Exit codes: 0 ended as asked, 1 refused or failed, 2 wrong usage. */
+ * It owns the order of a start: arguments, configuration with every complaint, agent program, log, then keeper.c. It
+ * refuses to daemonise: a service manager (or a shell) has it in the foreground. Exit codes: 0 ended as asked, 1
+ * refused or failed, 2 wrong usage. */
 #include "common/io/config.h"
 #include "lca/keeper/control.h"
 #include "lca/keeper/keeper.h"
@@ -48,8 +49,9 @@ static void say_started(struct keeper *k)
     char detail[400];
     unsigned running = 0;
     LIST_EACH(it, &k->apps)
-        running += LIST_ENTRY(it, struct app, link)->main.state == TREE_RUNNING;
-    snprintf(detail, sizeof detail, "keeper of host %s in %s, %u applications found running", k->config->host, k->run, running);
+    running += LIST_ENTRY(it, struct app, link)->main.state == TREE_RUNNING;
+    snprintf(detail, sizeof detail, "keeper of host %s in %s, %u applications found running", k->config->host, k->run,
+             running);
     keeper_log(k, REC_PROGRAM_STARTED, "program", "lca", "version", UNDERSTUDY_VERSION, "detail", detail, NULL);
 }
 
@@ -78,7 +80,8 @@ static int run(const char *file, struct lca_config *config)
     }
     say_started(k);
     if (geteuid() != 0)
-        keeper_log(k, REC_PRIVILEGES, "detail", "lca does not run as root: applications run as its own user only", NULL);
+        keeper_log(k, REC_PRIVILEGES, "detail", "lca does not run as root: applications run as its own user only",
+                   NULL);
     if (!k->cgroups.usable)
         keeper_log(k, REC_PRIVILEGES, "detail", "no usable cgroup v2: process trees are found through /proc", NULL);
     r = keeper_run(k);

@@ -1,17 +1,21 @@
 /* What keeper and agent say to each other: fixed-size structs over one SOCK_SEQPACKET pair, one struct per packet.
  *
- * The keeper trusts nothing in a packet: length, type, counts, NULs and names are checked, and a packet that fails is answered by KM_REFUSED and
- * otherwise ignored. It parses no configuration language from it; texts are NUL-terminated and packed. An application is named in every packet; a
- * start is named by its start id, so that a late packet about a former process touches nothing.
+ * The keeper trusts nothing in a packet: length, type, counts, NULs and names are checked, and a packet that fails is
+ * answered by KM_REFUSED and otherwise ignored. It parses no configuration language from it; texts are NUL-terminated
+ * and packed. An application is named in every packet; a start is named by its start id, so that a late packet about a
+ * former process touches nothing.
  *
- * Order of a connection: the agent says KM_HELLO; the keeper answers KM_WELCOME, one KM_RECORD per application it knows (running, or ended and not
- * yet seen, or with a stored state only), then KM_RESUMED. From then on both speak as things happen. The keeper keeps an exit record until
- * KM_EXIT_SEEN. An end can be told twice (in KM_RECORD to a restarted agent, or again by a keeper that could not know): the start id tells.
+ * Order of a connection: the agent says KM_HELLO; the keeper answers KM_WELCOME, one KM_RECORD per application it knows
+ * (running, or ended and not yet seen, or with a stored state only), then KM_RESUMED. From then on both speak as things
+ * happen. The keeper keeps an exit record until KM_EXIT_SEEN. An end can be told twice (in KM_RECORD to a restarted
+ * agent, or again by a keeper that could not know): the start id tells.
  *
- * The agent is started as `lca-agent -f FILE` with a nearly empty environment and the keeper's own user (root), so that it can read the key, open the log and bind;
- * it then becomes `agent-user`, asks for PR_SET_PDEATHSIG (SIGKILL) again because a change of user clears it, ends if its parent is gone by then, and says
- * KM_HELLO when it listens: the keeper takes that for "ready". SIGTERM or KM_END: it ends with 0. `lca-agent -f FILE -t` checks the configuration with everything it
- * names (certificate, key, user), says every complaint on standard error and ends with 0 or 1: the keeper asks it before it takes over a reloaded file. */
+ * The agent is started as `lca-agent -f FILE` with a nearly empty environment and the keeper's own user (root), so that
+ * it can read the key, open the log and bind; it then becomes `agent-user`, asks for PR_SET_PDEATHSIG (SIGKILL) again
+ * because a change of user clears it, ends if its parent is gone by then, and says KM_HELLO when it listens: the keeper
+ * takes that for "ready". SIGTERM or KM_END: it ends with 0. `lca-agent -f FILE -t` checks the configuration with
+ * everything it names (certificate, key, user), says every complaint on standard error and ends with 0 or 1: the keeper
+ * asks it before it takes over a reloaded file. */
 #pragma once
 
 #include "common/base/str.h"
@@ -25,23 +29,25 @@
 #define KEEPER_TEXT_MAX 8192
 #define KEEPER_NOTIFY_MAX 4096
 #define KEEPER_PACKET_MAX 16384
-#define KEEPER_NOTIFY_QUEUE 64     /* notifications kept per application while no agent takes them; the newest stay */
-#define KEEPER_NOTIFY_RATE 200     /* per application and second; more are dropped and counted */
+#define KEEPER_NOTIFY_QUEUE 64 /* notifications kept per application while no agent takes them; the newest stay */
+#define KEEPER_NOTIFY_RATE 200 /* per application and second; more are dropped and counted */
 #define KEEPER_REASON 400
-#define KEEPER_AGENT_FD 3          /* where the agent finds its end, which does not block */
+#define KEEPER_AGENT_FD 3           /* where the agent finds its end, which does not block */
 #define KEEPER_AGENT_ALL_STOPPED 10 /* exit code of an agent that has carried out KM_STOP_ALL */
-#define KEEPER_AGENT_REFUSED 11     /* exit code of an agent that cannot use its configuration (certificate, key, user) and has said why on standard error or in the log; a
-                                       keeper that never had a ready agent and looks after nothing ends then. An address in use is no such case: it passes. */
+/* Exit code of an agent that cannot use its configuration (certificate, key, user) and has said why on standard error
+ * or in the log; a keeper that never had a ready agent and looks after nothing ends then. An address in use is no such
+ * case: it passes. */
+#define KEEPER_AGENT_REFUSED 11
 
 enum keeper_message_type {
     /* agent to keeper */
     KM_HELLO = 1,
-    KM_START,      /* struct keeper_start: a process, in its own session, group and (where present) cgroup */
-    KM_SIGNAL,     /* struct keeper_signal: to the main process */
-    KM_KILL_TREE,  /* struct keeper_ref: everything of this start; KM_TREE_GONE follows */
-    KM_ROLE,       /* struct keeper_start: a role command of this application; at most one at a time */
-    KM_KILL_ROLE,  /* struct keeper_ref: the role command and its tree; KM_ROLE_ENDED follows */
-    KM_STORE,      /* struct keeper_blob: the agent's state of this application; survives agent and keeper, not the boot */
+    KM_START,     /* struct keeper_start: a process, in its own session, group and (where present) cgroup */
+    KM_SIGNAL,    /* struct keeper_signal: to the main process */
+    KM_KILL_TREE, /* struct keeper_ref: everything of this start; KM_TREE_GONE follows */
+    KM_ROLE,      /* struct keeper_start: a role command of this application; at most one at a time */
+    KM_KILL_ROLE, /* struct keeper_ref: the role command and its tree; KM_ROLE_ENDED follows */
+    KM_STORE, /* struct keeper_blob: the agent's state of this application; survives agent and keeper, not the boot */
     KM_STORE_HOST, /* struct keeper_blob, app "": the agent's state of the host */
     KM_EXIT_SEEN,  /* struct keeper_ref */
     KM_FORGET,     /* struct keeper_ref: no process; drop state and record */
@@ -57,7 +63,7 @@ enum keeper_message_type {
     KM_NOTIFY,       /* struct keeper_notify */
     KM_REFUSED,      /* struct keeper_failed: a packet that was not understood or not allowed */
     KM_STOP_ALL,     /* struct keeper_ref, app "": stop every application, then end with KEEPER_AGENT_ALL_STOPPED */
-    KM_END,          /* struct keeper_ref, app "": the keeper ends and leaves applications running; the agent ends too */
+    KM_END, /* struct keeper_ref, app "": the keeper ends and leaves applications running; the agent ends too */
 };
 
 struct keeper_header {
@@ -72,8 +78,10 @@ struct keeper_hello {
     uint32_t version;
 };
 
-/* Texts behind each other, each with its NUL: argv (argc of them, at least one; the first is an absolute path), environment (envc, NAME=value), then working directory
- * ("": /), user ("": default-user), output file ("": /dev/null). KM_START is refused (EBUSY) while anything of a former start is left. */
+/* Texts behind each other, each with its NUL: argv (argc of them, at least one; the first is an absolute path),
+ * environment (envc, NAME=value), then working directory
+ * ("": /), user ("": default-user), output file ("": /dev/null). KM_START is refused (EBUSY) while anything of a former
+ * start is left. */
 struct keeper_start {
     struct keeper_header h;
     uint16_t argc, envc;

@@ -1,11 +1,13 @@
 /* Notifications: what applications say about themselves, received with the kernel's word on who says it.
  *
- * It owns the sockets, the check of the sender (root, or the user the application runs as), the rate and the queue. It refuses to read the content: the agent's core does. Descriptors that
- * come along (FDSTORE, BARRIER) are closed by the kernel, because no room is offered for them: that is what a barrier waits for.
+ * It owns the sockets, the check of the sender (root, or the user the application runs as), the rate and the queue. It
+ * refuses to read the content: the agent's core does. Descriptors that come along (FDSTORE, BARRIER) are closed by the
+ * kernel, because no room is offered for them: that is what a barrier waits for.
  *
- * Invariants: at most KEEPER_NOTIFY_RATE a second are taken per application, the rest is read and counted up to READ_MOST, beyond that the socket is left alone until the second is over,
- * so that the sender blocks and not the keeper; at most KEEPER_NOTIFY_QUEUE wait for an agent, where a repeated text replaces itself and else the
- * oldest goes. All queues together hold at most ALL_QUEUES bytes. */
+ * Invariants: at most KEEPER_NOTIFY_RATE a second are taken per application, the rest is read and counted up to
+ * READ_MOST, beyond that the socket is left alone until the second is over, so that the sender blocks and not the
+ * keeper; at most KEEPER_NOTIFY_QUEUE wait for an agent, where a repeated text replaces itself and else the oldest
+ * goes. All queues together hold at most ALL_QUEUES bytes. */
 #include "lca/keeper/notify.h"
 
 #include <errno.h>
@@ -17,8 +19,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define READ_BATCH 32  /* per wake */
-#define READ_MOST 1000 /* per second */
+#define READ_BATCH 32         /* per wake */
+#define READ_MOST 1000        /* per second */
 #define ALL_QUEUES (4u << 20) /* bytes, all applications together */
 
 static void on_ready(void *arg, unsigned ready, mono_t now);
@@ -37,8 +39,8 @@ static int open_socket(const struct sockaddr_un *address)
     if (fd < 0)
         return -errno;
     unlink(address->sun_path);
-    if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0 || bind(fd, (const struct sockaddr *)address, sizeof *address) < 0 ||
-        chmod(address->sun_path, 0777) < 0) {
+    if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0 ||
+        bind(fd, (const struct sockaddr *)address, sizeof *address) < 0 || chmod(address->sun_path, 0777) < 0) {
         int r = -errno;
         close(fd);
         return r;
@@ -82,7 +84,7 @@ void notify_close(struct app *a, bool keep_path)
     struct notify *n = &a->notify;
     char name[NAME_SIZE + 8];
     LIST_EACH(it, &n->queue)
-        drop(a, LIST_ENTRY(it, struct notify_packet, link));
+    drop(a, LIST_ENTRY(it, struct notify_packet, link));
     if (n->io.fd < 0)
         return;
     loop_remove(a->keeper->loop, &n->io);
@@ -119,7 +121,8 @@ static void refused(struct app *a, const char *reason)
 static void enqueue(struct app *a, const char *data, size_t length, const struct ucred *from)
 {
     struct notify *n = &a->notify;
-    LIST_EACH(it, &n->queue) {
+    LIST_EACH(it, &n->queue)
+    {
         struct notify_packet *old = LIST_ENTRY(it, struct notify_packet, link);
         if (old->length == length && old->pid == (uint32_t)from->pid && memcmp(old->data, data, length) == 0)
             drop(a, old);
@@ -165,7 +168,8 @@ static void judge(struct app *a, const char *data, size_t length, const struct u
     if (a->main.state == TREE_NONE) {
         refused(a, "nothing of it runs");
     } else if (from->uid != 0 && from->uid != a->main.uid) {
-        snprintf(reason, sizeof reason, "sent by pid %d of uid %u, which is neither root nor its user", from->pid, from->uid);
+        snprintf(reason, sizeof reason, "sent by pid %d of uid %u, which is neither root nor its user", from->pid,
+                 from->uid);
         refused(a, reason);
     } else if (length > KEEPER_NOTIFY_MAX) {
         refused(a, "too long");

@@ -1,7 +1,8 @@
 /* The one reader of the agent's packets.
  *
- * It owns the shape of every request: exact length, known type, a proper name, a start id where one is meant, counted and terminated texts. It refuses to know whether a
- * request makes sense at present (request.c). Invariant: after NULL every text of the packet ends with a NUL inside it. */
+ * It owns the shape of every request: exact length, known type, a proper name, a start id where one is meant, counted
+ * and terminated texts. It refuses to know whether a request makes sense at present (request.c). Invariant: after NULL
+ * every text of the packet ends with a NUL inside it. */
 #include "lca/keeper/packet.h"
 
 #include <signal.h>
@@ -53,7 +54,9 @@ static const char *check_start(const struct keeper_start *p, size_t n)
     const char *environment = p->text;
     for (unsigned i = 0; i < p->argc; i++)
         environment += strlen(environment) + 1;
-    return environment_is_sound(environment, p->envc) ? NULL : "its environment has an entry that is not NAME=value, or one that the keeper sets";
+    return environment_is_sound(environment, p->envc)
+               ? NULL
+               : "its environment has an entry that is not NAME=value, or one that the keeper sets";
 }
 
 static const char *check_signal(const struct keeper_signal *p, size_t n)

@@ -1,11 +1,13 @@
 /* /proc as the way to find processes where no cgroup tells, and as the proof that a pid is who it was.
  *
- * It owns three tests of belonging: session (setsid of the main process made it, its number cannot be given away while a member lives), ancestry (a parent, or a parent's
- * parent, belongs), and LCA_START_ID in the environment (survives setsid and double forks; a program may wipe it). It refuses to know applications.
+ * It owns three tests of belonging: session (setsid of the main process made it, its number cannot be given away while
+ * a member lives), ancestry (a parent, or a parent's parent, belongs), and LCA_START_ID in the environment (survives
+ * setsid and double forks; a program may wipe it). It refuses to know applications.
  *
- * Invariants: nothing older than the start belongs; a session counts only while its leader is the process we started or is gone (a leader of that number with another start
- * time is a stranger's session); a signal goes through a pidfd whose process was looked at after it was opened. One pass reads one stat per process and an environment
- * only for those that nothing else decided.
+ * Invariants: nothing older than the start belongs; a session counts only while its leader is the process we started or
+ * is gone (a leader of that number with another start time is a stranger's session); a signal goes through a pidfd
+ * whose process was looked at after it was opened. One pass reads one stat per process and an environment only for
+ * those that nothing else decided.
  *
  * Units: start times are clock ticks since boot, as field 22 of stat has them. */
 #include "lca/keeper/procfs.h"
@@ -50,8 +52,8 @@ static bool stat_parse(const char *text, struct proc_stat *s)
     unsigned long long start;
     int used = 0;
     s->exit_code = 0;
-    if (!p || sscanf(p + 1, " %c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu%n", &s->state,
-                     &s->parent, &s->session, &start, &used) != 4)
+    if (!p || sscanf(p + 1, " %c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu%n",
+                     &s->state, &s->parent, &s->session, &start, &used) != 4)
         return false;
     s->start_ticks = start;
     const char *last = strrchr(p, ' ');

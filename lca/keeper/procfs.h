@@ -8,9 +8,9 @@
 
 struct proc_stat {
     pid_t pid, parent, session;
-    char state;          /* 'Z', 'X': has ended */
+    char state; /* 'Z', 'X': has ended */
     uint64_t start_ticks;
-    int exit_code;       /* status word; of an ended process, when we may see it, else 0 */
+    int exit_code; /* status word; of an ended process, when we may see it, else 0 */
 };
 
 /* -ESRCH when there is no such process. */
@@ -24,11 +24,13 @@ struct proc_query {
     uint64_t since_ticks; /* nothing older belongs to it */
 };
 
-/* One pass over /proc: processes that live and belong to the query (by session, by ancestry, by environment), the main process itself included, each with what
- * identifies it. Never names this process, its parent or pid 1. At most `max` are given; the number found. Negative errno when /proc cannot be read. */
+/* One pass over /proc: processes that live and belong to the query (by session, by ancestry, by environment), the main
+ * process itself included, each with what identifies it. Never names this process, its parent or pid 1. At most `max`
+ * are given; the number found. Negative errno when /proc cannot be read. */
 int proc_find(const struct proc_query *q, struct proc_stat *ret_found, size_t max);
 
-/* Kills them by pidfd after looking again that each is still the process found. The number of processes that were alive; 0: none. */
+/* Kills them by pidfd after looking again that each is still the process found. The number of processes that were
+ * alive; 0: none. */
 int proc_kill(const struct proc_query *q);
 
 /* The oldest live session leader that carries this start id; 0: none. */

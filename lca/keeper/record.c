@@ -1,12 +1,15 @@
 /* Records on disk: the keeper's memory of its applications, for the keeper that comes after it.
  *
- * It owns the two file formats and their writing. A blob is written whole to a temporary name, then renamed, so that a reader sees the old or the new one. A record is made so, too, and
- * then written in place: it lies in one page, so that a keeper killed while it writes leaves the old or the new one as well, a full disk cannot stop it, and a start does not wait for a rename. No fsync: the
- * directory is on a file system that lives as long as the boot, and the boot id in every file says whether a record means this one. It refuses to judge what a record
- * says about processes (adopt.c does).
+ * It owns the two file formats and their writing. A blob is written whole to a temporary name, then renamed, so that a
+ * reader sees the old or the new one. A record is made so, too, and then written in place: it lies in one page, so that
+ * a keeper killed while it writes leaves the old or the new one as well, a full disk cannot stop it, and a start does
+ * not wait for a rename. No fsync: the directory is on a file system that lives as long as the boot, and the boot id in
+ * every file says whether a record means this one. It refuses to judge what a record says about processes (adopt.c
+ * does).
  *
- * Invariants: a file with a wrong magic, size, checksum, name or boot id is removed and never believed; a disk that refuses a write costs nothing but the record: it is
- * tried again every RETRY, and the agent's bytes are held in memory until then. Blobs are otherwise not held in memory.
+ * Invariants: a file with a wrong magic, size, checksum, name or boot id is removed and never believed; a disk that
+ * refuses a write costs nothing but the record: it is tried again every RETRY, and the agent's bytes are held in memory
+ * until then. Blobs are otherwise not held in memory.
  *
  * Units: start ticks as /proc has them, instants in nanoseconds on CLOCK_BOOTTIME. */
 #include "lca/keeper/record.h"
@@ -108,8 +111,16 @@ static void disk_refuses(struct keeper *k, int error)
 static void tree_to_record(const struct tree *t, struct record_tree *r)
 {
     *r = (struct record_tree){
-        .start_id = t->start_id, .start_ticks = t->start_ticks, .exit_at_ns = t->exit.at_ns, .pid = t->pid, .uid = t->uid,
-        .state = (uint32_t)t->state, .how = t->exit.how, .code = t->exit.code, .signal = t->exit.signal, .core = t->exit.core,
+        .start_id = t->start_id,
+        .start_ticks = t->start_ticks,
+        .exit_at_ns = t->exit.at_ns,
+        .pid = t->pid,
+        .uid = t->uid,
+        .state = (uint32_t)t->state,
+        .how = t->exit.how,
+        .code = t->exit.code,
+        .signal = t->exit.signal,
+        .core = t->exit.core,
         .unseen = t->unseen,
     };
     str_copy(r->cgroup, sizeof r->cgroup, t->cgroup ? t->cgroup : "");
@@ -171,7 +182,8 @@ static int flush_app(struct app *a)
 static int flush_all(struct keeper *k)
 {
     int worst = 0;
-    LIST_EACH(it, &k->apps) {
+    LIST_EACH(it, &k->apps)
+    {
         int r = flush_app(LIST_ENTRY(it, struct app, link));
         if (r < 0)
             worst = r;
@@ -222,7 +234,8 @@ static void tree_from_record(struct tree *t, const struct record_tree *r)
     t->uid = r->uid;
     t->state = r->state <= TREE_ENDING ? (enum tree_state)r->state : TREE_NONE;
     t->unseen = r->unseen;
-    t->exit = (struct tree_exit){.how = r->how, .code = r->code, .signal = r->signal, .core = r->core != 0, .at_ns = r->exit_at_ns};
+    t->exit = (struct tree_exit){
+        .how = r->how, .code = r->code, .signal = r->signal, .core = r->core != 0, .at_ns = r->exit_at_ns};
     if (r->cgroup[0] && memchr(r->cgroup, 0, sizeof r->cgroup))
         t->cgroup = strdup(r->cgroup);
 }
@@ -230,7 +243,8 @@ static void tree_from_record(struct tree *t, const struct record_tree *r)
 static bool record_is_sound(const struct keeper *k, const char *name, const struct record_file *f, ssize_t n)
 {
     return n == (ssize_t)sizeof *f && f->magic == MAGIC && memcmp(f->boot_id, k->boot_id, sizeof f->boot_id) == 0 &&
-           f->checksum == checksum(f, offsetof(struct record_file, checksum)) && strncmp(f->name, name, sizeof f->name) == 0;
+           f->checksum == checksum(f, offsetof(struct record_file, checksum)) &&
+           strncmp(f->name, name, sizeof f->name) == 0;
 }
 
 static bool blob_is_sound(const struct keeper *k, const uint8_t *bytes, ssize_t n)
@@ -239,15 +253,16 @@ static bool blob_is_sound(const struct keeper *k, const uint8_t *bytes, ssize_t 
     if (n < (ssize_t)sizeof f)
         return false;
     memcpy(&f, bytes, sizeof f);
-    return f.magic == MAGIC && memcmp(f.boot_id, k->boot_id, sizeof f.boot_id) == 0 && f.length == (size_t)n - sizeof f &&
-           f.checksum == checksum(bytes + sizeof f, f.length);
+    return f.magic == MAGIC && memcmp(f.boot_id, k->boot_id, sizeof f.boot_id) == 0 &&
+           f.length == (size_t)n - sizeof f && f.checksum == checksum(bytes + sizeof f, f.length);
 }
 
 /* Splits "NAME.rec"; false when it is something else. */
 static bool name_of(const char *file, const char *suffix, char name[NAME_SIZE])
 {
     size_t n = strlen(file), tail = strlen(suffix);
-    return n > tail && strcmp(file + n - tail, suffix) == 0 && str_is_name(file, n - tail) && str_copy_bytes(name, NAME_SIZE, file, n - tail);
+    return n > tail && strcmp(file + n - tail, suffix) == 0 && str_is_name(file, n - tail) &&
+           str_copy_bytes(name, NAME_SIZE, file, n - tail);
 }
 
 static void load_record(struct keeper *k, const char *file, const char *name)

@@ -1,7 +1,8 @@
 /* Configuration of the keeper: loaded, judged, reloaded.
  *
- * It owns the question whether lca.conf may be trusted: run by root, the file has to be root's and writable by root alone, because it says what is started as whom. It refuses to
- * take over half of a file. Invariant: after a refused reload every pointer and value is what it was. */
+ * It owns the question whether lca.conf may be trusted: run by root, the file has to be root's and writable by root
+ * alone, because it says what is started as whom. It refuses to take over half of a file. Invariant: after a refused
+ * reload every pointer and value is what it was. */
 #include "lca/keeper/reload.h"
 
 #include "lca/keeper/agent.h"
@@ -26,9 +27,11 @@ static void check_file(const char *file, struct complaints *complaints)
     if (geteuid() != 0 || stat(file, &st) < 0)
         return;
     if (st.st_uid != 0)
-        complaint_add(complaints, 0, "the file belongs to uid %u: it has to be root's, because it says what is started", st.st_uid);
+        complaint_add(complaints, 0, "the file belongs to uid %u: it has to be root's, because it says what is started",
+                      st.st_uid);
     if (st.st_mode & (S_IWGRP | S_IWOTH))
-        complaint_add(complaints, 0, "others than root can write to the file (mode %04o): chmod go-w", st.st_mode & 07777);
+        complaint_add(complaints, 0, "others than root can write to the file (mode %04o): chmod go-w",
+                      st.st_mode & 07777);
 }
 
 int keeper_load_config(const char *file, struct lca_config **ret_config, struct complaints *ret_complaints)
@@ -55,7 +58,8 @@ int keeper_load_config(const char *file, struct lca_config **ret_config, struct 
 static void check_fixed(const struct keeper *k, const struct lca_config *c, struct complaints *complaints)
 {
     if (!str_equal(c->run_directory, k->config->run_directory))
-        complaint_add(complaints, c->line, "run-directory changes only with a restart of lca (it is %s)", k->config->run_directory);
+        complaint_add(complaints, c->line, "run-directory changes only with a restart of lca (it is %s)",
+                      k->config->run_directory);
     if (!str_equal(c->host, k->config->host) || !str_equal(c->site, k->config->site))
         complaint_add(complaints, c->line, "host and site change only with a restart of lca");
 }
@@ -70,7 +74,8 @@ static void log_complaints(struct keeper *k, const struct complaints *complaints
         if (c->line)
             strbuf_printf(&b, "line %d: ", c->line);
         strbuf_add(&b, c->text);
-        keeper_log(k, c->warning ? REC_CONFIG_WARNING : REC_CONFIG_REFUSED, "file", k->config_file, "reason", text, NULL);
+        keeper_log(k, c->warning ? REC_CONFIG_WARNING : REC_CONFIG_REFUSED, "file", k->config_file, "reason", text,
+                   NULL);
     }
 }
 
@@ -80,8 +85,10 @@ static void take_over(struct keeper *k, struct lca_config *c, mono_t now)
     k->config = c;
     users_clear(k);
     if (k->log && log_reopen(k->log, c->log_file, (enum record_level)c->log_level) < 0)
-        keeper_log(k, REC_CONFIG_WARNING, "file", k->config_file, "reason", "log-file cannot be opened: the former one stays", NULL);
-    keeper_log(k, REC_CONFIG_RELOADED, "file", k->config_file, "detail", "allow-lists taken over, the agent is started anew", NULL);
+        keeper_log(k, REC_CONFIG_WARNING, "file", k->config_file, "reason",
+                   "log-file cannot be opened: the former one stays", NULL);
+    keeper_log(k, REC_CONFIG_RELOADED, "file", k->config_file, "detail",
+               "allow-lists taken over, the agent is started anew", NULL);
     agent_end(k, now);
 }
 
@@ -173,7 +180,10 @@ static int ask_agent(struct keeper *k, struct lca_config *c, mono_t now)
         close(output[0]);
         return pid;
     }
-    *r = (struct reload){.config = c, .pid = pid, .kill_at = mono_add(now, CHECK_MOST), .output_io.fd = output[0],
+    *r = (struct reload){.config = c,
+                         .pid = pid,
+                         .kill_at = mono_add(now, CHECK_MOST),
+                         .output_io.fd = output[0],
                          .exit_io = {.fd = pidfd, .want = LOOP_READ, .fn = on_check_exit, .arg = k}};
     (void)loop_add(k->loop, &r->exit_io); /* unwatched, SIGCHLD tells of its end */
     return 0;

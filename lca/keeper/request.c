@@ -1,7 +1,8 @@
 /* Requests of the agent: checked for shape (packet.c), then for sense, then done.
  *
- * It owns what a request may do in which state of its application. It refuses whatever is not certain: a start id that is not the present one touches nothing, a start while anything of
- * the former one is left is answered EBUSY. A stop that comes too late is no error: the exit has been told or will be. */
+ * It owns what a request may do in which state of its application. It refuses whatever is not certain: a start id that
+ * is not the present one touches nothing, a start while anything of the former one is left is answered EBUSY. A stop
+ * that comes too late is no error: the exit has been told or will be. */
 #include "lca/keeper/request.h"
 
 #include "lca/keeper/agent.h"
@@ -43,7 +44,8 @@ static void start(struct keeper *k, const struct keeper_start *p, bool role, mon
         return;
     }
     if (t->start_id != p->h.start_id)
-        agent_refuse(k, KM_START_FAILED, &p->h, EBUSY, role ? "a role command still runs" : "something of its last start is still there");
+        agent_refuse(k, KM_START_FAILED, &p->h, EBUSY,
+                     role ? "a role command still runs" : "something of its last start is still there");
     else if (t->state == TREE_RUNNING)
         t->tell |= TELL_STARTED;
 }

@@ -1,7 +1,7 @@
 /* The service manager: told that lca is ready and that it stops, by its own notify protocol.
  *
- * It owns the address found in NOTIFY_SOCKET, which is taken out of the environment so that nobody else speaks in the keeper's name. Losing a message is harmless and
- * not reported. */
+ * It owns the address found in NOTIFY_SOCKET, which is taken out of the environment so that nobody else speaks in the
+ * keeper's name. Losing a message is harmless and not reported. */
 #include "lca/keeper/keeper.h"
 
 #include <stddef.h>

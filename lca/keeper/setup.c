@@ -1,7 +1,8 @@
 /* The run directory: made, checked, locked.
  *
- * It owns the layout: lca.lock, control.sock, host.blob, apps/ (0700, records), notify/ (0755, sockets that applications reach). It refuses a directory that somebody
- * else could have prepared. Invariant: one keeper per run directory; the lock is a flock, so it ends with its holder. */
+ * It owns the layout: lca.lock, control.sock, host.blob, apps/ (0700, records), notify/ (0755, sockets that
+ * applications reach). It refuses a directory that somebody else could have prepared. Invariant: one keeper per run
+ * directory; the lock is a flock, so it ends with its holder. */
 #include "lca/keeper/keeper.h"
 
 #include <errno.h>
@@ -49,7 +50,8 @@ int run_directory_open(struct keeper *k, struct strbuf *why)
         r = k->notify_fd = directory_open(k->run_fd, "notify", 0755);
     }
     if (r == -EPERM)
-        strbuf_printf(why, "run-directory %s%s is refused: it belongs to somebody else, or others can write to it", k->run, failed);
+        strbuf_printf(why, "run-directory %s%s is refused: it belongs to somebody else, or others can write to it",
+                      k->run, failed);
     else if (r < 0)
         strbuf_printf(why, "run-directory %s%s: %s", k->run, failed, strerror(-r));
     return r < 0 ? r : 0;
@@ -88,7 +90,8 @@ int run_directory_lock(struct keeper *k, struct strbuf *why)
         return r;
     }
     if (!take_lock(k->lock_fd)) {
-        strbuf_printf(why, "another lca, pid %d, has run-directory %s: one host has one lca", holder(k->lock_fd), k->run);
+        strbuf_printf(why, "another lca, pid %d, has run-directory %s: one host has one lca", holder(k->lock_fd),
+                      k->run);
         return -EBUSY;
     }
     int n = snprintf(text, sizeof text, "%d\n", getpid());

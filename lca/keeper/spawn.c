@@ -1,9 +1,11 @@
 /* From the keeper to a program: what happens between clone and exec.
  *
- * The child owns nothing of the keeper: descriptors are closed before anything that can block, dispositions and mask are the defaults, the environment is exactly what
- * was given. Paths are opened as the user, not as root. The child never returns; it reports a failure on a pipe that exec closes, so the keeper need not wait.
+ * The child owns nothing of the keeper: descriptors are closed before anything that can block, dispositions and mask
+ * are the defaults, the environment is exactly what was given. Paths are opened as the user, not as root. The child
+ * never returns; it reports a failure on a pipe that exec closes, so the keeper need not wait.
  *
- * Memory is not shared with the keeper (no vfork): a directory on a dead file server blocks the child alone. The keeper is small, so the copy is cheap.
+ * Memory is not shared with the keeper (no vfork): a directory on a dead file server blocks the child alone. The keeper
+ * is small, so the copy is cheap.
  *
  * Invariant: a child whose keeper died before exec ends instead of becoming a program nobody has on record. */
 #include "lca/keeper/spawn.h"
@@ -79,8 +81,9 @@ static void open_output(const char *output, int report_fd)
     if (!output)
         return;
     /* O_NONBLOCK so that a fifo without a reader is an error and not a wait; then it goes. */
-    int fd = output[0] ? open(output, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0640)
-                       : open("/dev/null", O_WRONLY | O_CLOEXEC);
+    int fd = output[0]
+                 ? open(output, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0640)
+                 : open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (fd < 0 || fcntl(fd, F_SETFL, O_APPEND) < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
         report(report_fd, errno, "output file", output);
     close(fd);
@@ -94,7 +97,8 @@ static void open_input(int report_fd)
     close(fd);
 }
 
-/* A change of user clears the death signal, so it is asked for behind it; a keeper that died before is noticed by the new parent. */
+/* A change of user clears the death signal, so it is asked for behind it; a keeper that died before is noticed by the
+ * new parent. */
 static void follow_keeper(const struct spawn *s, pid_t keeper, int report_fd)
 {
     if (s->dies_with_keeper && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)

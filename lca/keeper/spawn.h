@@ -5,7 +5,7 @@
 #include "lca/keeper/user.h"
 
 struct spawn {
-    const char *path;        /* executed */
+    const char *path; /* executed */
     char *const *argv, *const *envp;
     const char *directory;   /* NULL: stays */
     const char *output;      /* for standard output and error, appended; "": /dev/null; NULL: the keeper's own */
@@ -23,7 +23,9 @@ struct spawn_error {
     char text[KEEPER_REASON];
 };
 
-/* The child's pid; its pidfd, and the pipe on which spawn_result() reads how exec went. Never waits for the child. Negative errno: no child. */
+/* The child's pid; its pidfd, and the pipe on which spawn_result() reads how exec went. Never waits for the child.
+ * Negative errno: no child. */
 pid_t spawn_process(const struct spawn *s, int *ret_pidfd, int *ret_exec_fd);
-/* 0: exec succeeded (or the child was killed before it); 1: not known yet; -1: it failed and the child ends, see `ret_error`. */
+/* 0: exec succeeded (or the child was killed before it); 1: not known yet; -1: it failed and the child ends, see
+ * `ret_error`. */
 int spawn_result(int exec_fd, struct spawn_error *ret_error);

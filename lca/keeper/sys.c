@@ -1,7 +1,7 @@
 /* System calls that glibc 2.36 has no name for, each as thin as possible.
  *
- * It owns the layouts the kernel expects; it refuses to decide anything. PIDFD_GET_INFO is declared here because Debian's headers do not know it; a
- * kernel without it answers ENOTTY or EINVAL, and then the status cannot be had. */
+ * It owns the layouts the kernel expects; it refuses to decide anything. PIDFD_GET_INFO is declared here because
+ * Debian's headers do not know it; a kernel without it answers ENOTTY or EINVAL, and then the status cannot be had. */
 #include "lca/keeper/sys.h"
 
 #include <errno.h>

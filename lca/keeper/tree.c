@@ -1,10 +1,12 @@
 /* A process tree from KM_START to KM_TREE_GONE.
  *
- * It owns the states NONE → STARTING → RUNNING → ENDING → NONE of one main process and of what came from it, the pidfd, the exec pipe and the cgroup. It refuses to
- * know why something is started or killed, and it never acts on a bare pid: signals go through the pidfd, remains through the cgroup or procfs.c.
+ * It owns the states NONE → STARTING → RUNNING → ENDING → NONE of one main process and of what came from it, the pidfd,
+ * the exec pipe and the cgroup. It refuses to know why something is started or killed, and it never acts on a bare pid:
+ * signals go through the pidfd, remains through the cgroup or procfs.c.
  *
- * Invariants: a tree is in TREE_NONE only when nothing of it lives; an exit is reported once per start and kept (`unseen`) until the agent has seen it; death is seen by the
- * pidfd, remains are looked for after it; what a main process left behind is killed without being asked. A status that cannot be had is KEEPER_ADOPTED, never a clean exit.
+ * Invariants: a tree is in TREE_NONE only when nothing of it lives; an exit is reported once per start and kept
+ * (`unseen`) until the agent has seen it; death is seen by the pidfd, remains are looked for after it; what a main
+ * process left behind is killed without being asked. A status that cannot be had is KEEPER_ADOPTED, never a clean exit.
  *
  * Units: kill_delay is a span that doubles from KILL_FIRST to KILL_MOST. */
 #include "lca/keeper/tree.h"
@@ -292,7 +294,8 @@ static const char *plan_words(struct plan *p, const struct tree *t, const struct
     snprintf(p->start_id, sizeof p->start_id, "LCA_START_ID=%016" PRIx64, t->start_id);
     p->words[n++] = p->start_id;
     if (packet->notify && !t->is_role) {
-        snprintf(p->notify_socket, sizeof p->notify_socket, "NOTIFY_SOCKET=%s/notify/%s.sock", t->app->keeper->run, t->app->name);
+        snprintf(p->notify_socket, sizeof p->notify_socket, "NOTIFY_SOCKET=%s/notify/%s.sock", t->app->keeper->run,
+                 t->app->name);
         p->words[n++] = p->notify_socket;
     }
     for (unsigned i = 0; i < packet->envc; i++, text += strlen(text) + 1)

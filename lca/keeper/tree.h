@@ -7,9 +7,11 @@ void tree_init(struct tree *t, struct app *a, bool is_role);
 /* Closes what it holds in this process; the processes stay. */
 void tree_deinit(struct tree *t);
 
-/* Starts what the checked packet says. Outcomes go to the agent (tree.tell), also the failures; only a tree in TREE_NONE may be started. */
+/* Starts what the checked packet says. Outcomes go to the agent (tree.tell), also the failures; only a tree in
+ * TREE_NONE may be started. */
 void tree_start(struct tree *t, const struct keeper_start *packet, mono_t now);
-/* Takes over a process found again. 0, or negative errno when it cannot be watched. `pidfd` is owned by the tree afterwards. */
+/* Takes over a process found again. 0, or negative errno when it cannot be watched. `pidfd` is owned by the tree
+ * afterwards. */
 int tree_adopt(struct tree *t, int pidfd);
 /* The main process has ended and its status is `exit`; kills what is left. */
 void tree_ended(struct tree *t, const struct tree_exit *exit, mono_t now);

@@ -1,8 +1,9 @@
 /* Users: names into uid, gid and groups, remembered.
  *
- * It owns the cache. The name service may read files or ask a server, so it is asked when an application is first started as somebody, never in a child and never
- * on the way of a restart. It refuses to decide who is allowed (allow.c). Invariant: at most CACHE_MAX users are remembered; the cache is emptied when a
- * further one is asked for. */
+ * It owns the cache. The name service may read files or ask a server, so it is asked when an application is first
+ * started as somebody, never in a child and never on the way of a restart. It refuses to decide who is allowed
+ * (allow.c). Invariant: at most CACHE_MAX users are remembered; the cache is emptied when a further one is asked for.
+ */
 #include "lca/keeper/user.h"
 
 #include <errno.h>

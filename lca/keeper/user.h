@@ -14,7 +14,8 @@ struct user {
     gid_t groups[USER_GROUPS_MAX];
 };
 
-/* Borrowed until users_clear(). -ENOENT: no such user on this host; -E2BIG: in more than USER_GROUPS_MAX groups; -ENOMEM, or what the name service said. */
+/* Borrowed until users_clear(). -ENOENT: no such user on this host; -E2BIG: in more than USER_GROUPS_MAX groups;
+ * -ENOMEM, or what the name service said. */
 int users_find(struct keeper *k, const char *name, const struct user **ret_user);
 /* Forgets all, so that changes of the user database are seen: at a reload. */
 void users_clear(struct keeper *k);

@@ -1,6 +1,7 @@
 /* An agent without a core: enough of one to see how the keeper treats its agent.
  *
- * `-f FILE`: what it does is one word in FILE.mode (live, die, refuse, deaf), what `-t` says is one in FILE.check (good, bad). Each start adds "start GENERATION PID" to FILE.agents. */
+ * `-f FILE`: what it does is one word in FILE.mode (live, die, refuse, deaf), what `-t` says is one in FILE.check
+ * (good, bad). Each start adds "start GENERATION PID" to FILE.agents. */
 #include "lca/keeper/message.h"
 
 #include <poll.h>

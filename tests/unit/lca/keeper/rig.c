@@ -1,7 +1,8 @@
 /* The rig: one keeper process per test, driven over the socket that an agent would have.
  *
- * It owns the temporary directory and every process that comes from the test: it is a subreaper, so that what a killed keeper leaves comes here and can be found by the
- * directory's name in its arguments or by being our child. Waiting is by events or by looking again until a generous end, never by a fixed sleep. */
+ * It owns the temporary directory and every process that comes from the test: it is a subreaper, so that what a killed
+ * keeper leaves comes here and can be found by the directory's name in its arguments or by being our child. Waiting is
+ * by events or by looking again until a generous end, never by a fixed sleep. */
 #include "rig.h"
 
 #include "common/io/log.h"
@@ -38,7 +39,10 @@ void rig_write_config(struct rig *r, const char *allow_users, const char *allow_
 {
     FILE *f = fopen(r->config, "we");
     assert_non_null(f);
-    fprintf(f, "[lca]\nhost = a\ntls = off\nrun-directory = %s\nlog-file = %s\nlog-level = debug\nallow-users = %s\nallow-commands = %s\n", r->run, r->log, allow_users, allow_commands);
+    fprintf(f,
+            "[lca]\nhost = a\ntls = off\nrun-directory = %s\nlog-file = %s\nlog-level = debug\nallow-users = "
+            "%s\nallow-commands = %s\n",
+            r->run, r->log, allow_users, allow_commands);
     assert_int_equal(fclose(f), 0);
 }
 
@@ -85,7 +89,8 @@ static _Noreturn void keeper_process(struct rig *r, int fd, const char *program)
     char text[512];
     struct strbuf why;
     struct keeper *k;
-    struct keeper_setup s = {.config_file = r->config, .agent_fd = fd, .agent_program = program, .no_cgroups = r->no_cgroups};
+    struct keeper_setup s = {
+        .config_file = r->config, .agent_fd = fd, .agent_program = program, .no_cgroups = r->no_cgroups};
     strbuf_init(&why, text, sizeof text);
     if (r->files)
         setrlimit(RLIMIT_NOFILE, &(struct rlimit){r->files, r->files});
@@ -228,7 +233,8 @@ void rig_command(struct rig *r, uint32_t type, const char *app, uint64_t start_i
 
 void rig_sh(struct rig *r, const char *app, uint64_t start_id, const char *script)
 {
-    const struct rig_command c = {.argv = {"/bin/sh", "-c", script}, .env = {"PATH=/usr/bin:/bin"}, .directory = r->dir, .output = r->out};
+    const struct rig_command c = {
+        .argv = {"/bin/sh", "-c", script}, .env = {"PATH=/usr/bin:/bin"}, .directory = r->dir, .output = r->out};
     rig_command(r, KM_START, app, start_id, &c);
 }
 

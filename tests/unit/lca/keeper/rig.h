@@ -32,7 +32,8 @@ struct rig {
     union rig_packet in; /* the last one received */
 };
 
-/* One test's rig: a temporary directory and a configuration that allows /bin/sh, /usr/bin/env and root, nobody, the present user. */
+/* One test's rig: a temporary directory and a configuration that allows /bin/sh, /usr/bin/env and root, nobody, the
+ * present user. */
 int rig_setup(void **state);
 int rig_setup_without_cgroups(void **state);
 /* Kills the keeper and whatever it started. */

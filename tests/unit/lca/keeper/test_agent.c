@@ -271,18 +271,10 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
     const struct CMUnitTest tests[] = {
-        T(starts_a_killed_agent_again),
-        T(the_agent_dies_with_the_keeper),
-        T(a_deaf_agent_costs_nothing),
-        T(ends_the_agent_in_order),
-        T(a_refusing_agent_ends_a_first_start),
-        T(a_dying_agent_ends_a_first_start),
-        T(a_missing_agent_is_said),
-        T(a_running_keeper_does_not_give_up),
-        T(reload_takes_a_good_file),
-        T(reload_refuses_a_wrong_file),
-        T(reload_refuses_what_the_agent_refuses),
-        T(stop_all_stops_all_and_waits),
+        T(starts_a_killed_agent_again), T(the_agent_dies_with_the_keeper),        T(a_deaf_agent_costs_nothing),
+        T(ends_the_agent_in_order),     T(a_refusing_agent_ends_a_first_start),   T(a_dying_agent_ends_a_first_start),
+        T(a_missing_agent_is_said),     T(a_running_keeper_does_not_give_up),     T(reload_takes_a_good_file),
+        T(reload_refuses_a_wrong_file), T(reload_refuses_what_the_agent_refuses), T(stop_all_stops_all_and_waits),
         T(stop_all_survives_the_agent),
     };
     return cmocka_run_group_tests_name("keeper agent", tests, NULL, NULL);

@@ -98,7 +98,9 @@ static void an_empty_list_allows_nothing(void **state)
     struct place *p = *state;
     char expected[400];
     assert_int_equal(check(p, at(p, "bin/good"), p->self), -EPERM);
-    snprintf(expected, sizeof expected, "command %s is not allowed: add \"allow-commands = %s\" to [lca] in /etc/x.conf", at(p, "bin/good"), at(p, "bin/good"));
+    snprintf(expected, sizeof expected,
+             "command %s is not allowed: add \"allow-commands = %s\" to [lca] in /etc/x.conf", at(p, "bin/good"),
+             at(p, "bin/good"));
     assert_string_equal(p->why, expected);
 }
 

@@ -14,8 +14,11 @@
 static void begin(void **state)
 {
     struct rig *r = *state;
-    const struct rig_command c = {.argv = {"/bin/sh", "-c", "echo $NOTIFY_SOCKET; exec sleep 1000"}, .env = {"PATH=/bin:/usr/bin"}, .directory = r->dir,
-                                  .output = r->out, .notify = true};
+    const struct rig_command c = {.argv = {"/bin/sh", "-c", "echo $NOTIFY_SOCKET; exec sleep 1000"},
+                                  .env = {"PATH=/bin:/usr/bin"},
+                                  .directory = r->dir,
+                                  .output = r->out,
+                                  .notify = true};
     rig_start(r);
     assert_int_equal(rig_resume(r), 0);
     rig_command(r, KM_START, "one", 5, &c);

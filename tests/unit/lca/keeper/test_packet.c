@@ -1,4 +1,5 @@
-/* What the agent sends is believed in nothing: every wrong shape is refused, and a keeper that is sent garbage goes on. */
+/* What the agent sends is believed in nothing: every wrong shape is refused, and a keeper that is sent garbage goes on.
+ */
 #include "rig.h"
 
 #include "common/base/rng.h"
@@ -23,7 +24,10 @@ static size_t good_start(void)
     start.envc = 1;
     start.text_len = sizeof text; /* the literal's own NUL is the empty output */
     memcpy(start.text, text, sizeof text);
-    start.h = (struct keeper_header){.type = KM_START, .size = (uint32_t)(offsetof(struct keeper_start, text) + sizeof text), .app = "a", .start_id = 1};
+    start.h = (struct keeper_header){.type = KM_START,
+                                     .size = (uint32_t)(offsetof(struct keeper_start, text) + sizeof text),
+                                     .app = "a",
+                                     .start_id = 1};
     return start.h.size;
 }
 
@@ -54,9 +58,11 @@ static void refuses_wrong_lengths(void **state)
     good_start();
     start.text_len--;
     assert_non_null(packet_check(&start, n));
-    struct keeper_signal s = {.h = {.type = KM_SIGNAL, .size = sizeof s - 4, .app = "a", .start_id = 1}, .signal = SIGTERM};
+    struct keeper_signal s = {.h = {.type = KM_SIGNAL, .size = sizeof s - 4, .app = "a", .start_id = 1},
+                              .signal = SIGTERM};
     assert_non_null(packet_check(&s, sizeof s - 4));
-    static struct keeper_blob b = {.h = {.type = KM_STORE, .size = sizeof b, .app = "a"}, .length = KEEPER_BLOB_MAX + 1};
+    static struct keeper_blob b = {.h = {.type = KM_STORE, .size = sizeof b, .app = "a"},
+                                   .length = KEEPER_BLOB_MAX + 1};
     assert_non_null(packet_check(&b, sizeof b));
 }
 
@@ -125,7 +131,8 @@ static void refuses_unknown_types_and_signals(void **state)
         assert_int_equal(packet_check(&ref, sizeof ref) == NULL, known);
     }
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        struct keeper_signal s = {.h = {.type = KM_SIGNAL, .size = sizeof s, .app = "a", .start_id = 1}, .signal = bad[i]};
+        struct keeper_signal s = {.h = {.type = KM_SIGNAL, .size = sizeof s, .app = "a", .start_id = 1},
+                                  .signal = bad[i]};
         assert_non_null(packet_check(&s, sizeof s));
     }
 }
@@ -136,7 +143,8 @@ static void a_keeper_survives_garbage(void **state)
     struct rng rng;
     const char *given = getenv("SEED");
     uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 1000003u + (uint64_t)getpid();
-    print_message("seed %llu: SEED=%llu meson test keeper-packet\n", (unsigned long long)seed, (unsigned long long)seed);
+    print_message("seed %llu: SEED=%llu meson test keeper-packet\n", (unsigned long long)seed,
+                  (unsigned long long)seed);
     rng_init(&rng, seed);
     rig_start(r);
     assert_int_equal(rig_resume(r), 0);

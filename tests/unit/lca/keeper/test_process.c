@@ -120,7 +120,8 @@ static void leaks_nothing_into_the_child(void **state)
     struct rig *r = *state;
     begin(state);
     rig_sh(r, "one", 11,
-           "ls -l /proc/self/fd | wc -l; grep -E '^Sig(Blk|Ign)' /proc/self/status; ps -o sid= -p $$ | tr -d ' ' | grep -qx $$ && echo leader; pwd; umask");
+           "ls -l /proc/self/fd | wc -l; grep -E '^Sig(Blk|Ign)' /proc/self/status; ps -o sid= -p $$ | tr -d ' ' | "
+           "grep -qx $$ && echo leader; pwd; umask");
     rig_expect_started(r, "one", 11);
     expect_exit(r, "one", 11, KEEPER_EXITED, 0, 0);
     rig_wait_text(r->out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\nleader\n");
@@ -132,7 +133,9 @@ static void leaks_nothing_into_the_child(void **state)
 static void switches_the_user(void **state)
 {
     struct rig *r = *state;
-    struct rig_command c = {.argv = {"/bin/sh", "-c", "id -u; id -G; echo $(ls -ln out | cut -d' ' -f1,3)"}, .env = {"PATH=/bin:/usr/bin"}, .user = "nobody"};
+    struct rig_command c = {.argv = {"/bin/sh", "-c", "id -u; id -G; echo $(ls -ln out | cut -d' ' -f1,3)"},
+                            .env = {"PATH=/bin:/usr/bin"},
+                            .user = "nobody"};
     struct stat st;
     if (geteuid() != 0)
         skip();
@@ -165,10 +168,13 @@ static void says_why_a_start_failed(void **state)
                    "working directory /no/where: No such file or directory");
     expect_failure(r, 2, &(struct rig_command){.argv = {"/bin/sh"}, .output = "/no/where/out"}, ENOENT,
                    "output file /no/where/out: No such file or directory");
-    expect_failure(r, 3, &(struct rig_command){.argv = {"/no/such/program"}}, ENOENT, "command /no/such/program: No such file or directory");
-    snprintf(reason, sizeof reason, "command /bin/true is not allowed: add \"allow-commands = /bin/true\" to [lca] in %s", r->config);
+    expect_failure(r, 3, &(struct rig_command){.argv = {"/no/such/program"}}, ENOENT,
+                   "command /no/such/program: No such file or directory");
+    snprintf(reason, sizeof reason,
+             "command /bin/true is not allowed: add \"allow-commands = /bin/true\" to [lca] in %s", r->config);
     expect_failure(r, 4, &(struct rig_command){.argv = {"/bin/true"}}, EPERM, reason);
-    snprintf(reason, sizeof reason, "user daemon is not allowed: add \"allow-users = daemon\" to [lca] in %s", r->config);
+    snprintf(reason, sizeof reason, "user daemon is not allowed: add \"allow-users = daemon\" to [lca] in %s",
+             r->config);
     expect_failure(r, 5, &(struct rig_command){.argv = {"/bin/sh"}, .user = "daemon"}, EPERM, reason);
     expect_failure(r, 6, &(struct rig_command){.argv = {"sh"}}, EPERM, "command sh is not an absolute path");
     assert_int_equal(symlink("/tmp/elsewhere", r->out), 0);
@@ -241,7 +247,10 @@ static void forgets_only_what_is_gone(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
-#define T_PLAIN(f) {#f " without cgroups", f, rig_setup_without_cgroups, rig_teardown, NULL}
+#define T_PLAIN(f)                                                              \
+    {                                                                           \
+#f " without cgroups", f, rig_setup_without_cgroups, rig_teardown, NULL \
+    }
     const struct CMUnitTest tests[] = {
         T(reports_an_exit_code),
         T(reports_a_signal),

@@ -1,4 +1,5 @@
-/* When something runs out: what runs stays watched, what cannot be done is said, and it works again when there is room. */
+/* When something runs out: what runs stays watched, what cannot be done is said, and it works again when there is room.
+ */
 #include "rig.h"
 
 #include <errno.h>
@@ -21,7 +22,8 @@ static void stop_and_expect(struct rig *r, const char *app, uint64_t id)
 static void out_of_descriptors(void **state)
 {
     struct rig *r = *state;
-    const struct rig_command c = {.argv = {"/bin/sh", "-c", "exec sleep 1000"}, .env = {"PATH=/bin:/usr/bin"}, .notify = true};
+    const struct rig_command c = {
+        .argv = {"/bin/sh", "-c", "exec sleep 1000"}, .env = {"PATH=/bin:/usr/bin"}, .notify = true};
     char name[16];
     uint64_t id = 1;
     r->files = 40;

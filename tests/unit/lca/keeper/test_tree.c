@@ -1,4 +1,5 @@
-/* Process trees: nothing that came from an application outlives it, with cgroups and without; orphans do not stay zombies. */
+/* Process trees: nothing that came from an application outlives it, with cgroups and without; orphans do not stay
+ * zombies. */
 #include "rig.h"
 
 #include <signal.h>
@@ -19,11 +20,12 @@ static void expect_end(struct rig *r, const char *app, uint64_t id)
     rig_expect(r, KM_TREE_GONE, app, id);
 }
 
-/* A child, a grandchild in its own session whose parent is gone, and one that does both again with an empty environment except the start id. */
-#define FAMILY                                                                                                                                   \
-    "sleep 1001 & echo $! > child\n"                                                                                                             \
-    "(setsid sh -c 'echo $$ > session; exec sleep 1002' &)\n"                                                                                    \
-    "(setsid sh -c '(setsid sh -c \"echo \\$\\$ > daemon; exec sleep 1003\" &) ' &)\n"                                                           \
+/* A child, a grandchild in its own session whose parent is gone, and one that does both again with an empty environment
+ * except the start id. */
+#define FAMILY                                                                         \
+    "sleep 1001 & echo $! > child\n"                                                   \
+    "(setsid sh -c 'echo $$ > session; exec sleep 1002' &)\n"                          \
+    "(setsid sh -c '(setsid sh -c \"echo \\$\\$ > daemon; exec sleep 1003\" &) ' &)\n" \
     "while ! [ -s session -a -s daemon ]; do sleep 0.01; done; echo up\n"
 
 static void expect_family_gone(struct rig *r)
@@ -147,7 +149,10 @@ static void loses_no_exit_of_many(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
-#define T_PLAIN(f) {#f " without cgroups", f, rig_setup_without_cgroups, rig_teardown, NULL}
+#define T_PLAIN(f)                                                              \
+    {                                                                           \
+#f " without cgroups", f, rig_setup_without_cgroups, rig_teardown, NULL \
+    }
     const struct CMUnitTest tests[] = {
         T(kills_what_an_exit_leaves),
         T(kills_what_a_crash_leaves),
