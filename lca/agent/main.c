@@ -10,6 +10,7 @@
 #include "lca/core/core_state.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,6 +152,26 @@ static int agent_main(const struct lca_config *config, int parent)
     return code;
 }
 
+/* -t: also what the configuration names. The keeper asks this before it takes over a reloaded file. */
+static int config_try(const struct lca_config *config)
+{
+    static struct agent agent;
+    char text[500];
+    struct strbuf why;
+    strbuf_init(&why, text, sizeof text);
+    agent.config = config;
+    if (tls_load(&agent, &why) < 0) {
+        fprintf(stderr, "lca-agent: %s\n", text);
+        return 1;
+    }
+    tls_context_unref(agent.tls);
+    if (geteuid() == 0 && !getpwnam(config->agent_user)) {
+        fprintf(stderr, "lca-agent: agent-user = %s: there is no such user\n", config->agent_user);
+        return 1;
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static struct lca_config config;
@@ -169,6 +190,7 @@ int main(int argc, char **argv)
         config_print(&lca_schema, &config, stdout);
         break;
     case MODE_CHECK:
+        return config_try(&config);
     case MODE_EXIT:
         break;
     }
