@@ -37,7 +37,7 @@ void scs_core_init(struct scs_core *c, const struct scs_core_config *config, mon
     c->started_at = c->now = now;
     core_index(c);
     for (unsigned i = 0; i < c->config->n_hosts; i++) {
-        c->hosts[i].return_deadline = MONO_NEVER;
+        c->hosts[i].return_deadline = c->hosts[i].away_at = MONO_NEVER;
         c->hosts[i].work_app = SCS_NONE;
         c->hosts[i].since = now;
     }

@@ -35,6 +35,7 @@ struct core_host {
     bool reload;    /* definitions are sent again although it is connected */
     uint32_t connection;
     mono_t since, up_at, lost_at, return_deadline;
+    mono_t away_at; /* when it ceased to report, however often it has called since; MONO_NEVER: it reports, or never did */
     char reason[160], software[NAME_SIZE];
     uint64_t incarnation, poll_seq, echo, next_answer;
     struct {

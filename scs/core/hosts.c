@@ -144,7 +144,7 @@ static void host_lose(struct scs_core *c, uint16_t host)
     h->lost = true;
     h->seen_told = false;
     h->lost_at = c->now;
-    h->return_deadline = MONO_NEVER;
+    h->return_deadline = h->up ? c->now : MONO_NEVER; /* one that is connected has had its time */
     timers_set(&c->timers, TIMER_HOST(host), MONO_NEVER);
     for (uint16_t a = h->first_app; a != SCS_NONE; a = c->apps[a].next_on_host)
         app_lose(c, a);
@@ -199,23 +199,26 @@ static void host_down(struct scs_core *c, uint16_t host, enum scs_down down, con
     strbuf_printf(&b, "host %s is %s: %s", c->config->hosts[host].name, scs_host_status_name(h->status), h->reason);
     if (is_news)
         note_pairs(c, host, text);
-    if (is_certain(c, down)) {
+    if (h->away_at.ns == MONO_NEVER.ns)
+        h->away_at = c->now;
+    h->return_deadline = mono_add(h->away_at, c->config->scs.agent_return_timeout);
+    if (is_certain(c, down) || mono_reached(h->return_deadline, c->now))
         host_lose(c, host);
-    } else if (was_up || h->return_deadline.ns == MONO_NEVER.ns) {
-        h->return_deadline = mono_add(c->now, c->config->scs.agent_return_timeout);
+    else
         timers_set(&c->timers, TIMER_HOST(host), h->return_deadline);
-    }
 }
 
 void host_timer(struct scs_core *c, uint16_t host)
 {
     struct core_host *h = &c->hosts[host];
-    if (!h->up && !h->lost) {
+    if (!h->reported && !h->lost) {
         char text[300];
         struct strbuf b;
         strbuf_init(&b, text, sizeof text);
-        strbuf_printf(&b, "the agent of host %s did not come back within ", c->config->hosts[host].name);
-        print_age(c->config->scs.agent_return_timeout, &b);
+        strbuf_printf(&b, "the agent of host %s did not %s within ", c->config->hosts[host].name, h->up ? "report" : "come back");
+        print_age(mono_sub(c->now, h->up || h->away_at.ns == MONO_NEVER.ns ? h->up_at : h->away_at), &b);
+        if (h->up)
+            str_copy(h->reason, sizeof h->reason, "its agent is connected but does not report");
         note_pairs(c, host, text);
         host_lose(c, host);
     } else {
@@ -228,7 +231,7 @@ static void report_end(struct scs_core *c, uint16_t host)
     struct core_host *h = &c->hosts[host];
     h->reported = true;
     h->lost = false;
-    h->return_deadline = MONO_NEVER;
+    h->return_deadline = h->away_at = MONO_NEVER;
     timers_set(&c->timers, TIMER_HOST(host), MONO_NEVER);
     if (h->status != HS_RUNNING) {
         h->status = HS_RUNNING;

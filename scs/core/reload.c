@@ -114,7 +114,7 @@ static void move_hosts(struct scs_core *c, const struct scs_config *old, const s
         struct core_host *h = &c->hosts[i];
         uint16_t k = scs_config_host(old, next->hosts[i].name);
         if (k == SCS_NONE) {
-            h->return_deadline = MONO_NEVER;
+            h->return_deadline = h->away_at = MONO_NEVER;
             h->since = c->now;
         } else {
             *h = c->old_hosts[k];

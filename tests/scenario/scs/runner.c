@@ -269,6 +269,11 @@ static void on_deaf(struct script *s, const struct line *l)
     s->w->hosts[world_host(s->w, word(l, 1))].deaf = !str_equal(word(l, 2), "no");
 }
 
+static void on_mute(struct script *s, const struct line *l)
+{
+    s->w->hosts[world_host(s->w, word(l, 1))].mute = !str_equal(word(l, 2), "no");
+}
+
 static void on_view(struct script *s, const struct line *l)
 {
     struct scs_event e = {.type = SCS_EV_PEER_VIEW, .host = scs_config_host(s->w->config, word(l, 1))};
@@ -378,7 +383,7 @@ static const struct {
     void (*what)(struct script *, const struct line *);
 } happenings[] = {
     {"config", on_config}, {"reload", on_config},  {"start-scs", on_start_scs}, {"connect", on_connect}, {"down", on_down},           {"set", on_set},
-    {"die", on_die},       {"behave", on_behave},  {"deaf", on_deaf},           {"view", on_view},       {"event", on_event},         {"order-start", on_request},
+    {"die", on_die},       {"behave", on_behave},  {"deaf", on_deaf}, {"mute", on_mute},           {"view", on_view},       {"event", on_event},         {"order-start", on_request},
     {"order-stop", on_request}, {"order-reset", on_request}, {"switchover", on_request}, {"gone", on_gone}, {"wait", on_wait},         {"term", on_term},
     {"reboot", on_reboot}, {"why", on_why},        {"status", on_status},      {"ready", on_ready},
 };

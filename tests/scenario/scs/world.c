@@ -239,7 +239,7 @@ void world_step(struct world *w, const struct scs_event *e)
 static void told(struct world *w, unsigned host)
 {
     struct model_host *h = &w->hosts[host];
-    if (!h->up)
+    if (!h->up || h->mute)
         return;
     h->told = true;
     for (unsigned i = 0; i < w->n_apps; i++)

@@ -36,7 +36,7 @@ struct model_app {
 
 struct model_host {
     char name[NAME_SIZE];
-    bool up, told, deaf;
+    bool up, told, deaf, mute;
     uint64_t incarnation, poll_seq, answer, term_seen;
     uint64_t seen_id[WORLD_PENDING]; /* order ids carried out */
     unsigned n_seen;
