@@ -190,8 +190,10 @@ static bool step_kill_old(struct scs_core *c, uint16_t pair)
     struct core_change *ch = &c->pairs[pair].change;
     struct core_app *a = member(c, pair, ch->from);
     bool gone = ch->verdict == VERDICT_KILL ? !a->unanswered || !app_is_live(a) : member_is_gone(c, pair, ch->from);
-    if (gone)
+    if (gone) {
+        a->unanswered &= app_is_live(a) && a->start_id == a->unanswered_start;
         return old_is_gone(c, pair);
+    }
     if (mono_reached(ch->deadline, c->now)) {
         a->unanswered = true;
         a->unanswered_start = a->start_id;
@@ -227,8 +229,7 @@ static bool other_may_act(struct scs_core *c, uint16_t pair, uint8_t m)
 {
     const struct core_change *ch = &c->pairs[pair].change;
     uint8_t other = other_member(m);
-    bool forced = ch->request && c->requests[ch->request - 1].force;
-    return !forced && member(c, pair, other)->may_act && !member_is_gone(c, pair, other);
+    return !ch->forced && member(c, pair, other)->may_act && !member_is_gone(c, pair, other);
 }
 
 static bool step_grant(struct scs_core *c, uint16_t pair)
@@ -246,11 +247,6 @@ static bool step_grant(struct scs_core *c, uint16_t pair)
         strbuf_printf(&b, "%s is %s before it could be granted", name(c, pair, m), scs_status_name(a->status));
         change_target_failed(c, pair, why);
         return true;
-    }
-    uint8_t other = other_member(m);
-    if (!ch->returning && !ch->forced && host_speaks(c, host_of(c, pair, other)) && member_acts(c, pair, other)) {
-        change_finish(c, pair, false, "ApplicationHostConflict", "the other member is primary again: nothing was granted");
-        return false;
     }
     bool serves = a->status == ST_STARTED || a->status == ST_SERVICE_UNAVAILABLE;
     if (serves && host_proven(c, host) && !other_may_act(c, pair, m)) {
@@ -394,7 +390,7 @@ void change_start(struct scs_core *c, uint16_t pair, const struct scs_rule *rule
             alarms_two(c, pair, ch->from);
         break;
     case VERDICT_KILL:
-        ch->from = member(c, pair, 0)->unanswered ? 0 : 1;
+        ch->from = member(c, pair, 0)->unanswered && app_is_live(member(c, pair, 0)) && host_speaks(c, host_of(c, pair, 0)) ? 0 : 1;
         break;
     case VERDICT_SWITCH:
     case VERDICT_TAKEOVER:

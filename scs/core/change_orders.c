@@ -73,7 +73,8 @@ void change_send_grant(struct scs_core *c, uint16_t pair, uint8_t m)
     struct core_change *ch = &p->change;
     uint16_t app = pair_app(c, pair, m);
     struct core_host *h = &c->hosts[app_host(c, app)];
-    bool again = ch->order_id != 0;
+    /* Repeated as the same order only while no newer epoch is known. */
+    bool again = ch->order_id != 0 && scs_epoch_compare(ch->epoch, p->heard) == 0;
     if (!again) {
         ch->order_id = next_order_id(c);
         ch->epoch = next_epoch(c, p);

@@ -37,6 +37,12 @@ static void check_tls(const struct scs_options *o, struct complaints *to)
             complaint_add(to, o->line, "[scs] %s is missing: tls is on and needs it (or write \"tls = off\")", needed[i].key);
 }
 
+/* By its text: 127.0.0.0/8 or ::1. */
+static bool is_loopback(const char *address)
+{
+    return strncmp(address, "127.", 4) == 0 || str_equal(address, "::1");
+}
+
 static void check_scs(const struct scs_options *o, struct complaints *to)
 {
     if (o->line == 0)
@@ -44,8 +50,8 @@ static void check_scs(const struct scs_options *o, struct complaints *to)
     check_tls(o, to);
     check_addp(o->addp_timeout, "[scs]", "addp-timeout", o->line, to);
     check_addp(o->addp_remote_timeout, "[scs]", "addp-remote-timeout", o->line, to);
-    if (!o->admin_socket[0] && !o->admin_address[0])
-        complaint_add(to, o->line, "[scs] neither admin-socket nor admin-address: no operator could ever connect");
+    if (!o->tls && o->admin_address[0] && !is_loopback(o->admin_address))
+        complaint_add(to, o->line, "[scs] admin-address %s: with tls = off operators are heard on a loopback address only", o->admin_address);
 }
 
 static void check_host(const struct scs_config *c, struct scs_host_config *h, struct complaints *to)

@@ -163,8 +163,9 @@ facts_t pair_facts(const struct scs_core *c, uint16_t pair)
     bool unanswered = false, due = false;
     for (uint8_t i = 0; i < 2; i++) {
         const struct core_app *x = member(c, pair, i);
-        unanswered |= x->unanswered && host_speaks(c, member_host(c, pair, i));
-        due |= x->unanswered && host_speaks(c, member_host(c, pair, i)) && mono_reached(x->kill_again, c->now);
+        bool owes = x->unanswered && app_is_live(x) && host_speaks(c, member_host(c, pair, i));
+        unanswered |= owes;
+        due |= owes && mono_reached(x->kill_again, c->now);
     }
     f |= bit(unanswered, FACT(UNANSWERED)) | bit(due, FACT(KILL_DUE));
     f |= bit(p->holder != MEMBER_NONE && !p->ordered_down, FACT(EVER));

@@ -217,8 +217,13 @@ static void order_send(struct scs_core *c, struct core_request *r)
         timers_set(&c->timers, TIMER_REQUEST(r - c->requests), r->deadline);
     }
     r->phase = RQ_ORDER;
-    r->connection = c->hosts[app_host(c, r->app)].connection;
     strbuf_init(&b, text, sizeof text);
+    if (!host_speaks(c, app_host(c, r->app))) { /* it is sent when the host is back, within the deadline */
+        strbuf_printf(&b, "host %s is %s: its return is awaited", c->config->hosts[app_host(c, r->app)].name, scs_host_status_name(c->hosts[app_host(c, r->app)].status));
+        request_tell(c, (uint8_t)(r - c->requests + 1), text);
+        return;
+    }
+    r->connection = c->hosts[app_host(c, r->app)].connection;
     strbuf_printf(&b, "%s ordered by %s", kind_name(r->kind), r->operator);
     emit_order(c, r->app, orders[r->kind], r->order_id, mono_sub(r->deadline, c->now), text);
     strbuf_reset(&b);

@@ -102,7 +102,7 @@ void scs_core_standing(const struct scs_core *c, uint16_t pair, mono_t now, stru
     ret_decision->decided_at = now;
     ret_decision->from = ret_decision->to = SCS_NONE;
     ret_decision->epoch = c->pairs[pair].epoch;
-    str_copy(ret_decision->result, sizeof ret_decision->result, c->pairs[pair].change.phase == CH_NONE ? "nothing to do" : "in progress");
+    str_copy(ret_decision->result, sizeof ret_decision->result, c->pairs[pair].change.phase == CH_NONE ? "" : "a change is under way");
 }
 
 static void dump_host(const struct scs_core *c, uint16_t host, struct strbuf *out)

@@ -252,7 +252,9 @@ static const char *result_text(const struct scs_decision *d, struct arena *a)
     if (!text)
         return NULL;
     strbuf_init(&b, text, sizeof d->result + 20);
-    strbuf_printf(&b, "%s%s%s", words[d->state], d->result[0] ? ": " : "", d->result);
+    strbuf_add(&b, words[d->state]);
+    if (d->result[0] && !str_equal(d->result, words[d->state]))
+        strbuf_printf(&b, ": %s", d->result);
     return text;
 }
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,6 +55,26 @@ static int shell_lock(struct shell *s, struct strbuf *why)
     log_write(s->log, &rec);
     strbuf_reset(why);
     return 0;
+}
+
+#define DESCRIPTORS_BESIDE 64 /* log, history, listeners, timers, and a reserve */
+
+/* Every host and every operator needs a descriptor; the usual soft limit is lower than that. */
+static void shell_descriptors(struct shell *s)
+{
+    struct rlimit have;
+    const rlim_t want = SCS_HOSTS_MAX + 2 * OPERATORS_MAX + DESCRIPTORS_BESIDE;
+    if (getrlimit(RLIMIT_NOFILE, &have) < 0 || have.rlim_cur >= want)
+        return;
+    have.rlim_cur = have.rlim_max < want ? have.rlim_max : want;
+    (void)!setrlimit(RLIMIT_NOFILE, &have);
+    if (have.rlim_cur >= s->config->n_hosts + OPERATORS_MAX + DESCRIPTORS_BESIDE)
+        return;
+    struct record r;
+    record_init(&r, REC_PRIVILEGES);
+    record_printf(&r, "detail", "%llu file descriptors are allowed, too few for %u hosts and %d operators at once", (unsigned long long)have.rlim_cur,
+                  s->config->n_hosts, OPERATORS_MAX);
+    log_write(s->log, &r);
 }
 
 static int shell_world(struct shell *s, struct strbuf *why)
@@ -106,6 +127,7 @@ static int shell_open(struct shell *s, const struct complaints *complaints, stru
         strbuf_add(why, "no memory");
         return -ENOMEM;
     }
+    shell_descriptors(s);
     if ((r = shell_lock(s, why)) != 0 || (r = shell_world(s, why)) < 0)
         return -1;
     keep_open(s);

@@ -26,8 +26,8 @@
 #define OPERATORS_MAX 64                    /* connections of operators */
 #define OPERATOR_OUTBOX_MAX (4u * 1024 * 1024) /* bytes waiting for one operator */
 #define OPERATOR_STALL SPAN_S(10)           /* an operator who reads nothing for so long is dropped */
-#define OPERATOR_RATE 50                    /* requests per second and operator, */
-#define OPERATOR_BURST 100                  /* after a pause so many at once */
+#define OPERATOR_RATE 200                   /* requests per second and operator, */
+#define OPERATOR_BURST 400                  /* after a pause so many at once */
 #define HISTORY_ROWS_MAX 1000
 #define TURN_STEPS_MAX 64                   /* timer steps of the core in one turn */
 #define RECHECK_PERIOD SPAN_S(60)           /* live TLS peers are judged again: certificates and revocation lists expire */

@@ -119,7 +119,8 @@ void tell_why(struct world *w, const char *pair, bool standing)
         fprintf(w->out, "  fact %s: %s\n", d.facts[k].name, d.facts[k].value);
     for (unsigned k = 0; k < d.n_steps; k++)
         fprintf(w->out, "  +%lldms %s\n", (long long)span_to_ms(mono_sub(d.steps[k].at, d.evidence_at)), d.steps[k].text);
-    fprintf(w->out, "  result: %s\n", d.result);
+    if (d.result[0])
+        fprintf(w->out, "  result: %s\n", d.result);
 }
 
 void tell_status(struct world *w)
