@@ -6,10 +6,12 @@
 #include "lca/agent/agent.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define PACKETS_PER_TURN 128
 
@@ -233,13 +235,29 @@ static void packet_take(struct agent *a, void *bytes, size_t n, mono_t now)
         agent_step(a, &e, now);
 }
 
+/* The keeper says that a process has ended and, in the next breath, that its tree is gone; the replacement starts upon
+ * the second. Waiting that breath is quicker than logging and telling the first. */
+static bool more_follows(struct agent *a)
+{
+    const struct timespec breath = {.tv_nsec = 200000};
+    struct pollfd p = {.fd = a->channel.io.fd, .events = POLLIN};
+    return ppoll(&p, 1, &breath, NULL) > 0;
+}
+
 static void packets_take(struct agent *a, mono_t now)
 {
     static _Alignas(16) uint8_t packet[KEEPER_PACKET_MAX];
+    bool ended = false;
     for (unsigned i = 0; i < PACKETS_PER_TURN && !a->ending; i++) {
         ssize_t n = recv(a->channel.io.fd, packet, sizeof packet, MSG_DONTWAIT);
+        if (n < 0 && ended && more_follows(a)) {
+            ended = false;
+            continue;
+        }
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
             return;
+        ended =
+            n >= (ssize_t)sizeof(struct keeper_header) && ((struct keeper_header *)(void *)packet)->type == KM_EXITED;
         if (n <= 0)
             agent_end(a, 1);
         else
