@@ -351,3 +351,94 @@ def test_flapping_holds_the_pair(make_world):
     assert 10327 in numbers(w)
     wait(lambda: 10328 in numbers(w), 60, "quiet again")
     w.wait_normal(timeout=60)
+
+
+def test_standby_dies_during_the_switchover(make_world):
+    """FAULTS 39: the old primary gets its role back, with a higher epoch."""
+    w = make_world()
+    w.pair(role_timeout="20s")
+    w.start()
+    pid, before = w.pid("p1"), w.pair_state()["epoch"]
+    w.role_mode("p2", "hang")
+    assert w.ctl("switchover", "p1", "--no-wait").code == 0
+    wait(lambda: any(r.what == "role" and r.role == "backup" and r.t > w.role_changes("p1")[-1][0] for r in w.record("p1")), what="p1 is demoted, p2 is being promoted")
+    w.kill_app("p2")
+    w.role_mode("p2", "")
+    w.wait_normal("p1", timeout=60)
+    after = w.pair_state()["epoch"]
+    assert w.pid("p1") == pid and (after["term"], after["n"]) > (before["term"], before["n"])
+
+
+@pytest.mark.parametrize("slow", ["p1", "p2"])
+def test_scs_killed_in_the_middle_of_a_switchover(make_world, slow):
+    """FAULTS 29: killed between demotion and promotion, and between promotion and its record: finished or undone, once."""
+    w = make_world()
+    w.pair()
+    w.start()
+    pids = w.pid("p1"), w.pid("p2")
+    w.role_mode(slow, "slow")
+    assert w.ctl("switchover", "p1", "--no-wait").code == 0
+    w.scs.kill_and_return()
+    w.role_mode(slow, "")
+    wait(lambda: w.ctl("status").code == 0)
+    w.wait_normal(timeout=60)
+    assert (w.pid("p1"), w.pid("p2")) == pids
+    assert len(w.role_changes("p1", "p2")) <= 3
+
+
+def test_network_that_flaps_ten_times(make_world):
+    """FAULTS 25: at most one switchover."""
+    w = make_world()
+    fast(w)
+    w.scs_conf["scs"]["haflip-detect-timeout"] = "10s"
+    w.pair()
+    w.start()
+    pids = w.pid("p1"), w.pid("p2")
+    for _ in range(10):
+        w.net.cut("a")
+        wait(lambda: w.host("a")["status"] != "Running")
+        w.net.heal("a")
+        wait(lambda: w.host("a")["status"] == "Running")
+    w.wait_normal(timeout=60)
+    assert (w.pid("p1"), w.pid("p2")) == pids
+    assert len(w.role_changes("p1", "p2")) <= 2, w.role_changes("p1", "p2")
+
+
+def test_both_hosts_lost_and_back(make_world):
+    """FAULTS 41 without leases: nobody is restarted, the one primary stays the one."""
+    w = make_world()
+    fast(w)
+    w.pair()
+    w.start()
+    pids = w.pid("p1"), w.pid("p2")
+    w.net.cut("scs")
+    wait(lambda: all(h["status"] != "Running" for h in w.status()["hosts"]))
+    w.net.heal("scs")
+    w.wait_normal("p1", timeout=60)
+    assert (w.pid("p1"), w.pid("p2")) == pids
+    assert [c[1] for c in w.role_changes("p1", "p2")] == ["p1"]
+
+
+def test_addp_is_traced_on_either_side(make_world):
+    w = make_world()
+    fast(w)
+    w.scs_conf["scs"]["addp-trace"] = "both"
+    w.scs_conf["scs"]["poll-period"] = "20s"  # so that the connection is idle and ADDP has to poll
+    w.pair()
+    w.start()
+    wait(lambda: "addp-trace" in w.log("scs") and "addp-trace" in w.log("a"), what="polls in both logs")
+    w.wait_normal("p1")
+
+
+def test_sluggish_network_is_no_lost_host(make_world):
+    """A stall shorter than T never causes a loss (DOMAIN section 3)."""
+    w = make_world()
+    w.scs_conf["scs"].update({"addp-timeout": "5s", "addp-remote-timeout": "5s"})
+    w.pair()
+    w.start()
+    polls = len(w.log("a"))
+    for _ in range(3):
+        w.net.cut("a")
+        w.net.heal("a")
+    w.wait_normal("p1")
+    assert len(w.log("a")) >= polls and 8002 not in numbers(w)
