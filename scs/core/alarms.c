@@ -1,7 +1,8 @@
 /* Alarms of a pair: said once per cause, and once more when the cause is over.
  *
- * It owns 20621/20623 (no primary), 20622/20623 (two primaries), 7100/7105 (licence) and 10327 (flapping). It refuses to decide anything from them. Invariant: every
- * alarm that was raised is cleared by the look at the pair that finds its cause gone. */
+ * It owns 20621/20623 (no primary), 20622/20623 (two primaries), 7100/7105 (licence) and 10327 (flapping). It refuses
+ * to decide anything from them. Invariant: every alarm that was raised is cleared by the look at the pair that finds
+ * its cause gone. */
 #include "scs/core/core_state.h"
 
 static const char *pair_name(const struct scs_core *c, uint16_t pair)
@@ -31,10 +32,12 @@ static void normal(struct scs_core *c, uint16_t pair)
     record_str(r, "application", c->config->apps[pair_app(c, pair, pair_principal(c, pair))].name);
 }
 
-void alarms_update(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, facts_t facts)
+void alarms_update(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, uint64_t facts)
 {
     struct core_pair *p = &c->pairs[pair];
-    bool serves = (facts & FACT(PRIMARY)) && !(facts & (FACT(P_UNAVAILABLE) | FACT(P_AWAITED) | FACT(TWO) | FACT(ADOPT) | FACT(STALE_PRIMARY) | FACT(UNANSWERED) | FACT(BECOMING)));
+    bool serves =
+        (facts & FACT(PRIMARY)) && !(facts & (FACT(P_UNAVAILABLE) | FACT(P_AWAITED) | FACT(TWO) | FACT(ADOPT) |
+                                              FACT(STALE_PRIMARY) | FACT(UNANSWERED) | FACT(BECOMING)));
     if (rule->alarm == ALARM_LICENCE && !p->alarm_licence) {
         p->alarm_licence = true;
         record_str(emit_record(c, REC_LICENCE_VIOLATED), "pair", pair_name(c, pair));
@@ -55,7 +58,8 @@ void alarms_two(struct scs_core *c, uint16_t pair, uint8_t older)
     if (p->alarm_two)
         return;
     p->alarm_two = true;
-    const struct core_app *o = &c->apps[pair_app(c, pair, older)], *n = &c->apps[pair_app(c, pair, other_member(older))];
+    const struct core_app *o = &c->apps[pair_app(c, pair, older)],
+                          *n = &c->apps[pair_app(c, pair, other_member(older))];
     struct record *r = emit_record(c, REC_TWO_PRIMARIES);
     record_str(r, "pair", pair_name(c, pair));
     record_str(r, "older", c->config->apps[pair_app(c, pair, older)].name);

@@ -1,8 +1,9 @@
 /* Applications: what their agents last said of them.
  *
- * It owns status, role, epoch and wanted of every application, and the words about a change that become a decision's evidence. It refuses to decide: a change only has the
- * pair and the open request looked at. Invariants: an application on a lost host is Unknown and has no role; nothing older than the connection is believed after
- * its REPORT_END. Instants of events are `now` less the age that the agent told. */
+ * It owns status, role, epoch and wanted of every application, and the words about a change that become a decision's
+ * evidence. It refuses to decide: a change only has the pair and the open request looked at. Invariants: an application
+ * on a lost host is Unknown and has no role; nothing older than the connection is believed after its REPORT_END.
+ * Instants of events are `now` less the age that the agent told. */
 #include "scs/core/core_state.h"
 
 bool app_is_live(const struct core_app *a)
@@ -24,9 +25,11 @@ static void note_change(struct scs_core *c, uint16_t app)
     const char *host = c->config->hosts[ac->host].name;
     const char *role = a->role == SR_NONE ? "" : scs_role_name(a->role);
     if (a->reason[0])
-        pair_note(c, ac->pair, a->changed_at, "%s on %s is %s%s%s: %s", ac->name, host, scs_status_name(a->status), *role ? " as " : "", role, a->reason);
+        pair_note(c, ac->pair, a->changed_at, "%s on %s is %s%s%s: %s", ac->name, host, scs_status_name(a->status),
+                  *role ? " as " : "", role, a->reason);
     else
-        pair_note(c, ac->pair, a->changed_at, "%s on %s is %s%s%s", ac->name, host, scs_status_name(a->status), *role ? " as " : "", role);
+        pair_note(c, ac->pair, a->changed_at, "%s on %s is %s%s%s", ac->name, host, scs_status_name(a->status),
+                  *role ? " as " : "", role);
 }
 
 /* A word of the connection on which a grant is under way may be older than the grant. */
@@ -86,7 +89,8 @@ static void report(struct scs_core *c, uint16_t app, const struct scs_report *r)
 {
     struct core_app *a = &c->apps[app];
     uint16_t pair = c->config->apps[app].pair;
-    bool changed = !a->known || a->status != r->status || a->role != r->role || a->start_id != r->start_id || a->failed != r->failed;
+    bool changed = !a->known || a->status != r->status || a->role != r->role || a->start_id != r->start_id ||
+                   a->failed != r->failed;
     a->changed_at = changed ? event_time(c, r->age) : a->changed_at;
     set_status(c, app, r->status, a->changed_at);
     a->known = true;
@@ -167,7 +171,8 @@ static void order_result(struct scs_core *c, uint16_t app, const struct scs_even
         record_str(r, "application", c->config->apps[app].name);
         record_str(r, "reason", e->text ? e->text : "");
     }
-    if (pair != SCS_NONE && c->pairs[pair].change.phase != CH_NONE && c->pairs[pair].change.order_id == e->result.order_id) {
+    if (pair != SCS_NONE && c->pairs[pair].change.phase != CH_NONE &&
+        c->pairs[pair].change.order_id == e->result.order_id) {
         change_result(c, pair, e);
         queue_pair(c, pair);
     } else if (a->request) {
@@ -192,7 +197,8 @@ static void agent_event(struct scs_core *c, uint16_t host, const struct scs_even
     a->hung = action->record.id == REC_HANG;
     if (c->config->apps[app].pair == SCS_NONE)
         return;
-    pair_note(c, c->config->apps[app].pair, event_time(c, e->agent_event.age), a->hung ? "%s hangs: no heartbeat" : "%s sends heartbeats again", name);
+    pair_note(c, c->config->apps[app].pair, event_time(c, e->agent_event.age),
+              a->hung ? "%s hangs: no heartbeat" : "%s sends heartbeats again", name);
     queue_pair(c, c->config->apps[app].pair);
 }
 

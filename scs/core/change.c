@@ -4,9 +4,10 @@
  *     │ no answer             ▲                       │ died, declined, failed: the old one gets it back (return)
  *     └──► kill old ── gone ──┘                       └ no answer: kill new, then return
  *
- * It owns the orders of a change and what every answer, death, loss and silence does to it. It refuses to decide whether there should be a change. Invariants: a grant goes
- * out only when the other member is certainly gone or released (or its host lost, with fencing = none), answers the newest poll and only a proven one (SAFETY B2, B4),
- * and carries an epoch above every one heard of; every phase has a deadline; a change ends exactly once. */
+ * It owns the orders of a change and what every answer, death, loss and silence does to it. It refuses to decide
+ * whether there should be a change. Invariants: a grant goes out only when the other member is certainly gone or
+ * released (or its host lost, with fencing = none), answers the newest poll and only a proven one (SAFETY B2, B4), and
+ * carries an epoch above every one heard of; every phase has a deadline; a change ends exactly once. */
 #include "scs/core/core_state.h"
 
 static struct core_app *member(struct scs_core *c, uint16_t pair, uint8_t m)
@@ -117,8 +118,8 @@ void change_target_failed(struct scs_core *c, uint16_t pair, const char *why)
     struct core_pair *p = &c->pairs[pair];
     struct core_change *ch = &p->change;
     decision_step(c, pair, "failed: %s", why);
-    if (!ch->returning && ch->verdict == VERDICT_SWITCH && host_speaks(c, host_of(c, pair, ch->from)) && app_is_live(member(c, pair, ch->from)) &&
-        member(c, pair, ch->from)->role == SR_BACKUP) {
+    if (!ch->returning && ch->verdict == VERDICT_SWITCH && host_speaks(c, host_of(c, pair, ch->from)) &&
+        app_is_live(member(c, pair, ch->from)) && member(c, pair, ch->from)->role == SR_BACKUP) {
         str_copy(ch->why, sizeof ch->why, why);
         ch->returning = true;
         change_enter(c, pair, CH_GRANT, span_add(poll_proof(c), ORDER_MARGIN));
@@ -159,10 +160,12 @@ static bool old_is_gone(struct scs_core *c, uint16_t pair)
 {
     struct core_change *ch = &c->pairs[pair].change;
     const struct core_app *a = member(c, pair, ch->from);
-    decision_step(c, pair, "%s is %s%s%s", name(c, pair, ch->from), scs_status_name(a->status), a->role != SR_NONE ? " as " : "",
-                  a->role != SR_NONE ? scs_role_name(a->role) : "");
+    decision_step(c, pair, "%s is %s%s%s", name(c, pair, ch->from), scs_status_name(a->status),
+                  a->role != SR_NONE ? " as " : "", a->role != SR_NONE ? scs_role_name(a->role) : "");
     if (ch->to == MEMBER_NONE) {
-        change_finish(c, pair, true, "", ch->verdict == VERDICT_KILL ? "the member that did not answer is gone" : "the older primary is gone");
+        change_finish(c, pair, true, "",
+                      ch->verdict == VERDICT_KILL ? "the member that did not answer is gone"
+                                                  : "the older primary is gone");
         return false;
     }
     change_enter(c, pair, CH_GRANT, span_add(poll_proof(c), ORDER_MARGIN));
@@ -201,7 +204,8 @@ static bool step_kill_old(struct scs_core *c, uint16_t pair)
         char text[160];
         struct strbuf b;
         strbuf_init(&b, text, sizeof text);
-        strbuf_printf(&b, "%s could not be killed: as long as it may act nobody else becomes primary", name(c, pair, ch->from));
+        strbuf_printf(&b, "%s could not be killed: as long as it may act nobody else becomes primary",
+                      name(c, pair, ch->from));
         change_finish(c, pair, false, "OperatingSystemError", text);
         return false;
     }
@@ -224,7 +228,8 @@ static bool other_is_back(struct scs_core *c, uint16_t pair, uint8_t m)
     return true;
 }
 
-/* What was certain when the change was decided has to be so at the moment of each grant; an operator's --force stands above it. */
+/* What was certain when the change was decided has to be so at the moment of each grant; an operator's --force stands
+ * above it. */
 static bool other_may_act(struct scs_core *c, uint16_t pair, uint8_t m)
 {
     const struct core_change *ch = &c->pairs[pair].change;
@@ -255,7 +260,10 @@ static bool step_grant(struct scs_core *c, uint16_t pair)
         return false;
     }
     if (mono_reached(ch->deadline, c->now)) {
-        change_target_failed(c, pair, !serves ? "it did not become ready in time" : host_proven(c, host) ? "the other member may be primary" : "the round trip to its agent could not be proven");
+        change_target_failed(c, pair,
+                             !serves                ? "it did not become ready in time"
+                             : host_proven(c, host) ? "the other member may be primary"
+                                                    : "the round trip to its agent could not be proven");
         return true;
     }
     return false;
@@ -280,7 +288,8 @@ static bool step_confirm(struct scs_core *c, uint16_t pair)
         char why[260];
         struct strbuf b;
         strbuf_init(&b, why, sizeof why);
-        strbuf_printf(&b, "%s %s while it was to become primary%s%s", name(c, pair, m), died ? "ended" : "was lost with its host", a->reason[0] ? ": " : "", a->reason);
+        strbuf_printf(&b, "%s %s while it was to become primary%s%s", name(c, pair, m),
+                      died ? "ended" : "was lost with its host", a->reason[0] ? ": " : "", a->reason);
         change_target_failed(c, pair, why);
         return true;
     }
@@ -307,8 +316,10 @@ static bool step_kill_new(struct scs_core *c, uint16_t pair)
     uint8_t m = change_target(ch);
     struct core_app *a = member(c, pair, m);
     uint16_t host = host_of(c, pair, m);
-    bool released = a->role == SR_BACKUP && a->released_incarnation == a->granted_incarnation && a->released_seq >= a->granted_seq;
-    if (host_speaks(c, host) ? !app_is_live(a) || a->start_id != ch->start_id || released : member_is_gone(c, pair, m)) {
+    bool released =
+        a->role == SR_BACKUP && a->released_incarnation == a->granted_incarnation && a->released_seq >= a->granted_seq;
+    if (host_speaks(c, host) ? !app_is_live(a) || a->start_id != ch->start_id || released
+                             : member_is_gone(c, pair, m)) {
         char why[200];
         a->unanswered = false;
         str_copy(why, sizeof why, ch->why);
@@ -317,7 +328,8 @@ static bool step_kill_new(struct scs_core *c, uint16_t pair)
     }
     if (mono_reached(ch->deadline, c->now)) {
         a->kill_again = c->now;
-        change_finish(c, pair, false, "UnableToExecute", "the role order was not carried out and the member could not be killed");
+        change_finish(c, pair, false, "UnableToExecute",
+                      "the role order was not carried out and the member could not be killed");
         return false;
     }
     if (host_speaks(c, host) && !ch->kill_sent && mono_reached(ch->kill_at, c->now))
@@ -372,12 +384,17 @@ static void adopt(struct scs_core *c, uint16_t pair, uint8_t m)
     decision_end(c, pair, true, text);
 }
 
-void change_start(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, facts_t facts)
+void change_start(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, uint64_t facts)
 {
     struct core_pair *p = &c->pairs[pair];
     struct core_change *ch = &p->change;
     uint8_t principal = pair_principal(c, pair), standby = other_member(principal);
-    *ch = (struct core_change){.verdict = rule->verdict, .from = MEMBER_NONE, .to = MEMBER_NONE, .started_at = c->now, .deadline = MONO_NEVER, .rule = rule->number};
+    *ch = (struct core_change){.verdict = rule->verdict,
+                               .from = MEMBER_NONE,
+                               .to = MEMBER_NONE,
+                               .started_at = c->now,
+                               .deadline = MONO_NEVER,
+                               .rule = rule->number};
     switch (rule->verdict) {
     case VERDICT_STAND:
         return;
@@ -390,7 +407,10 @@ void change_start(struct scs_core *c, uint16_t pair, const struct scs_rule *rule
             alarms_two(c, pair, ch->from);
         break;
     case VERDICT_KILL:
-        ch->from = member(c, pair, 0)->unanswered && app_is_live(member(c, pair, 0)) && host_speaks(c, host_of(c, pair, 0)) ? 0 : 1;
+        ch->from =
+            member(c, pair, 0)->unanswered && app_is_live(member(c, pair, 0)) && host_speaks(c, host_of(c, pair, 0))
+                ? 0
+                : 1;
         break;
     case VERDICT_SWITCH:
     case VERDICT_TAKEOVER:
@@ -407,13 +427,15 @@ void change_start(struct scs_core *c, uint16_t pair, const struct scs_rule *rule
         ch->forced = p->forced;
         str_copy(p->ordered_by, sizeof p->ordered_by, c->requests[ch->request - 1].operator);
     }
-    ch->trip = !ch->request && (facts & FACT(EVER)) && (rule->verdict == VERDICT_SWITCH || rule->verdict == VERDICT_TAKEOVER);
+    ch->trip =
+        !ch->request && (facts & FACT(EVER)) && (rule->verdict == VERDICT_SWITCH || rule->verdict == VERDICT_TAKEOVER);
     decision_begin(c, pair, rule, facts, ch->from, ch->to);
     if (rule->verdict == VERDICT_ADOPT)
         adopt(c, pair, principal);
     else if (rule->verdict == VERDICT_KILL)
         change_enter_kill(c, pair, CH_KILL_OLD, SPAN_ZERO);
-    else if (rule->verdict == VERDICT_DEMOTE || (rule->verdict == VERDICT_SWITCH && (facts & FACT(PRIMARY)) && host_speaks(c, host_of(c, pair, ch->from))))
+    else if (rule->verdict == VERDICT_DEMOTE ||
+             (rule->verdict == VERDICT_SWITCH && (facts & FACT(PRIMARY)) && host_speaks(c, host_of(c, pair, ch->from))))
         change_enter(c, pair, CH_DEMOTE, span_add(role_timeout(c, pair, ch->from), ORDER_MARGIN));
     else
         change_enter(c, pair, CH_GRANT, span_add(poll_proof(c), ORDER_MARGIN));

@@ -1,8 +1,9 @@
 /* The orders of a change and what their answers do to it.
  *
- * It owns DEMOTE, GRANT and KILL as they are sent (epoch, poll, order id, deadline, reason) and every outcome an agent may answer with. It refuses to know deadlines and
- * deaths: change.c does. Invariants: an order that is repeated keeps its id, so that it is carried out once (SAFETY S5); after STALE it is another order, at most three
- * times; an outcome for an id that is not the phase's never comes here. */
+ * It owns DEMOTE, GRANT and KILL as they are sent (epoch, poll, order id, deadline, reason) and every outcome an agent
+ * may answer with. It refuses to know deadlines and deaths: change.c does. Invariants: an order that is repeated keeps
+ * its id, so that it is carried out once (SAFETY S5); after STALE it is another order, at most three times; an outcome
+ * for an id that is not the phase's never comes here. */
 #include "scs/core/core_state.h"
 
 #define STALE_ATTEMPTS 3
@@ -94,8 +95,9 @@ void change_send_grant(struct scs_core *c, uint16_t pair, uint8_t m)
     a->order_id = ch->order_id;
     a->deadline = role_timeout(c, pair, m);
     reason_text(ch, a->text, sizeof a->text);
-    decision_step(c, pair, "%s %s primary, epoch %llu.%llu, by poll %llu", again ? "grant again" : "grant", name(c, pair, m), (unsigned long long)ch->epoch.term,
-                  (unsigned long long)ch->epoch.n, (unsigned long long)h->poll_seq);
+    decision_step(c, pair, "%s %s primary, epoch %llu.%llu, by poll %llu", again ? "grant again" : "grant",
+                  name(c, pair, m), (unsigned long long)ch->epoch.term, (unsigned long long)ch->epoch.n,
+                  (unsigned long long)h->poll_seq);
 }
 
 static void tell_declined(struct scs_core *c, uint16_t pair, uint8_t m, const char *role, const char *why)
@@ -108,7 +110,8 @@ static void tell_declined(struct scs_core *c, uint16_t pair, uint8_t m, const ch
     record_str(r, "reason", why);
 }
 
-static void demote_result(struct scs_core *c, uint16_t pair, enum scs_outcome outcome, const char *error, const char *why)
+static void demote_result(struct scs_core *c, uint16_t pair, enum scs_outcome outcome, const char *error,
+                          const char *why)
 {
     struct core_change *ch = &c->pairs[pair].change;
     char text[240];
@@ -186,13 +189,16 @@ static void grant_result(struct scs_core *c, uint16_t pair, enum scs_outcome out
 void change_result(struct scs_core *c, uint16_t pair, const struct scs_event *e)
 {
     struct core_change *ch = &c->pairs[pair].change;
-    const char *why = e->text && e->text[0] ? e->text : e->result.error && e->result.error[0] ? e->result.error : "no reason given";
+    const char *why = e->text && e->text[0]                   ? e->text
+                      : e->result.error && e->result.error[0] ? e->result.error
+                                                              : "no reason given";
     switch (ch->phase) {
     case CH_DEMOTE:
         demote_result(c, pair, e->result.outcome, e->result.error ? e->result.error : "", why);
         return;
     case CH_CONFIRM:
-        if (e->result.outcome == OUTCOME_STALE || e->result.outcome == OUTCOME_DECLINED || e->result.outcome == OUTCOME_REFUSED)
+        if (e->result.outcome == OUTCOME_STALE || e->result.outcome == OUTCOME_DECLINED ||
+            e->result.outcome == OUTCOME_REFUSED)
             app_grant_over(c, pair_app(c, pair, change_target(ch)));
         grant_result(c, pair, e->result.outcome, why);
         return;

@@ -1,7 +1,8 @@
 /* What scs.conf says, as the core uses it: controller options, licence, hosts, applications, pairs.
  *
- * options.c has the tables that parse and print it; config_check.c resolves names to indexes and complains about what cannot be (dangling and duplicate names, pairs
- * across redundancy types, an application in two pairs, relative commands, definitions too large for the wire). Sizes are fixed; memory that is not used is not touched. */
+ * options.c has the tables that parse and print it; config_check.c resolves names to indexes and complains about what
+ * cannot be (dangling and duplicate names, pairs across redundancy types, an application in two pairs, relative
+ * commands, definitions too large for the wire). Sizes are fixed; memory that is not used is not touched. */
 #pragma once
 
 #include "common/base/option.h"
@@ -26,16 +27,16 @@ enum scs_fencing { FENCING_NONE, FENCING_LEASE }; /* lease is refused by the che
 struct scs_options {
     int line;
     char name[NAME_SIZE], site[NAME_SIZE];
-    char admin_socket[108];       /* unix path */
-    char admin_address[64];       /* "" : no TCP for operators */
+    char admin_socket[108]; /* unix path */
+    char admin_address[64]; /* "" : no TCP for operators */
     int64_t admin_port;
-    char state_directory[200];    /* history, term */
+    char state_directory[200]; /* history, term */
     bool tls;
     char certificate[200], key[200], ca[200], crl[200];
     char log_file[200];
     int log_level;                            /* enum record_level */
     span_t addp_timeout, addp_remote_timeout; /* defaults for hosts */
-    int addp_trace;                           /* the word's index; scs_config_check() puts its meaning into the hosts' `trace` */
+    int addp_trace; /* the word's index; scs_config_check() puts its meaning into the hosts' `trace` */
     span_t poll_period;
     span_t disconnect_switchover_timeout, haflip_detect_timeout, agent_return_timeout;
     int host_loss;
@@ -51,11 +52,12 @@ struct scs_host_config {
     char name[NAME_SIZE];
     char address[64];
     int64_t port;
-    span_t addp_timeout, addp_remote_timeout; /* as written; zero: the [scs] section's. Polling is turned off for all hosts or for none. */
+    span_t addp_timeout, addp_remote_timeout; /* as written; zero: the [scs] section's. Polling is turned off for all
+                                                 hosts or for none. */
     int addp_trace;                           /* the word's index; 0: the [scs] section's */
     /* resolved by scs_config_check() */
     span_t timeout, remote_timeout;
-    int trace;                                /* enum scs_trace */
+    int trace; /* enum scs_trace */
 };
 
 struct scs_app_config {
@@ -76,8 +78,8 @@ struct scs_app_config {
     span_t role_timeout;
     int64_t declined_exit_code;
     /* resolved by scs_config_check() */
-    uint16_t host;   /* index */
-    uint16_t pair;   /* index of its pair, SCS_NONE */
+    uint16_t host; /* index */
+    uint16_t pair; /* index of its pair, SCS_NONE */
 };
 
 /* A pair is named by its configured primary. */
@@ -100,8 +102,8 @@ struct scs_config {
 
 extern const struct option_schema scs_schema;
 
-/* Resolves names and defaults and complains; adds to what the loader found. Call it once after every load, also when the loader found errors (so that all of them are
- * told at once); a configuration with errors is not used further. */
+/* Resolves names and defaults and complains; adds to what the loader found. Call it once after every load, also when
+ * the loader found errors (so that all of them are told at once); a configuration with errors is not used further. */
 void scs_config_check(struct scs_config *c, struct complaints *complaints);
 /* By name; SCS_NONE when there is none. O(1) once checked. */
 uint16_t scs_config_host(const struct scs_config *c, const char *name);

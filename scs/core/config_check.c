@@ -1,8 +1,10 @@
-/* What a configuration means as a whole: names become indexes, pairs are formed, and what cannot be is complained about.
+/* What a configuration means as a whole: names become indexes, pairs are formed, and what cannot be is complained
+ * about.
  *
- * It owns every complaint that needs more than one option. It refuses to stop at the first: an operator gets the whole list, each with the line of its section. It
- * never looks at the machine: whether a file or an address exists is found out by who needs it. Invariant: without errors every application has a host, and every
- * pair two different members of which each knows the pair. */
+ * It owns every complaint that needs more than one option. It refuses to stop at the first: an operator gets the whole
+ * list, each with the line of its section. It never looks at the machine: whether a file or an address exists is found
+ * out by who needs it. Invariant: without errors every application has a host, and every pair two different members of
+ * which each knows the pair. */
 #include "scs/core/config.h"
 
 #include "scs/core/names.h"
@@ -15,7 +17,8 @@
 /* Indexes of trace_words in options.c. */
 static int trace_meaning(int word)
 {
-    static const int meaning[] = {TRACE_NONE, TRACE_NONE, TRACE_NONE, TRACE_LOCAL, TRACE_LOCAL, TRACE_LOCAL, TRACE_LOCAL, TRACE_REMOTE, TRACE_BOTH, TRACE_BOTH};
+    static const int meaning[] = {TRACE_NONE,  TRACE_NONE,  TRACE_NONE,   TRACE_LOCAL, TRACE_LOCAL,
+                                  TRACE_LOCAL, TRACE_LOCAL, TRACE_REMOTE, TRACE_BOTH,  TRACE_BOTH};
     return word >= 0 && (size_t)word < sizeof meaning / sizeof meaning[0] ? meaning[word] : TRACE_NONE;
 }
 
@@ -34,7 +37,8 @@ static void check_tls(const struct scs_options *o, struct complaints *to)
         return;
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
         if (!needed[i].value[0])
-            complaint_add(to, o->line, "[scs] %s is missing: tls is on and needs it (or write \"tls = off\")", needed[i].key);
+            complaint_add(to, o->line, "[scs] %s is missing: tls is on and needs it (or write \"tls = off\")",
+                          needed[i].key);
 }
 
 /* By its text: 127.0.0.0/8 or ::1. */
@@ -51,13 +55,16 @@ static void check_scs(const struct scs_options *o, struct complaints *to)
     check_addp(o->addp_timeout, "[scs]", "addp-timeout", o->line, to);
     check_addp(o->addp_remote_timeout, "[scs]", "addp-remote-timeout", o->line, to);
     if (!o->tls && o->admin_address[0] && !is_loopback(o->admin_address))
-        complaint_add(to, o->line, "[scs] admin-address %s: with tls = off operators are heard on a loopback address only", o->admin_address);
+        complaint_add(to, o->line,
+                      "[scs] admin-address %s: with tls = off operators are heard on a loopback address only",
+                      o->admin_address);
 }
 
 static void check_host(const struct scs_config *c, struct scs_host_config *h, struct complaints *to)
 {
     if (h->port < LCA_PORT_MIN)
-        complaint_add(to, h->line, "[host %s] port %lld: agents listen on ports from %d up", h->name, (long long)h->port, LCA_PORT_MIN);
+        complaint_add(to, h->line, "[host %s] port %lld: agents listen on ports from %d up", h->name,
+                      (long long)h->port, LCA_PORT_MIN);
     check_addp(h->addp_timeout, "[host]", "addp-timeout", h->line, to);
     check_addp(h->addp_remote_timeout, "[host]", "addp-remote-timeout", h->line, to);
     h->timeout = h->addp_timeout.ns ? h->addp_timeout : c->scs.addp_timeout;
@@ -70,13 +77,16 @@ static void check_addresses(const struct scs_config *c, struct complaints *to)
 {
     for (unsigned i = 1; i < c->n_hosts; i++)
         for (unsigned k = 0; k < i; k++)
-            if (c->hosts[i].address[0] && c->hosts[i].port == c->hosts[k].port && str_equal(c->hosts[i].address, c->hosts[k].address)) {
-                complaint_add(to, c->hosts[i].line, "[host %s] has the address and port of [host %s] in line %d", c->hosts[i].name, c->hosts[k].name, c->hosts[k].line);
+            if (c->hosts[i].address[0] && c->hosts[i].port == c->hosts[k].port &&
+                str_equal(c->hosts[i].address, c->hosts[k].address)) {
+                complaint_add(to, c->hosts[i].line, "[host %s] has the address and port of [host %s] in line %d",
+                              c->hosts[i].name, c->hosts[k].name, c->hosts[k].line);
                 break;
             }
 }
 
-static void check_command(const struct scs_app_config *a, const struct words *command, const char *key, struct complaints *to)
+static void check_command(const struct scs_app_config *a, const struct words *command, const char *key,
+                          struct complaints *to)
 {
     const char *program = words_at(command, 0);
     if (program && program[0] != '/')
@@ -90,7 +100,8 @@ static void check_environment(const struct scs_app_config *a, struct complaints 
         if (!equals || equals == w)
             complaint_add(to, a->line, "[application %s] environment: '%.60s' is not NAME=value", a->name, w);
         else if (strncmp(w, "LCA_", 4) == 0 || strncmp(w, "NOTIFY_SOCKET=", 14) == 0)
-            complaint_add(to, a->line, "[application %s] environment: %.*s is set by the agent", a->name, (int)(equals - w < 60 ? equals - w : 60), w);
+            complaint_add(to, a->line, "[application %s] environment: %.*s is set by the agent", a->name,
+                          (int)(equals - w < 60 ? equals - w : 60), w);
     }
 }
 
@@ -98,23 +109,29 @@ static void check_app(const struct scs_config *c, struct scs_app_config *a, stru
 {
     a->host = scs_config_host(c, a->host_name);
     if (a->host == SCS_NONE && a->host_name[0])
-        complaint_add(to, a->line, "[application %s] host = %s: there is no [host %s]", a->name, a->host_name, a->host_name);
+        complaint_add(to, a->line, "[application %s] host = %s: there is no [host %s]", a->name, a->host_name,
+                      a->host_name);
     check_command(a, &a->command, "command", to);
     check_command(a, &a->on_primary, "on-primary", to);
     check_command(a, &a->on_backup, "on-backup", to);
     check_environment(a, to);
     if (a->fencing == FENCING_LEASE)
-        complaint_add(to, a->line, "[application %s] fencing = lease: leases are not part of this version; write \"fencing = none\" and mind what scs.conf(5) says of it", a->name);
+        complaint_add(to, a->line,
+                      "[application %s] fencing = lease: leases are not part of this version; write \"fencing = none\" "
+                      "and mind what scs.conf(5) says of it",
+                      a->name);
     if (span_less(a->restart_delay_max, a->restart_delay))
         complaint_add(to, a->line, "[application %s] restart-delay-max is shorter than restart-delay", a->name);
 }
 
-/* Bytes of a packed agent.Define, or a little more: every word and text with its two bytes of tag and up to two of length, and all numbers at their longest. */
+/* Bytes of a packed agent.Define, or a little more: every word and text with its two bytes of tag and up to two of
+ * length, and all numbers at their longest. */
 static size_t definition_bound(const struct scs_config *c, const struct scs_app_config *a)
 {
     const size_t numbers = 160, per_text = 4;
     const struct words *lists[] = {&a->command, &a->environment, &a->on_primary, &a->on_backup};
-    size_t n = numbers + strlen(a->name) + strlen(a->working_directory) + strlen(a->user) + strlen(a->output) + 4 * per_text;
+    size_t n =
+        numbers + strlen(a->name) + strlen(a->working_directory) + strlen(a->user) + strlen(a->output) + 4 * per_text;
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         n += lists[i]->used + per_text * lists[i]->count;
     if (a->pair != SCS_NONE)
@@ -126,7 +143,10 @@ static void check_size(const struct scs_config *c, const struct scs_app_config *
 {
     size_t n = definition_bound(c, a);
     if (n > SCS_DEFINITION_MAX)
-        complaint_add(to, a->line, "[application %s] commands, environment and paths take %zu bytes together; an agent keeps at most %d", a->name, n, SCS_DEFINITION_MAX);
+        complaint_add(
+            to, a->line,
+            "[application %s] commands, environment and paths take %zu bytes together; an agent keeps at most %d",
+            a->name, n, SCS_DEFINITION_MAX);
 }
 
 /* What only a member of a pair can use. */
@@ -145,7 +165,8 @@ static struct scs_app_config *backup_of(struct scs_config *c, const struct scs_a
 {
     uint16_t i = scs_config_app(c, a->backup_name);
     if (i == SCS_NONE) {
-        complaint_add(to, a->line, "[application %s] backup = %s: there is no [application %s]", a->name, a->backup_name, a->backup_name);
+        complaint_add(to, a->line, "[application %s] backup = %s: there is no [application %s]", a->name,
+                      a->backup_name, a->backup_name);
         return NULL;
     }
     struct scs_app_config *b = &c->apps[i];
@@ -154,13 +175,16 @@ static struct scs_app_config *backup_of(struct scs_config *c, const struct scs_a
         return NULL;
     }
     if (b->backup_name[0]) {
-        complaint_add(to, a->line, "[application %s] backup = %s, which has a backup of its own (line %d): only the configured primary's section says backup =", a->name,
-                      b->name, b->line);
+        complaint_add(to, a->line,
+                      "[application %s] backup = %s, which has a backup of its own (line %d): only the configured "
+                      "primary's section says backup =",
+                      a->name, b->name, b->line);
         return NULL;
     }
     if (b->pair != SCS_NONE) {
         const struct scs_app_config *other = &c->apps[c->pairs[b->pair].member[0]];
-        complaint_add(to, a->line, "[application %s] backup = %s, which is the backup of %s already (line %d)", a->name, b->name, other->name, other->line);
+        complaint_add(to, a->line, "[application %s] backup = %s, which is the backup of %s already (line %d)", a->name,
+                      b->name, other->name, other->line);
         return NULL;
     }
     return b;
@@ -172,9 +196,12 @@ static void check_pair(struct scs_config *c, struct scs_app_config *a, struct co
     if (!b || c->n_pairs == SCS_PAIRS_MAX)
         return;
     if (b->redundancy != REDUNDANCY_WARM && b->redundancy != a->redundancy)
-        complaint_add(to, b->line, "[application %s] redundancy-type differs from that of %s (line %d), whose backup it is", b->name, a->name, a->line);
+        complaint_add(to, b->line,
+                      "[application %s] redundancy-type differs from that of %s (line %d), whose backup it is", b->name,
+                      a->name, a->line);
     if (a->host != SCS_NONE && a->host == b->host)
-        complaint_warn(to, a->line, "[application %s] and its backup %s are both on host %s: a lost host takes both", a->name, b->name, a->host_name);
+        complaint_warn(to, a->line, "[application %s] and its backup %s are both on host %s: a lost host takes both",
+                       a->name, b->name, a->host_name);
     a->pair = b->pair = (uint16_t)c->n_pairs;
     c->pairs[c->n_pairs].member[0] = (uint16_t)(a - c->apps);
     c->pairs[c->n_pairs].member[1] = (uint16_t)(b - c->apps);

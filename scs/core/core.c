@@ -1,14 +1,17 @@
-/* One step of the controller's core: an event is taken in, what is due is looked at, queued work is done while its actions fit.
+/* One step of the controller's core: an event is taken in, what is due is looked at, queued work is done while its
+ * actions fit.
  *
- * It owns the order of these three and the run's own numbers (term, recovery). It refuses to know what an event means: hosts.c, apps.c, requests.c and pairs.c do.
- * Invariants: no step emits more than SCS_ACTIONS_MAX actions; while work is queued the deadline is the step's own instant. Cost: per event the objects concerned,
- * never all. */
+ * It owns the order of these three and the run's own numbers (term, recovery). It refuses to know what an event means:
+ * hosts.c, apps.c, requests.c and pairs.c do. Invariants: no step emits more than SCS_ACTIONS_MAX actions; while work
+ * is queued the deadline is the step's own instant. Cost: per event the objects concerned, never all. */
 #include "scs/core/core_state.h"
 
 #include <assert.h>
 #include <string.h>
 
-#define WORK_ROOM 32u /* actions that one item of work emits at most: a pair whose change ends and starts another one, with steps, records and results */
+#define WORK_ROOM                                                                                                    \
+    32u /* actions that one item of work emits at most: a pair whose change ends and starts another one, with steps, \
+           records and results */
 
 size_t scs_core_size(void)
 {
@@ -66,7 +69,9 @@ static void announce(struct scs_core *c)
         return;
     }
     struct record *r = emit_record(c, REC_RECOVERING);
-    record_printf(r, "detail", "pairs: %u; nothing is started, stopped or granted for a pair until its hosts have reported", c->n_unlearned);
+    record_printf(r, "detail",
+                  "pairs: %u; nothing is started, stopped or granted for a pair until its hosts have reported",
+                  c->n_unlearned);
 }
 
 static void announce_recovered(struct scs_core *c)

@@ -1,10 +1,13 @@
-/* The controller's brain: hosts, applications, pairs; what happens when one of them is lost. Pure: events and time in, actions out.
+/* The controller's brain: hosts, applications, pairs; what happens when one of them is lost. Pure: events and time in,
+ * actions out.
  *
- * Decisions are rows of the rule table (rules.c): number, facts, actions, sentence; first match wins. After every event each pair concerned is looked at once; the
- * row that matches either stands (nothing to do, and why) or starts a *change*: a short list of steps (demote, wait for the release, grant, confirm), each
- * with a deadline. Everything that was decided is remembered with its evidence (struct scs_decision), for `scsctl why`.
+ * Decisions are rows of the rule table (rules.c): number, facts, actions, sentence; first match wins. After every event
+ * each pair concerned is looked at once; the row that matches either stands (nothing to do, and why) or starts a
+ * *change*: a short list of steps (demote, wait for the release, grant, confirm), each with a deadline. Everything that
+ * was decided is remembered with its evidence (struct scs_decision), for `scsctl why`.
  *
- * It does not know connections, SQLite or the admin protocol's bytes beyond wire.h: the shell (scs/shell) and the simulator execute its actions. */
+ * It does not know connections, SQLite or the admin protocol's bytes beyond wire.h: the shell (scs/shell) and the
+ * simulator execute its actions. */
 #pragma once
 
 #include "common/base/record.h"
@@ -19,8 +22,19 @@
 #define SCS_REQUESTS_MAX 64 /* operators' orders under way */
 
 /* The same words as the wire's (proto/agent.proto) with the same numbers. */
-enum scs_status { ST_UNKNOWN, ST_STOPPED, ST_STOP_TRANSITION, ST_STOP_PENDING, ST_START_TRANSITION, ST_START_PENDING, ST_STARTED, ST_INITIALIZING,
-                  ST_SERVICE_UNAVAILABLE, ST_SUSPENDING, ST_SUSPENDED };
+enum scs_status {
+    ST_UNKNOWN,
+    ST_STOPPED,
+    ST_STOP_TRANSITION,
+    ST_STOP_PENDING,
+    ST_START_TRANSITION,
+    ST_START_PENDING,
+    ST_STARTED,
+    ST_INITIALIZING,
+    ST_SERVICE_UNAVAILABLE,
+    ST_SUSPENDING,
+    ST_SUSPENDED
+};
 enum scs_role { SR_NONE, SR_BACKUP, SR_PRIMARY, SR_EXITING };
 enum scs_host_status { HS_UNKNOWN, HS_DISCONNECTED, HS_RUNNING, HS_UNAVAILABLE, HS_UNREACHABLE };
 
@@ -35,18 +49,32 @@ static inline int scs_epoch_compare(struct scs_epoch a, struct scs_epoch b)
     return a.n < b.n ? -1 : a.n > b.n;
 }
 
-/* Terms are below this, so that an order id (term × SCS_ORDERS_PER_TERM + count) never wraps; wire.c refuses an agent that says otherwise. */
+/* Terms are below this, so that an order id (term × SCS_ORDERS_PER_TERM + count) never wraps; wire.c refuses an agent
+ * that says otherwise. */
 #define SCS_TERM_MAX (UINT64_C(1) << 40)
 #define SCS_ORDERS_PER_TERM UINT64_C(1000000)
 
 /* Why a host's connection is not there, as the shell learned it (common/io/link.h, enum link_down). */
-enum scs_down { SCS_DOWN_CLOSED, SCS_DOWN_REFUSED, SCS_DOWN_TIMED_OUT, SCS_DOWN_UNREACHABLE, SCS_DOWN_ADDP, SCS_DOWN_REJECTED };
+enum scs_down {
+    SCS_DOWN_CLOSED,
+    SCS_DOWN_REFUSED,
+    SCS_DOWN_TIMED_OUT,
+    SCS_DOWN_UNREACHABLE,
+    SCS_DOWN_ADDP,
+    SCS_DOWN_REJECTED
+};
 
 enum scs_event_type {
     SCS_EV_TIMER,
-    SCS_EV_HOST_UP,      /* hello done; `text` is the agent's software */
-    SCS_EV_HOST_DOWN,    /* an open connection ended, or a call failed: `down`, `text` the reason */
-    SCS_EV_REPORT, SCS_EV_REPORT_END, SCS_EV_POLL, SCS_EV_RELEASED, SCS_EV_ORDER_RESULT, SCS_EV_AGENT_EVENT, SCS_EV_PEER_VIEW,
+    SCS_EV_HOST_UP,   /* hello done; `text` is the agent's software */
+    SCS_EV_HOST_DOWN, /* an open connection ended, or a call failed: `down`, `text` the reason */
+    SCS_EV_REPORT,
+    SCS_EV_REPORT_END,
+    SCS_EV_POLL,
+    SCS_EV_RELEASED,
+    SCS_EV_ORDER_RESULT,
+    SCS_EV_AGENT_EVENT,
+    SCS_EV_PEER_VIEW,
     SCS_EV_REQUEST,      /* an operator's order: start, stop, reset, switchover */
     SCS_EV_REQUEST_GONE, /* the operator hung up: its order goes on, nobody is told */
     SCS_EV_CONFIG,       /* a checked new configuration; the core asked scs_core_may_reload() before */
@@ -63,9 +91,18 @@ struct scs_member_poll {
     uint64_t sync_mark;
 };
 
-enum scs_wanted { SW_NEVER_ORDERED, SW_UP, SW_DOWN };                                                 /* agent.Wanted */
-enum scs_outcome { OUTCOME_NONE, OUTCOME_DONE, OUTCOME_ACCEPTED, OUTCOME_DECLINED, OUTCOME_STALE, OUTCOME_REFUSED, OUTCOME_FAILED, OUTCOME_TIMED_OUT }; /* OrderResult.Outcome */
-enum scs_agent_order { AO_NONE, AO_START, AO_STOP, AO_RESET, AO_KILL };                               /* Order.Kind */
+enum scs_wanted { SW_NEVER_ORDERED, SW_UP, SW_DOWN }; /* agent.Wanted */
+enum scs_outcome {
+    OUTCOME_NONE,
+    OUTCOME_DONE,
+    OUTCOME_ACCEPTED,
+    OUTCOME_DECLINED,
+    OUTCOME_STALE,
+    OUTCOME_REFUSED,
+    OUTCOME_FAILED,
+    OUTCOME_TIMED_OUT
+};                                                                      /* OrderResult.Outcome */
+enum scs_agent_order { AO_NONE, AO_START, AO_STOP, AO_RESET, AO_KILL }; /* Order.Kind */
 
 struct scs_report {
     enum scs_status status;
@@ -85,29 +122,59 @@ enum scs_order_kind { SO_START, SO_STOP, SO_RESET, SO_SWITCHOVER };
 
 struct scs_event {
     enum scs_event_type type;
-    uint16_t host;        /* index */
-    const char *app;      /* name; borrowed for the step */
+    uint16_t host;   /* index */
+    const char *app; /* name; borrowed for the step */
     const char *text;
     enum scs_down down;
     union {
         struct scs_report report;
-        struct { uint64_t incarnation; const uint8_t *boot_id; uint64_t poll_seq, echo, term_seen; unsigned n_members; const struct scs_member_poll *members; } poll;
-        struct { uint64_t incarnation, poll_seq; struct scs_epoch epoch; } released;
-        struct { uint64_t order_id; enum scs_outcome outcome; const char *error; struct scs_epoch epoch; uint64_t term_seen; span_t took; } result;
-        struct { struct record record; span_t age; } agent_event;
-        struct { const char *peer; bool seen; span_t age; } view;
-        struct { uint64_t id; /* the shell's, unique */ enum scs_order_kind kind; bool force; const char *operator; } request;
-        struct { const struct scs_config *config; } config;
+        struct {
+            uint64_t incarnation;
+            const uint8_t *boot_id;
+            uint64_t poll_seq, echo, term_seen;
+            unsigned n_members;
+            const struct scs_member_poll *members;
+        } poll;
+        struct {
+            uint64_t incarnation, poll_seq;
+            struct scs_epoch epoch;
+        } released;
+        struct {
+            uint64_t order_id;
+            enum scs_outcome outcome;
+            const char *error;
+            struct scs_epoch epoch;
+            uint64_t term_seen;
+            span_t took;
+        } result;
+        struct {
+            struct record record;
+            span_t age;
+        } agent_event;
+        struct {
+            const char *peer;
+            bool seen;
+            span_t age;
+        } view;
+        struct {
+            uint64_t id; /* the shell's, unique */
+            enum scs_order_kind kind;
+            bool force;
+            const char *operator;
+        } request;
+        struct {
+            const struct scs_config *config;
+        } config;
     };
 };
 
 enum scs_action_type {
-    SCS_DO_SEND,           /* message for `host`: packed by scs_wire_pack() before the next step */
-    SCS_DO_RECORD,         /* log and history */
-    SCS_DO_DECISION,       /* `decision` of `pair` is new or has grown: keep it (same key: replace) */
-    SCS_DO_STEP,           /* tell the request's operator a step */
-    SCS_DO_RESULT,         /* and the end of it */
-    SCS_DO_HURRY,          /* call this host at once, without waiting for the back-off */
+    SCS_DO_SEND,     /* message for `host`: packed by scs_wire_pack() before the next step */
+    SCS_DO_RECORD,   /* log and history */
+    SCS_DO_DECISION, /* `decision` of `pair` is new or has grown: keep it (same key: replace) */
+    SCS_DO_STEP,     /* tell the request's operator a step */
+    SCS_DO_RESULT,   /* and the end of it */
+    SCS_DO_HURRY,    /* call this host at once, without waiting for the back-off */
 };
 
 enum scs_message { SM_CONFIGURE, SM_DEFINE, SM_DEFINE_END, SM_POLL_ANSWER, SM_GRANT, SM_DEMOTE, SM_ORDER };
@@ -139,15 +206,21 @@ struct scs_actions {
 #define DECISION_FACTS 16
 #define DECISION_STEPS 12
 struct scs_decision {
-    uint64_t key;     /* unique per run of this controller; 0: none yet */
+    uint64_t key; /* unique per run of this controller; 0: none yet */
     uint16_t rule;
     const char *name, *sentence; /* of the rule; literals */
-    char cause[200];  /* what was seen */
+    char cause[200];             /* what was seen */
     char ordered_by[NAME_SIZE];
     mono_t evidence_at, decided_at;
-    struct { const char *name; char value[120]; } facts[DECISION_FACTS];
+    struct {
+        const char *name;
+        char value[120];
+    } facts[DECISION_FACTS];
     unsigned n_facts;
-    struct { mono_t at; char text[160]; } steps[DECISION_STEPS];
+    struct {
+        mono_t at;
+        char text[160];
+    } steps[DECISION_STEPS];
     unsigned n_steps;
     enum { DECISION_STANDING, DECISION_UNDER_WAY, DECISION_DONE, DECISION_FAILED } state;
     char result[200];
@@ -159,8 +232,9 @@ struct scs_core; /* core_state.h; allocated once by the shell and the simulator 
 
 struct scs_core_config {
     const struct scs_config *config; /* borrowed until the next SCS_EV_CONFIG was stepped */
-    uint64_t term;                   /* of this run, 1 to SCS_TERM_MAX - 1; the core raises it when it hears a higher one, keeping term mod 4. The shell compares
-                                        scs_core_term() with what it has recorded after every step, and records first what it sends then. */
+    uint64_t term; /* of this run, 1 to SCS_TERM_MAX - 1; the core raises it when it hears a higher one, keeping term
+                      mod 4. The shell compares scs_core_term() with what it has recorded after every step, and records
+                      first what it sends then. */
 };
 
 /* Zeroed memory of this size is asked for (calloc): parts that are never used are never touched. */
@@ -170,7 +244,8 @@ void scs_core_step(struct scs_core *c, const struct scs_event *event, mono_t now
 mono_t scs_core_deadline(const struct scs_core *c);
 void scs_core_dump(const struct scs_core *c, mono_t now, struct strbuf *out);
 
-/* Would this configuration be taken over? Adds what forbids it (a running member of a pair removed or moved, naming it) to the complaints; false then. */
+/* Would this configuration be taken over? Adds what forbids it (a running member of a pair removed or moved, naming it)
+ * to the complaints; false then. */
 bool scs_core_may_reload(const struct scs_core *c, const struct scs_config *next, struct complaints *complaints);
 
 /* What operators are shown; all pure reads. */

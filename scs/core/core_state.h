@@ -1,7 +1,8 @@
 /* What the controller's core remembers, and what its files ask of each other. Private to scs/core and its tests.
  *
- * Objects live at their index of the configuration. Nothing here is allocated; what no configuration uses is never touched. Work that may be more than one step has room
- * for is queued: hosts (definitions, losses, orders) and pairs to be looked at; an item is taken up only when its actions certainly fit. */
+ * Objects live at their index of the configuration. Nothing here is allocated; what no configuration uses is never
+ * touched. Work that may be more than one step has room for is queued: hosts (definitions, losses, orders) and pairs to
+ * be looked at; an item is taken up only when its actions certainly fit. */
 #pragma once
 
 #include "scs/core/core.h"
@@ -35,7 +36,8 @@ struct core_host {
     bool reload;    /* definitions are sent again although it is connected */
     uint32_t connection;
     mono_t since, up_at, lost_at, return_deadline;
-    mono_t away_at; /* when it ceased to report, however often it has called since; MONO_NEVER: it reports, or never did */
+    mono_t
+        away_at; /* when it ceased to report, however often it has called since; MONO_NEVER: it reports, or never did */
     char reason[160], software[NAME_SIZE];
     uint64_t incarnation, poll_seq, echo, next_answer;
     struct {
@@ -57,25 +59,26 @@ struct core_app {
     enum scs_wanted wanted;
     uint32_t pid, restarts;
     uint64_t start_id;
-    bool failed, known;        /* known: some agent told of it */
-    uint32_t reported_on;      /* connection of the last report */
-    uint32_t autostarted_on;   /* connection on which the autostart order went out */
+    bool failed, known;      /* known: some agent told of it */
+    uint32_t reported_on;    /* connection of the last report */
+    uint32_t autostarted_on; /* connection on which the autostart order went out */
     uint64_t autostart_order;
     char reason[160], status_text[120];
-    mono_t since, changed_at;  /* of the status; of the last thing that was told, as evidence */
-    bool loss_untold;          /* its 5064 is still to be written */
+    mono_t since, changed_at; /* of the status; of the last thing that was told, as evidence */
+    bool loss_untold;         /* its 5064 is still to be written */
     uint16_t next_on_host;
-    uint8_t request;           /* open request for it, slot + 1 */
+    uint8_t request; /* open request for it, slot + 1 */
     /* as a member of a pair */
     mono_t declined_until;
     bool hung, was_lost;
-    bool becoming;             /* it accepted a grant that it has neither carried out nor released */
-    bool may_act;              /* it claimed the role or was granted it, and nothing was heard since that says otherwise; outlives its host's connection */
+    bool becoming; /* it accepted a grant that it has neither carried out nor released */
+    bool may_act;  /* it claimed the role or was granted it, and nothing was heard since that says otherwise; outlives
+                      its host's connection */
     uint32_t grant_on;         /* connection on which a grant went out whose outcome is not known, 0: none */
     uint64_t unanswered_start; /* start id of the process that left a role order unanswered, 0: none */
     bool unanswered;
-    mono_t kill_again;         /* not before this */
-    struct scs_epoch joined;   /* the pair's epoch when it was last seen as able backup of an acting primary */
+    mono_t kill_again;       /* not before this */
+    struct scs_epoch joined; /* the pair's epoch when it was last seen as able backup of an acting primary */
     uint64_t granted_incarnation, granted_seq;
     uint64_t released_incarnation, released_seq;
 };
@@ -88,38 +91,41 @@ struct core_change {
     uint8_t from, to;  /* members, MEMBER_NONE */
     uint64_t order_id; /* of the phase's order */
     struct scs_epoch epoch;
-    uint64_t start_id; /* of the process that was granted */
+    uint64_t start_id;   /* of the process that was granted */
     uint32_t connection; /* on which the phase's order went out: on another one it is repeated */
     uint16_t rule;
     mono_t deadline, started_at;
     mono_t kill_at;    /* KILL goes out then: an agent that reported the failure itself has killed already */
     unsigned attempts; /* after STALE */
-    bool kill_sent, returning, trip, forced; /* returning: the old one gets the role back; trip: an automatic exchange, counted for flapping */
-    uint8_t request;   /* slot + 1 */
-    char why[200];     /* of a failure that is being undone */
+    bool kill_sent, returning, trip,
+        forced;      /* returning: the old one gets the role back; trip: an automatic exchange, counted for flapping */
+    uint8_t request; /* slot + 1 */
+    char why[200];   /* of a failure that is being undone */
 };
 
 struct core_pair {
-    uint8_t holder;         /* the member that is, or was last, primary; MEMBER_NONE: not known */
-    bool learned, settled;  /* settled: adopted or granted in this run */
-    bool ordered_down;      /* the holder was stopped by order */
-    bool unavailable_accepted; /* an operator forced the role onto a member that is ServiceUnavailable: that is no reason to switch back */
-    bool fresh;             /* a member was started by order while the other one was down by order: a first start */
-    bool both_unavailable;  /* both were ServiceUnavailable at once while the holder was primary */
+    uint8_t holder;            /* the member that is, or was last, primary; MEMBER_NONE: not known */
+    bool learned, settled;     /* settled: adopted or granted in this run */
+    bool ordered_down;         /* the holder was stopped by order */
+    bool unavailable_accepted; /* an operator forced the role onto a member that is ServiceUnavailable: that is no
+                                  reason to switch back */
+    bool fresh;                /* a member was started by order while the other one was down by order: a first start */
+    bool both_unavailable;     /* both were ServiceUnavailable at once while the holder was primary */
     bool trouble, held, alarm_no_primary, alarm_two, alarm_licence;
     bool wants_poll, queued;
     struct scs_epoch heard, epoch; /* highest heard of; of the holder */
     mono_t learn_deadline, held_until, first_wait, last_trip;
     uint16_t rule;
     unsigned changes;
-    uint8_t request;        /* switchover or planned stop that waits for its change, slot + 1 */
+    uint8_t request; /* switchover or planned stop that waits for its change, slot + 1 */
     bool forced;
     char cause[200], ordered_by[NAME_SIZE];
     mono_t evidence_at;
     struct core_change change;
     struct scs_decision decision;
     bool decision_grown;
-    uint64_t ended_in;      /* the step in which its last decision ended: the next one begins in another, so that both are seen by who keeps them */
+    uint64_t ended_in; /* the step in which its last decision ended: the next one begins in another, so that both are
+                          seen by who keeps them */
 };
 
 enum request_phase { RQ_FREE, RQ_PAIR, RQ_ORDER };
@@ -127,9 +133,9 @@ enum request_phase { RQ_FREE, RQ_PAIR, RQ_ORDER };
 struct core_request {
     enum request_phase phase; /* RQ_PAIR: the pair's change carries it; RQ_ORDER: an order to the agent */
     bool gone, force;
-    unsigned attempts;      /* after STALE */
-    enum scs_status told;   /* the status that was the last step */
-    uint32_t connection;    /* on which the order went out */
+    unsigned attempts;    /* after STALE */
+    enum scs_status told; /* the status that was the last step */
+    uint32_t connection;  /* on which the order went out */
     uint64_t id, order_id;
     enum scs_order_kind kind;
     uint16_t app, pair;
@@ -161,7 +167,8 @@ struct scs_core {
 struct scs_action *emit(struct scs_core *c, enum scs_action_type type);
 struct record *emit_record(struct scs_core *c, enum record_id id);
 struct scs_action *emit_send(struct scs_core *c, uint16_t host, enum scs_message message);
-uint64_t emit_order(struct scs_core *c, uint16_t app, enum scs_agent_order kind, uint64_t order_id, span_t deadline, const char *reason);
+uint64_t emit_order(struct scs_core *c, uint16_t app, enum scs_agent_order kind, uint64_t order_id, span_t deadline,
+                    const char *reason);
 unsigned emit_room(const struct scs_core *c);
 uint64_t next_order_id(struct scs_core *c);
 void queue_host(struct scs_core *c, uint16_t host, enum host_work work);
@@ -198,7 +205,8 @@ bool app_is_live(const struct core_app *a);
 
 /* pairs.c */
 void pair_evaluate(struct scs_core *c, uint16_t pair);
-void pair_note(struct scs_core *c, uint16_t pair, mono_t at, const char *format, ...) __attribute__((format(printf, 4, 5)));
+void pair_note(struct scs_core *c, uint16_t pair, mono_t at, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 void pair_hear_epoch(struct scs_core *c, uint16_t pair, struct scs_epoch e);
 void pair_init(struct scs_core *c, uint16_t pair);
 /* Is it allowed to act as primary, for all that is known? */
@@ -211,15 +219,15 @@ uint8_t pair_principal(const struct scs_core *c, uint16_t pair);
 mono_t pair_deadline(const struct scs_core *c, uint16_t pair);
 
 /* facts.c */
-facts_t pair_facts(const struct scs_core *c, uint16_t pair);
+uint64_t pair_facts(const struct scs_core *c, uint16_t pair);
 
 /* alarms.c */
-void alarms_update(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, facts_t facts);
+void alarms_update(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, uint64_t facts);
 void alarms_two(struct scs_core *c, uint16_t pair, uint8_t older);
 void alarms_trip(struct scs_core *c, uint16_t pair);
 
 /* change.c */
-void change_start(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, facts_t facts);
+void change_start(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, uint64_t facts);
 void change_step(struct scs_core *c, uint16_t pair);
 uint8_t change_target(const struct core_change *ch);
 void change_enter(struct scs_core *c, uint16_t pair, enum change_phase phase, span_t wait);
@@ -236,11 +244,24 @@ void change_send_grant(struct scs_core *c, uint16_t pair, uint8_t m);
 void change_result(struct scs_core *c, uint16_t pair, const struct scs_event *e);
 
 /* decision.c */
-void decision_begin(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, facts_t facts, uint8_t from, uint8_t to);
+void decision_begin(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, uint64_t facts, uint8_t from,
+                    uint8_t to);
 void decision_step(struct scs_core *c, uint16_t pair, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void decision_end(struct scs_core *c, uint16_t pair, bool ok, const char *result);
 void decision_flush(struct scs_core *c, uint16_t pair);
-void decision_describe(const struct scs_core *c, uint16_t pair, const struct scs_rule *rule, facts_t facts, struct scs_decision *d);
+void decision_describe(const struct scs_core *c, uint16_t pair, const struct scs_rule *rule, uint64_t facts,
+                       struct scs_decision *d);
+
+/* refusals.c */
+struct refusal {
+    const char *error; /* control error's name; NULL: none */
+    char text[300];
+};
+/* True: `ret` says why. */
+bool refuse(struct refusal *ret, const char *error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+bool refuse_switchover(const struct scs_core *c, uint16_t pair, bool force, struct refusal *ret);
+bool refuse_request(const struct scs_core *c, const struct scs_event *e, uint16_t *ret_app, uint16_t *ret_pair,
+                    struct refusal *ret);
 
 /* requests.c */
 void request_event(struct scs_core *c, const struct scs_event *e);

@@ -1,7 +1,8 @@
 /* Decisions and their evidence: what `scsctl why` shows and the history keeps.
  *
- * It owns the one decision that each pair remembers: cause, facts with their ages, steps with their times, the end. It refuses to decide. Invariants: a decision that was
- * begun is ended exactly once; every growth is emitted once per look at the pair. */
+ * It owns the one decision that each pair remembers: cause, facts with their ages, steps with their times, the end. It
+ * refuses to decide. Invariants: a decision that was begun is ended exactly once; every growth is emitted once per look
+ * at the pair. */
 #include "scs/core/core_state.h"
 
 #include <stdarg.h>
@@ -22,7 +23,8 @@ static void member_fact(const struct scs_core *c, uint16_t app, const char *name
 {
     const struct core_app *a = &c->apps[app];
     struct strbuf b = add_fact(d, name);
-    strbuf_printf(&b, "%s on %s: %s", c->config->apps[app].name, c->config->hosts[app_host(c, app)].name, scs_status_name(a->status));
+    strbuf_printf(&b, "%s on %s: %s", c->config->apps[app].name, c->config->hosts[app_host(c, app)].name,
+                  scs_status_name(a->status));
     if (a->role != SR_NONE)
         strbuf_printf(&b, " as %s", scs_role_name(a->role));
     if (a->epoch.term) {
@@ -49,7 +51,7 @@ static void host_fact(const struct scs_core *c, uint16_t host, const char *name,
     print_age(mono_sub(c->now, h->since), &b);
 }
 
-static void bit_facts(facts_t bits, const char *value, struct scs_decision *d)
+static void bit_facts(uint64_t bits, const char *value, struct scs_decision *d)
 {
     for (unsigned i = 0; i < FACT_COUNT; i++)
         if (bits & (UINT64_C(1) << i)) {
@@ -58,7 +60,8 @@ static void bit_facts(facts_t bits, const char *value, struct scs_decision *d)
         }
 }
 
-void decision_describe(const struct scs_core *c, uint16_t pair, const struct scs_rule *rule, facts_t facts, struct scs_decision *d)
+void decision_describe(const struct scs_core *c, uint16_t pair, const struct scs_rule *rule, uint64_t facts,
+                       struct scs_decision *d)
 {
     const struct core_pair *p = &c->pairs[pair];
     uint8_t principal = pair_principal(c, pair);
@@ -77,7 +80,8 @@ void decision_describe(const struct scs_core *c, uint16_t pair, const struct scs
     bit_facts(rule->never & ~facts, "no", d);
 }
 
-void decision_begin(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, facts_t facts, uint8_t from, uint8_t to)
+void decision_begin(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, uint64_t facts, uint8_t from,
+                    uint8_t to)
 {
     struct core_pair *p = &c->pairs[pair];
     struct scs_decision *d = &p->decision;

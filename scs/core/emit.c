@@ -1,7 +1,7 @@
 /* Actions and queues of a step: the only file that writes into the list a step fills.
  *
- * It owns the bound: an item of work is taken up only when WORK_ROOM actions are free, and no item emits more. What waits makes the core's deadline "at once". It
- * refuses to know why something is sent. */
+ * It owns the bound: an item of work is taken up only when WORK_ROOM actions are free, and no item emits more. What
+ * waits makes the core's deadline "at once". It refuses to know why something is sent. */
 #include "scs/core/core_state.h"
 
 #include <assert.h>
@@ -38,7 +38,8 @@ uint64_t next_order_id(struct scs_core *c)
     return c->term * SCS_ORDERS_PER_TERM + ++c->n_orders;
 }
 
-uint64_t emit_order(struct scs_core *c, uint16_t app, enum scs_agent_order kind, uint64_t order_id, span_t deadline, const char *reason)
+uint64_t emit_order(struct scs_core *c, uint16_t app, enum scs_agent_order kind, uint64_t order_id, span_t deadline,
+                    const char *reason)
 {
     struct scs_action *a = emit_send(c, app_host(c, app), SM_ORDER);
     a->app = app;

@@ -1,6 +1,7 @@
 /* What is true of a pair: its state as the bits that the rule table reads.
  *
- * It owns the meaning of every fact and of "able". It refuses to change anything: all functions are pure reads, so `why` asks the same questions as the decision. */
+ * It owns the meaning of every fact and of "able". It refuses to change anything: all functions are pure reads, so
+ * `why` asks the same questions as the decision. */
 #include "scs/core/core_state.h"
 
 static const struct core_app *member(const struct scs_core *c, uint16_t pair, uint8_t m)
@@ -40,7 +41,8 @@ static bool being_stopped(const struct scs_core *c, const struct core_app *a)
 static bool almost_able(const struct scs_core *c, uint16_t pair, uint8_t m, bool forced)
 {
     const struct core_app *a = member(c, pair, m);
-    if (!host_speaks(c, member_host(c, pair, m)) || a->failed || a->unanswered || a->becoming || a->role != SR_BACKUP || being_stopped(c, a))
+    if (!host_speaks(c, member_host(c, pair, m)) || a->failed || a->unanswered || a->becoming || a->role != SR_BACKUP ||
+        being_stopped(c, a))
         return false;
     if (a->status != ST_STARTED && !(forced && a->status == ST_SERVICE_UNAVAILABLE))
         return false;
@@ -77,15 +79,16 @@ static bool found_primary(const struct scs_core *c, uint16_t pair, uint8_t princ
     const struct core_app *a = member(c, pair, principal);
     if (!host_speaks(c, member_host(c, pair, principal)) || !member_acts(c, pair, principal) || a->role != SR_PRIMARY)
         return false;
-    return (p->holder != principal || !p->settled || scs_epoch_compare(p->epoch, a->epoch) != 0) && scs_epoch_compare(a->epoch, p->epoch) >= 0;
+    return (p->holder != principal || !p->settled || scs_epoch_compare(p->epoch, a->epoch) != 0) &&
+           scs_epoch_compare(a->epoch, p->epoch) >= 0;
 }
 
 /* A single primary whose time is over: a newer epoch was granted meanwhile. */
 static bool stale_primary(const struct scs_core *c, uint16_t pair, uint8_t principal)
 {
     const struct core_app *a = member(c, pair, principal);
-    return host_speaks(c, member_host(c, pair, principal)) && member_acts(c, pair, principal) && a->role == SR_PRIMARY &&
-           scs_epoch_compare(a->epoch, c->pairs[pair].epoch) < 0;
+    return host_speaks(c, member_host(c, pair, principal)) && member_acts(c, pair, principal) &&
+           a->role == SR_PRIMARY && scs_epoch_compare(a->epoch, c->pairs[pair].epoch) < 0;
 }
 
 bool member_is_stale(const struct scs_core *c, uint16_t pair, uint8_t m)
@@ -95,17 +98,18 @@ bool member_is_stale(const struct scs_core *c, uint16_t pair, uint8_t m)
     return a->was_lost && p->holder == other_member(m) && scs_epoch_compare(a->joined, p->epoch) < 0;
 }
 
-static facts_t bit(bool is, facts_t fact)
+static uint64_t bit(bool is, uint64_t fact)
 {
     return is ? fact : FACT_NONE;
 }
 
 static bool is_delayed(const struct scs_core *c, uint16_t host)
 {
-    return c->hosts[host].lost && mono_before(c->now, mono_add(c->hosts[host].lost_at, c->config->scs.disconnect_switchover_timeout));
+    return c->hosts[host].lost &&
+           mono_before(c->now, mono_add(c->hosts[host].lost_at, c->config->scs.disconnect_switchover_timeout));
 }
 
-static facts_t principal_facts(const struct scs_core *c, uint16_t pair, uint8_t m)
+static uint64_t principal_facts(const struct scs_core *c, uint16_t pair, uint8_t m)
 {
     const struct core_pair *p = &c->pairs[pair];
     const struct core_app *a = member(c, pair, m);
@@ -113,34 +117,41 @@ static facts_t principal_facts(const struct scs_core *c, uint16_t pair, uint8_t 
     bool speaks = host_speaks(c, host), acts = member_acts(c, pair, m), live = app_is_live(a);
     bool lost = c->hosts[host].lost && !speaks && !host_awaited(c, host);
     bool by_order = p->ordered_down ? a->wanted == SW_DOWN : a->known && a->wanted == SW_DOWN && !live && !p->fresh;
-    facts_t f = bit(acts, FACT(PRIMARY)) | bit(m == 0, FACT(P_CONFIGURED));
+    uint64_t f = bit(acts, FACT(PRIMARY)) | bit(m == 0, FACT(P_CONFIGURED));
     f |= bit(speaks && !acts, FACT(P_ENDED)) | bit(a->hung, FACT(P_HUNG));
     f |= bit(acts && speaks && a->status == ST_SERVICE_UNAVAILABLE && !p->unavailable_accepted, FACT(P_UNAVAILABLE));
     f |= bit(by_order && !acts, FACT(P_BY_ORDER));
     f |= bit(member_able(c, pair, m, false), FACT(P_READY));
     f |= bit(speaks && !acts && !a->failed && (live || a->wanted == SW_UP), FACT(P_RISING));
-    f |= bit(lost, FACT(P_LOST)) | bit(host_seen_by_peer(c, host, &by), FACT(P_SEEN)) | bit(host_awaited(c, host), FACT(P_AWAITED));
-    f |= bit(lost && is_delayed(c, host) && ((p->holder != MEMBER_NONE && !p->ordered_down) || a->may_act), FACT(P_DELAYED));
+    f |= bit(lost, FACT(P_LOST)) | bit(host_seen_by_peer(c, host, &by), FACT(P_SEEN)) |
+         bit(host_awaited(c, host), FACT(P_AWAITED));
+    f |= bit(lost && is_delayed(c, host) && ((p->holder != MEMBER_NONE && !p->ordered_down) || a->may_act),
+             FACT(P_DELAYED));
     return f;
 }
 
-static facts_t standby_facts(const struct scs_core *c, uint16_t pair, uint8_t m)
+static uint64_t standby_facts(const struct scs_core *c, uint16_t pair, uint8_t m)
 {
     const struct core_pair *p = &c->pairs[pair];
     const struct core_app *a = member(c, pair, m);
     uint16_t by, host = member_host(c, pair, m);
     bool able = member_able(c, pair, m, false), speaks = host_speaks(c, host);
-    bool uncertain = !speaks && (host_awaited(c, host) || host_seen_by_peer(c, host, &by)), delayed = !speaks && is_delayed(c, host);
-    facts_t f = bit(able, FACT(S_ABLE)) | bit(!able && almost_able(c, pair, m, false) && host_proving(c, host), FACT(S_PROVING));
+    bool uncertain = !speaks && (host_awaited(c, host) || host_seen_by_peer(c, host, &by)),
+         delayed = !speaks && is_delayed(c, host);
+    uint64_t f = bit(able, FACT(S_ABLE)) |
+                 bit(!able && almost_able(c, pair, m, false) && host_proving(c, host), FACT(S_PROVING));
     f |= bit(speaks && app_is_live(a), FACT(S_LIVE)) | bit(!speaks, FACT(S_HOST_GONE));
-    f |= bit((uncertain && !a->known && p->holder == MEMBER_NONE) || ((uncertain || delayed) && a->may_act), FACT(S_UNHEARD));
-    f |= bit(mono_before(c->now, a->declined_until) || mono_before(c->now, member(c, pair, other_member(m))->declined_until), FACT(DECLINED));
+    f |= bit((uncertain && !a->known && p->holder == MEMBER_NONE) || ((uncertain || delayed) && a->may_act),
+             FACT(S_UNHEARD));
+    f |= bit(mono_before(c->now, a->declined_until) ||
+                 mono_before(c->now, member(c, pair, other_member(m))->declined_until),
+             FACT(DECLINED));
     f |= bit(member_is_stale(c, pair, m), FACT(S_STALE));
     f |= bit(able && p->both_unavailable, FACT(BOTH_UNAVAILABLE));
     return f;
 }
 
-static facts_t order_facts(const struct scs_core *c, uint16_t pair, uint8_t standby)
+static uint64_t order_facts(const struct scs_core *c, uint16_t pair, uint8_t standby)
 {
     const struct core_pair *p = &c->pairs[pair];
     if (!p->request)
@@ -150,15 +161,17 @@ static facts_t order_facts(const struct scs_core *c, uint16_t pair, uint8_t stan
     return bit(member_able(c, pair, standby, p->forced), FACT(ORDERED));
 }
 
-facts_t pair_facts(const struct scs_core *c, uint16_t pair)
+uint64_t pair_facts(const struct scs_core *c, uint16_t pair)
 {
     const struct core_pair *p = &c->pairs[pair];
     if (!p->learned)
         return FACT(LEARNING);
     uint8_t m = pair_principal(c, pair);
     const struct core_app *a = member(c, pair, m);
-    facts_t f = principal_facts(c, pair, m) | standby_facts(c, pair, other_member(m)) | order_facts(c, pair, other_member(m));
-    f |= bit(two_primaries(c, pair), FACT(TWO)) | bit(found_primary(c, pair, m), FACT(ADOPT)) | bit(stale_primary(c, pair, m), FACT(STALE_PRIMARY));
+    uint64_t f =
+        principal_facts(c, pair, m) | standby_facts(c, pair, other_member(m)) | order_facts(c, pair, other_member(m));
+    f |= bit(two_primaries(c, pair), FACT(TWO)) | bit(found_primary(c, pair, m), FACT(ADOPT)) |
+         bit(stale_primary(c, pair, m), FACT(STALE_PRIMARY));
     f |= bit(member_acts(c, pair, m) && a->becoming, FACT(BECOMING));
     bool unanswered = false, due = false;
     for (uint8_t i = 0; i < 2; i++) {
@@ -170,7 +183,9 @@ facts_t pair_facts(const struct scs_core *c, uint16_t pair)
     f |= bit(unanswered, FACT(UNANSWERED)) | bit(due, FACT(KILL_DUE));
     f |= bit(p->holder != MEMBER_NONE && !p->ordered_down, FACT(EVER));
     f |= bit(c->config->license.ha, FACT(LICENCE)) | bit(p->held, FACT(HELD));
-    f |= bit(!(f & FACT(PRIMARY)) && (a->failed || (a->wanted == SW_DOWN && p->fresh) || mono_reached(p->first_wait, c->now)), FACT(FIRST_WAIT_OVER));
+    f |= bit(!(f & FACT(PRIMARY)) &&
+                 (a->failed || (a->wanted == SW_DOWN && p->fresh) || mono_reached(p->first_wait, c->now)),
+             FACT(FIRST_WAIT_OVER));
     bool trouble = (f & FACT(P_UNAVAILABLE)) || (f & FACT(P_LOST)) || ((f & FACT(EVER)) && (f & FACT(P_ENDED)));
     return f | bit(trouble, FACT(TROUBLE));
 }

@@ -1,8 +1,9 @@
 /* Hosts: connections to agents, what is told to them first, their polls, and when a host counts as lost.
  *
- * It owns host status, the proof of the round trip (SAFETY B4), the views of peers and the time an agent may take to come back. It refuses to know roles: a lost host
- * only makes its applications Unknown and has their pairs looked at. Invariants: `reported` implies `up`; `lost` ends with the next REPORT_END, not with the
- * connection, so that nothing is decided on half a report. */
+ * It owns host status, the proof of the round trip (SAFETY B4), the views of peers and the time an agent may take to
+ * come back. It refuses to know roles: a lost host only makes its applications Unknown and has their pairs looked at.
+ * Invariants: `reported` implies `up`; `lost` ends with the next REPORT_END, not with the connection, so that nothing
+ * is decided on half a report. */
 #include "scs/core/core_state.h"
 
 #include <string.h>
@@ -154,7 +155,8 @@ static void host_lose(struct scs_core *c, uint16_t host)
 
 static bool is_certain(const struct scs_core *c, enum scs_down down)
 {
-    return c->config->scs.host_loss == HOST_LOSS_CONTROLLER || status_of(down) != HS_DISCONNECTED || c->config->scs.agent_return_timeout.ns == 0;
+    return c->config->scs.host_loss == HOST_LOSS_CONTROLLER || status_of(down) != HS_DISCONNECTED ||
+           c->config->scs.agent_return_timeout.ns == 0;
 }
 
 /* What a lost agent saw is worth nothing: hosts that only it saw are looked at again. */
@@ -215,7 +217,8 @@ void host_timer(struct scs_core *c, uint16_t host)
         char text[300];
         struct strbuf b;
         strbuf_init(&b, text, sizeof text);
-        strbuf_printf(&b, "the agent of host %s did not %s within ", c->config->hosts[host].name, h->up ? "report" : "come back");
+        strbuf_printf(&b, "the agent of host %s did not %s within ", c->config->hosts[host].name,
+                      h->up ? "report" : "come back");
         print_age(mono_sub(c->now, h->up || h->away_at.ns == MONO_NEVER.ns ? h->up_at : h->away_at), &b);
         if (h->up)
             str_copy(h->reason, sizeof h->reason, "its agent is connected but does not report");
@@ -318,15 +321,18 @@ static void peer_view(struct scs_core *c, uint16_t by, const struct scs_event *e
     struct core_view *v = view_place(c, h, by);
     if (!v)
         return;
-    *v = (struct core_view){.by = by, .connection = c->hosts[by].connection, .seen = e->view.seen, .at = mono_sub(c->now, MONO_ZERO).ns > e->view.age.ns
-                                                                                                              ? (mono_t){c->now.ns - e->view.age.ns}
-                                                                                                              : MONO_ZERO};
+    *v = (struct core_view){.by = by,
+                            .connection = c->hosts[by].connection,
+                            .seen = e->view.seen,
+                            .at = mono_sub(c->now, MONO_ZERO).ns > e->view.age.ns ? (mono_t){c->now.ns - e->view.age.ns}
+                                                                                  : MONO_ZERO};
     if (!h->lost)
         return;
     char text[200];
     struct strbuf b;
     strbuf_init(&b, text, sizeof text);
-    strbuf_printf(&b, "lost host %s is %s by the agent of %s", c->config->hosts[host].name, v->seen ? "seen" : "not seen", c->config->hosts[by].name);
+    strbuf_printf(&b, "lost host %s is %s by the agent of %s", c->config->hosts[host].name,
+                  v->seen ? "seen" : "not seen", c->config->hosts[by].name);
     note_pairs(c, host, text);
     each_pair(c, host, queue_pair);
 }
@@ -391,8 +397,9 @@ static bool wants_autostart(const struct scs_core *c, uint16_t app)
 {
     const struct core_app *a = &c->apps[app];
     const struct scs_app_config *ac = &c->config->apps[app];
-    return ac->autostart && a->known && a->wanted == SW_NEVER_ORDERED && a->status == ST_STOPPED && !a->failed && !a->request &&
-           a->autostarted_on != c->hosts[ac->host].connection && (ac->pair == SCS_NONE || c->pairs[ac->pair].learned);
+    return ac->autostart && a->known && a->wanted == SW_NEVER_ORDERED && a->status == ST_STOPPED && !a->failed &&
+           !a->request && a->autostarted_on != c->hosts[ac->host].connection &&
+           (ac->pair == SCS_NONE || c->pairs[ac->pair].learned);
 }
 
 static void work_orders(struct scs_core *c, uint16_t host)
@@ -406,7 +413,8 @@ static void work_orders(struct scs_core *c, uint16_t host)
         if (!wants_autostart(c, a))
             continue;
         c->apps[a].autostarted_on = h->connection;
-        c->apps[a].autostart_order = emit_order(c, a, AO_START, next_order_id(c), span_add(c->config->apps[a].startup_timeout, ORDER_MARGIN), "autostart");
+        c->apps[a].autostart_order = emit_order(
+            c, a, AO_START, next_order_id(c), span_add(c->config->apps[a].startup_timeout, ORDER_MARGIN), "autostart");
     }
     h->work &= ~(unsigned)WORK_ORDERS;
 }

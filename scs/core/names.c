@@ -1,7 +1,8 @@
 /* Names to indexes: two open-addressed tables inside the configuration.
  *
- * It owns the tables' shape (index + 1, 0 is empty, twice as many places as names) and the hash. It refuses to know what a name is for. Invariant: of two sections
- * with one name the first is found, as the loader refuses the second. Before scs_config_check() has built them, names are looked for one by one. */
+ * It owns the tables' shape (index + 1, 0 is empty, twice as many places as names) and the hash. It refuses to know
+ * what a name is for. Invariant: of two sections with one name the first is found, as the loader refuses the second.
+ * Before scs_config_check() has built them, names are looked for one by one. */
 #include "scs/core/config.h"
 
 #include "scs/core/names.h"
@@ -24,7 +25,8 @@ static const char *app_name(const struct scs_config *c, unsigned i)
     return c->apps[i].name;
 }
 
-static uint16_t find(const struct scs_config *c, const uint16_t *table, size_t size, const char *(*name_of)(const struct scs_config *, unsigned), const char *name)
+static uint16_t find(const struct scs_config *c, const uint16_t *table, size_t size,
+                     const char *(*name_of)(const struct scs_config *, unsigned), const char *name)
 {
     for (size_t i = hash(name) % size; table[i]; i = (i + 1) % size)
         if (str_equal(name_of(c, table[i] - 1u), name))
@@ -32,7 +34,8 @@ static uint16_t find(const struct scs_config *c, const uint16_t *table, size_t s
     return SCS_NONE;
 }
 
-static void fill(const struct scs_config *c, uint16_t *table, size_t size, const char *(*name_of)(const struct scs_config *, unsigned), unsigned n)
+static void fill(const struct scs_config *c, uint16_t *table, size_t size,
+                 const char *(*name_of)(const struct scs_config *, unsigned), unsigned n)
 {
     for (size_t i = 0; i < size; i++)
         table[i] = 0;

@@ -1,7 +1,8 @@
 /* The option tables of scs.conf: [scs], [license], [host NAME], [application NAME].
  *
- * They own every key with type, range, unit, default and help sentence. They refuse to know how sections refer to each other: config_check.c does. Invariants: every
- * fallback parses; the order of a table is the order in which a configuration is printed. Units: spans in ns. */
+ * They own every key with type, range, unit, default and help sentence. They refuse to know how sections refer to each
+ * other: config_check.c does. Invariants: every fallback parses; the order of a table is the order in which a
+ * configuration is printed. Units: spans in ns. */
 #include "scs/core/config.h"
 
 #include <stddef.h>
@@ -15,8 +16,10 @@ static const char *const readiness_words[] = {"exec", "notify", NULL};
 static const char *const redundancy_words[] = {"warm", "hot", NULL};
 static const char *const fencing_words[] = {"none", "lease", NULL};
 /* config_check.c gives these words their meaning by index. */
-static const char *const trace_words[] = {"off", "false", "no", "on", "true", "yes", "local", "remote", "both", "full", NULL};
-static const char *const host_trace_words[] = {"default", "off", "false", "no", "on", "true", "yes", "local", "remote", "both", "full", NULL};
+static const char *const trace_words[] = {"off",   "false",  "no",   "on",   "true", "yes",
+                                          "local", "remote", "both", "full", NULL};
+static const char *const host_trace_words[] = {"default", "off",   "false",  "no",   "on",   "true",
+                                               "yes",     "local", "remote", "both", "full", NULL};
 
 #define FIELD(f) OPTION_FIELD(struct scs_options, f)
 static const struct option scs_options[] = {
@@ -24,14 +27,14 @@ static const struct option scs_options[] = {
      .help = "name of this controller, as its certificate has it"},
     {"site", OPT_NAME, .min = 1, .max = NAME_MAX_LEN, .fallback = "default", .reload = OPT_RESTART, FIELD(site),
      .help = "name of the site: agents and operators of other sites are refused"},
-    {"admin-socket", OPT_PATH, .min = 1, .max = 107, .fallback = "/run/understudy/scs.sock", .reload = OPT_RESTART, FIELD(admin_socket),
-     .help = "unix socket on which operators of this computer are awaited"},
+    {"admin-socket", OPT_PATH, .min = 1, .max = 107, .fallback = "/run/understudy/scs.sock", .reload = OPT_RESTART,
+     FIELD(admin_socket), .help = "unix socket on which operators of this computer are awaited"},
     {"admin-address", OPT_STRING, .min = 0, .max = 63, .fallback = "", .reload = OPT_RESTART, FIELD(admin_address),
      .help = "numeric address on which operators are awaited; without it only the socket is there"},
     {"admin-port", OPT_INT, .min = 2000, .max = 65535, .fallback = "4998", .reload = OPT_RESTART, FIELD(admin_port),
      .help = "TCP port on which operators are awaited"},
-    {"state-directory", OPT_PATH, .min = 1, .max = 199, .fallback = "/var/lib/understudy", .reload = OPT_RESTART, FIELD(state_directory),
-     .help = "directory of the history and the controller's term"},
+    {"state-directory", OPT_PATH, .min = 1, .max = 199, .fallback = "/var/lib/understudy", .reload = OPT_RESTART,
+     FIELD(state_directory), .help = "directory of the history and the controller's term"},
     {"tls", OPT_BOOL, .fallback = "on", .reload = OPT_RESTART, FIELD(tls),
      .help = "mutual TLS 1.3 with agents and operators; off leaves peers neither authenticated nor encrypted"},
     {"certificate", OPT_PATH, PATH_BOUND, .fallback = "", .reload = OPT_LIVE, FIELD(certificate),
@@ -46,39 +49,50 @@ static const struct option scs_options[] = {
      .help = "file to which the log is appended; without it the log goes to standard error"},
     {"log-level", OPT_ENUM, .choices = level_words, .fallback = "info", .reload = OPT_LIVE, FIELD(log_level),
      .help = "least important records that are logged"},
-    {"addp-timeout", OPT_SPAN, .min = 0, .max = INT64_C(3600000000000), .fallback = "1s", .reload = OPT_LIVE, FIELD(addp_timeout),
+    {"addp-timeout", OPT_SPAN, .min = 0, .max = INT64_C(3600000000000), .fallback = "1s", .reload = OPT_LIVE,
+     FIELD(addp_timeout),
      .help = "silence after which this side polls an agent; after as much again the host is lost; 0 turns it off"},
-    {"addp-remote-timeout", OPT_SPAN, .min = 0, .max = INT64_C(3600000000000), .fallback = "1s", .reload = OPT_LIVE, FIELD(addp_remote_timeout),
+    {"addp-remote-timeout", OPT_SPAN, .min = 0, .max = INT64_C(3600000000000), .fallback = "1s", .reload = OPT_LIVE,
+     FIELD(addp_remote_timeout),
      .help = "the same for the agent's side, and for the connections between agents; 0 turns it off"},
     {"addp-trace", OPT_ENUM, .choices = trace_words, .fallback = "off", .reload = OPT_LIVE, FIELD(addp_trace),
      .help = "which side writes every poll and answer to its log: off, local (on), remote, both (full)"},
-    {"poll-period", OPT_SPAN, .min = 10000000, .max = INT64_C(60000000000), .fallback = "500ms", .reload = OPT_LIVE, FIELD(poll_period),
-     .help = "how often agents tell the roles they hold; a grant answers a poll"},
-    {"disconnect-switchover-timeout", OPT_SPAN, .min = 0, .max = INT64_C(3600000000000), .fallback = "0s", .reload = OPT_LIVE,
-     FIELD(disconnect_switchover_timeout), .help = "how long a lost host may take to come back before its pairs are switched over"},
-    {"haflip-detect-timeout", OPT_SPAN, .min = 0, .max = INT64_C(3600000000000), .fallback = "10s", .reload = OPT_LIVE, FIELD(haflip_detect_timeout),
-     .help = "roles that change there and back within this time are flapping: automatic switchover is held until it is quiet; 0 turns it off"},
-    {"agent-return-timeout", OPT_SPAN, .min = 0, .max = INT64_C(600000000000), .fallback = "5s", .reload = OPT_LIVE, FIELD(agent_return_timeout),
-     .help = "with host-loss = confirmed: how long an agent that closed or refused its connection may take to come back"},
+    {"poll-period", OPT_SPAN, .min = 10000000, .max = INT64_C(60000000000), .fallback = "500ms", .reload = OPT_LIVE,
+     FIELD(poll_period), .help = "how often agents tell the roles they hold; a grant answers a poll"},
+    {"disconnect-switchover-timeout", OPT_SPAN, .min = 0, .max = INT64_C(3600000000000), .fallback = "0s",
+     .reload = OPT_LIVE, FIELD(disconnect_switchover_timeout),
+     .help = "how long a lost host may take to come back before its pairs are switched over"},
+    {"haflip-detect-timeout", OPT_SPAN, .min = 0, .max = INT64_C(3600000000000), .fallback = "10s", .reload = OPT_LIVE,
+     FIELD(haflip_detect_timeout),
+     .help = "roles that change there and back within this time are flapping: automatic switchover is held until it is "
+             "quiet; 0 turns it off"},
+    {"agent-return-timeout", OPT_SPAN, .min = 0, .max = INT64_C(600000000000), .fallback = "5s", .reload = OPT_LIVE,
+     FIELD(agent_return_timeout),
+     .help =
+         "with host-loss = confirmed: how long an agent that closed or refused its connection may take to come back"},
     {"host-loss", OPT_ENUM, .choices = host_loss_words, .fallback = "confirmed", .reload = OPT_LIVE, FIELD(host_loss),
-     .help = "confirmed: a host that a peer's agent still sees is not lost; controller: this controller's own connection decides at once"},
+     .help = "confirmed: a host that a peer's agent still sees is not lost; controller: this controller's own "
+             "connection decides at once"},
 };
 #undef FIELD
 
 #define FIELD(f) OPTION_FIELD(struct scs_license, f)
 static const struct option license_options[] = {
-    {"ha", OPT_BOOL, .fallback = "no", .reload = OPT_LIVE, FIELD(ha), .help = "licence for redundancy: without it no switchover is performed"},
+    {"ha", OPT_BOOL, .fallback = "no", .reload = OPT_LIVE, FIELD(ha),
+     .help = "licence for redundancy: without it no switchover is performed"},
 };
 #undef FIELD
 
 #define FIELD(f) OPTION_FIELD(struct scs_host_config, f)
 static const struct option host_options[] = {
-    {"address", OPT_STRING, .min = 1, .max = 63, .fallback = NULL, .reload = OPT_LIVE, FIELD(address), .help = "numeric address of the host's agent"},
-    {"port", OPT_INT, .min = 1, .max = 65535, .fallback = "4999", .reload = OPT_LIVE, FIELD(port), .help = "TCP port of the host's agent, at least 2000"},
-    {"addp-timeout", OPT_SPAN, .min = 0, .max = INT64_C(3600000000000), .fallback = "", .reload = OPT_LIVE, FIELD(addp_timeout),
-     .help = "as in [scs], for this host; without it that section's holds"},
-    {"addp-remote-timeout", OPT_SPAN, .min = 0, .max = INT64_C(3600000000000), .fallback = "", .reload = OPT_LIVE, FIELD(addp_remote_timeout),
-     .help = "as in [scs], for this host; without it that section's holds"},
+    {"address", OPT_STRING, .min = 1, .max = 63, .fallback = NULL, .reload = OPT_LIVE, FIELD(address),
+     .help = "numeric address of the host's agent"},
+    {"port", OPT_INT, .min = 1, .max = 65535, .fallback = "4999", .reload = OPT_LIVE, FIELD(port),
+     .help = "TCP port of the host's agent, at least 2000"},
+    {"addp-timeout", OPT_SPAN, .min = 0, .max = INT64_C(3600000000000), .fallback = "", .reload = OPT_LIVE,
+     FIELD(addp_timeout), .help = "as in [scs], for this host; without it that section's holds"},
+    {"addp-remote-timeout", OPT_SPAN, .min = 0, .max = INT64_C(3600000000000), .fallback = "", .reload = OPT_LIVE,
+     FIELD(addp_remote_timeout), .help = "as in [scs], for this host; without it that section's holds"},
     {"addp-trace", OPT_ENUM, .choices = host_trace_words, .fallback = "default", .reload = OPT_LIVE, FIELD(addp_trace),
      .help = "as in [scs], for this host; default: that section's holds"},
 };
@@ -86,43 +100,49 @@ static const struct option host_options[] = {
 
 #define FIELD(f) OPTION_FIELD(struct scs_app_config, f)
 static const struct option application_options[] = {
-    {"host", OPT_NAME, .min = 1, .max = NAME_MAX_LEN, .fallback = NULL, .reload = OPT_LIVE, FIELD(host_name), .help = "name of the host it runs on"},
+    {"host", OPT_NAME, .min = 1, .max = NAME_MAX_LEN, .fallback = NULL, .reload = OPT_LIVE, FIELD(host_name),
+     .help = "name of the host it runs on"},
     {"command", OPT_WORDS, .min = 1, .max = 255, .fallback = NULL, .reload = OPT_LIVE, FIELD(command),
      .help = "absolute path of the program and its arguments; no shell reads them"},
     {"working-directory", OPT_PATH, PATH_BOUND, .fallback = "", .reload = OPT_LIVE, FIELD(working_directory),
      .help = "directory it is started in; without it the root directory"},
     {"user", OPT_STRING, .min = 0, .max = 63, .fallback = "", .reload = OPT_LIVE, FIELD(user),
      .help = "user it runs as; without it the agent's default-user"},
-    {"environment", OPT_WORDS, .fallback = "", .reload = OPT_LIVE, FIELD(environment), .help = "NAME=value words of its environment"},
+    {"environment", OPT_WORDS, .fallback = "", .reload = OPT_LIVE, FIELD(environment),
+     .help = "NAME=value words of its environment"},
     {"output", OPT_PATH, PATH_BOUND, .fallback = "", .reload = OPT_LIVE, FIELD(output),
      .help = "file to which its standard output and error are appended; without it they are dropped"},
     {"readiness", OPT_ENUM, .choices = readiness_words, .fallback = "exec", .reload = OPT_LIVE, FIELD(readiness),
      .help = "exec: it is Started when its process is; notify: when it says READY=1 on NOTIFY_SOCKET"},
-    {"startup-timeout", OPT_SPAN, .min = 100000000, .max = INT64_C(3600000000000), .fallback = "90s", .reload = OPT_LIVE, FIELD(startup_timeout),
-     .help = "how long it may take to become Started"},
-    {"shutdown-timeout", OPT_SPAN, .min = 100000000, .max = INT64_C(3600000000000), .fallback = "90s", .reload = OPT_LIVE, FIELD(shutdown_timeout),
+    {"startup-timeout", OPT_SPAN, .min = 100000000, .max = INT64_C(3600000000000), .fallback = "90s",
+     .reload = OPT_LIVE, FIELD(startup_timeout), .help = "how long it may take to become Started"},
+    {"shutdown-timeout", OPT_SPAN, .min = 100000000, .max = INT64_C(3600000000000), .fallback = "90s",
+     .reload = OPT_LIVE, FIELD(shutdown_timeout),
      .help = "how long it may take to end after TERM, before its process tree is killed"},
     {"autostart", OPT_BOOL, .fallback = "no", .reload = OPT_LIVE, FIELD(autostart),
      .help = "started by the controller when it finds it stopped and nobody ever ordered anything"},
     {"auto-restart", OPT_BOOL, .fallback = "yes", .reload = OPT_LIVE, FIELD(auto_restart),
      .help = "restarted by its agent when it ends without being asked"},
-    {"restart-delay", OPT_SPAN, .min = 0, .max = INT64_C(600000000000), .fallback = "100ms", .reload = OPT_LIVE, FIELD(restart_delay),
+    {"restart-delay", OPT_SPAN, .min = 0, .max = INT64_C(600000000000), .fallback = "100ms", .reload = OPT_LIVE,
+     FIELD(restart_delay),
      .help = "wait before the second restart in a row; it doubles with every further one; the first is at once"},
-    {"restart-delay-max", OPT_SPAN, .min = 0, .max = INT64_C(3600000000000), .fallback = "10s", .reload = OPT_LIVE, FIELD(restart_delay_max),
-     .help = "longest wait before a restart"},
+    {"restart-delay-max", OPT_SPAN, .min = 0, .max = INT64_C(3600000000000), .fallback = "10s", .reload = OPT_LIVE,
+     FIELD(restart_delay_max), .help = "longest wait before a restart"},
     {"restart-limit", OPT_INT, .min = 0, .max = 1000, .fallback = "5", .reload = OPT_LIVE, FIELD(restart_limit),
      .help = "restarts within restart-window before it counts as failed and stays down until it is reset"},
-    {"restart-window", OPT_SPAN, .min = 1000000000, .max = INT64_C(86400000000000), .fallback = "60s", .reload = OPT_LIVE, FIELD(restart_window),
-     .help = "time in which restarts are counted against restart-limit"},
-    {"heartbeat-period", OPT_SPAN, .min = 0, .max = INT64_C(3600000000000), .fallback = "0s", .reload = OPT_LIVE, FIELD(heartbeat_period),
-     .help = "longest time between two WATCHDOG=1 before it counts as hung; 0 turns it off"},
+    {"restart-window", OPT_SPAN, .min = 1000000000, .max = INT64_C(86400000000000), .fallback = "60s",
+     .reload = OPT_LIVE, FIELD(restart_window), .help = "time in which restarts are counted against restart-limit"},
+    {"heartbeat-period", OPT_SPAN, .min = 0, .max = INT64_C(3600000000000), .fallback = "0s", .reload = OPT_LIVE,
+     FIELD(heartbeat_period), .help = "longest time between two WATCHDOG=1 before it counts as hung; 0 turns it off"},
     {"hangup-restart", OPT_BOOL, .fallback = "yes", .reload = OPT_LIVE, FIELD(hangup_restart),
      .help = "a hung application is killed and restarted; no: it is only reported"},
-    {"application-reconnect-timeout", OPT_SPAN, .min = 0, .max = INT64_C(600000000000), .fallback = "2s", .reload = OPT_LIVE, FIELD(reconnect_timeout),
+    {"application-reconnect-timeout", OPT_SPAN, .min = 0, .max = INT64_C(600000000000), .fallback = "2s",
+     .reload = OPT_LIVE, FIELD(reconnect_timeout),
      .help = "how long a linked application's connection to its agent may be away before it counts as failed"},
     {"backup", OPT_NAME, .min = 0, .max = NAME_MAX_LEN, .fallback = "", .reload = OPT_LIVE, FIELD(backup_name),
      .help = "application that is its standby; written in the configured primary's section only"},
-    {"redundancy-type", OPT_ENUM, .choices = redundancy_words, .fallback = "warm", .reload = OPT_LIVE, FIELD(redundancy),
+    {"redundancy-type", OPT_ENUM, .choices = redundancy_words, .fallback = "warm", .reload = OPT_LIVE,
+     FIELD(redundancy),
      .help = "warm: the standby is started and serves nobody; hot: clients connect to both and data is synchronised"},
     {"fencing", OPT_ENUM, .choices = fencing_words, .fallback = "none", .reload = OPT_LIVE, FIELD(fencing),
      .help = "none: a lost host's pair is switched over at once, and two primaries are possible until it heals"},
@@ -130,9 +150,10 @@ static const struct option application_options[] = {
      .help = "command that makes this member of a pair primary"},
     {"on-backup", OPT_WORDS, .min = 0, .max = 255, .fallback = "", .reload = OPT_LIVE, FIELD(on_backup),
      .help = "command that makes this member of a pair backup"},
-    {"role-timeout", OPT_SPAN, .min = 100000000, .max = INT64_C(600000000000), .fallback = "10s", .reload = OPT_LIVE, FIELD(role_timeout),
-     .help = "how long a change of role may take before the member counts as failed"},
-    {"declined-exit-code", OPT_INT, .min = 0, .max = 255, .fallback = "75", .reload = OPT_LIVE, FIELD(declined_exit_code),
+    {"role-timeout", OPT_SPAN, .min = 100000000, .max = INT64_C(600000000000), .fallback = "10s", .reload = OPT_LIVE,
+     FIELD(role_timeout), .help = "how long a change of role may take before the member counts as failed"},
+    {"declined-exit-code", OPT_INT, .min = 0, .max = 255, .fallback = "75", .reload = OPT_LIVE,
+     FIELD(declined_exit_code),
      .help = "exit code of a role command that means: declined, roles stay as they are; 0: none does"},
 };
 #undef FIELD
@@ -201,15 +222,41 @@ static const void *application_at(const void *config, size_t i, const char **ret
 }
 
 static const struct option_section sections[] = {
-    {.kind = "scs", .required = true, .options = scs_options, .n_options = ARRAY_SIZE(scs_options), .help = "the controller itself", .open = open_scs, .at = scs_at,
-     .max_sections = 1, .line_offset = offsetof(struct scs_options, line)},
-    {.kind = "license", .options = license_options, .n_options = ARRAY_SIZE(license_options), .help = "what the site's licence covers", .open = open_license,
-     .at = license_at, .max_sections = 1, .line_offset = offsetof(struct scs_license, line)},
-    {.kind = "host", .named = true, .options = host_options, .n_options = ARRAY_SIZE(host_options), .help = "a host with its agent", .open = open_host, .at = host_at,
-     .max_sections = SCS_HOSTS_MAX, .line_offset = offsetof(struct scs_host_config, line)},
-    {.kind = "application", .named = true, .options = application_options, .n_options = ARRAY_SIZE(application_options),
-     .help = "a server process on one host; with backup = it is the configured primary of a pair", .open = open_application, .at = application_at,
-     .max_sections = SCS_APPS_MAX, .line_offset = offsetof(struct scs_app_config, line)},
+    {.kind = "scs",
+     .required = true,
+     .options = scs_options,
+     .n_options = ARRAY_SIZE(scs_options),
+     .help = "the controller itself",
+     .open = open_scs,
+     .at = scs_at,
+     .max_sections = 1,
+     .line_offset = offsetof(struct scs_options, line)},
+    {.kind = "license",
+     .options = license_options,
+     .n_options = ARRAY_SIZE(license_options),
+     .help = "what the site's licence covers",
+     .open = open_license,
+     .at = license_at,
+     .max_sections = 1,
+     .line_offset = offsetof(struct scs_license, line)},
+    {.kind = "host",
+     .named = true,
+     .options = host_options,
+     .n_options = ARRAY_SIZE(host_options),
+     .help = "a host with its agent",
+     .open = open_host,
+     .at = host_at,
+     .max_sections = SCS_HOSTS_MAX,
+     .line_offset = offsetof(struct scs_host_config, line)},
+    {.kind = "application",
+     .named = true,
+     .options = application_options,
+     .n_options = ARRAY_SIZE(application_options),
+     .help = "a server process on one host; with backup = it is the configured primary of a pair",
+     .open = open_application,
+     .at = application_at,
+     .max_sections = SCS_APPS_MAX,
+     .line_offset = offsetof(struct scs_app_config, line)},
 };
 
 const struct option_schema scs_schema = {.program = "scs", .sections = sections, .n_sections = ARRAY_SIZE(sections)};

@@ -1,8 +1,9 @@
 /* Pairs: looked at after every event that concerns them, once, in a fixed order.
  *
- * It owns learning after a start, the bookkeeping between two looks (who was primary last, ordered stops, both unavailable) and the question to the rule table: a row stands, or
- * a change begins. A decision that ended is the last of its step. It refuses to know rows (rules.c), what is true (facts.c) and steps (change.c). Invariants: at most one change per pair; nothing
- * is sent for a pair that is not learned; epochs of a pair only rise. */
+ * It owns learning after a start, the bookkeeping between two looks (who was primary last, ordered stops, both
+ * unavailable) and the question to the rule table: a row stands, or a change begins. A decision that ended is the last
+ * of its step. It refuses to know rows (rules.c), what is true (facts.c) and steps (change.c). Invariants: at most one
+ * change per pair; nothing is sent for a pair that is not learned; epochs of a pair only rise. */
 #include "scs/core/core_state.h"
 
 #include <stdarg.h>
@@ -68,7 +69,8 @@ static void note_orders(struct scs_core *c, uint16_t pair)
     struct core_pair *p = &c->pairs[pair];
     if (p->holder == MEMBER_NONE)
         return;
-    const struct core_app *a = &c->apps[pair_app(c, pair, p->holder)], *b = &c->apps[pair_app(c, pair, other_member(p->holder))];
+    const struct core_app *a = &c->apps[pair_app(c, pair, p->holder)],
+                          *b = &c->apps[pair_app(c, pair, other_member(p->holder))];
     if (!host_speaks(c, app_host(c, pair_app(c, pair, p->holder))))
         return;
     if (a->status == ST_STOPPED && a->wanted == SW_DOWN)
@@ -79,7 +81,7 @@ static void note_orders(struct scs_core *c, uint16_t pair)
     }
 }
 
-static void note_unavailable(struct scs_core *c, uint16_t pair, uint8_t principal, facts_t f)
+static void note_unavailable(struct scs_core *c, uint16_t pair, uint8_t principal, uint64_t f)
 {
     struct core_pair *p = &c->pairs[pair];
     const struct core_app *s = &c->apps[pair_app(c, pair, other_member(principal))];
@@ -92,7 +94,7 @@ static void note_unavailable(struct scs_core *c, uint16_t pair, uint8_t principa
 }
 
 /* The wait for the configured primary begins when somebody else could do its work. */
-static void note_first_wait(struct scs_core *c, uint16_t pair, uint8_t principal, facts_t f)
+static void note_first_wait(struct scs_core *c, uint16_t pair, uint8_t principal, uint64_t f)
 {
     struct core_pair *p = &c->pairs[pair];
     if ((f & (FACT(PRIMARY) | FACT(EVER))) || !(f & FACT(S_ABLE)))
@@ -102,7 +104,7 @@ static void note_first_wait(struct scs_core *c, uint16_t pair, uint8_t principal
 }
 
 /* Quiet for haflip-detect-timeout: over. Trouble begins again while held: the time starts anew. */
-static void note_flapping(struct scs_core *c, uint16_t pair, facts_t f)
+static void note_flapping(struct scs_core *c, uint16_t pair, uint64_t f)
 {
     struct core_pair *p = &c->pairs[pair];
     bool trouble = f & FACT(TROUBLE);
@@ -116,7 +118,7 @@ static void note_flapping(struct scs_core *c, uint16_t pair, facts_t f)
     record_str(emit_record(c, REC_FLAPPING_OVER), "pair", c->config->apps[pair_app(c, pair, 0)].name);
 }
 
-static void note_joined(struct scs_core *c, uint16_t pair, uint8_t principal, facts_t f)
+static void note_joined(struct scs_core *c, uint16_t pair, uint8_t principal, uint64_t f)
 {
     struct core_app *s = &c->apps[pair_app(c, pair, other_member(principal))];
     if ((f & FACT(PRIMARY)) == 0)
@@ -128,10 +130,10 @@ static void note_joined(struct scs_core *c, uint16_t pair, uint8_t principal, fa
     }
 }
 
-static facts_t look(struct scs_core *c, uint16_t pair)
+static uint64_t look(struct scs_core *c, uint16_t pair)
 {
     note_orders(c, pair);
-    facts_t f = pair_facts(c, pair);
+    uint64_t f = pair_facts(c, pair);
     if (f & FACT(LEARNING))
         return f;
     uint8_t principal = pair_principal(c, pair);
@@ -143,7 +145,7 @@ static facts_t look(struct scs_core *c, uint16_t pair)
 }
 
 /* A host whose standby is wanted is called without waiting. */
-static void hurry(struct scs_core *c, uint16_t pair, facts_t f)
+static void hurry(struct scs_core *c, uint16_t pair, uint64_t f)
 {
     uint16_t host = app_host(c, pair_app(c, pair, other_member(pair_principal(c, pair))));
     if ((f & FACT(TROUBLE)) && !c->hosts[host].up)
@@ -166,7 +168,7 @@ static bool decide(struct scs_core *c, uint16_t pair)
 {
     struct core_pair *p = &c->pairs[pair];
     request_recheck(c, pair);
-    facts_t f = look(c, pair);
+    uint64_t f = look(c, pair);
     const struct scs_rule *rule = rule_match(f);
     bool news = p->rule != rule->number;
     p->rule = rule->number;

@@ -1,7 +1,9 @@
-/* A new configuration under a running controller: what is unchanged keeps its state, what is removed while it runs is refused.
+/* A new configuration under a running controller: what is unchanged keeps its state, what is removed while it runs is
+ * refused.
  *
- * It owns the move of hosts, applications, pairs and requests to their places in the new configuration, by name. It refuses to restart anything: agents of changed hosts get
- * their definitions again, and do what a changed definition asks. Invariant: after core_reload() no index of the old configuration is left anywhere. */
+ * It owns the move of hosts, applications, pairs and requests to their places in the new configuration, by name. It
+ * refuses to restart anything: agents of changed hosts get their definitions again, and do what a changed definition
+ * asks. Invariant: after core_reload() no index of the old configuration is left anywhere. */
 #include "scs/core/core_state.h"
 
 #include <string.h>
@@ -22,16 +24,19 @@ static void check_app(const struct scs_core *c, uint16_t app, const struct scs_c
     if (!runs(c, app))
         return;
     if (i == SCS_NONE)
-        complaint_add(to, 0, "[application %s] is removed, but it is %s%s: stop it first", old->name, status, old->pair == SCS_NONE ? "" : " and a member of a pair");
+        complaint_add(to, 0, "[application %s] is removed, but it is %s%s: stop it first", old->name, status,
+                      old->pair == SCS_NONE ? "" : " and a member of a pair");
     else if (!str_equal(next->hosts[next->apps[i].host].name, c->config->hosts[old->host].name))
-        complaint_add(to, next->apps[i].line, "[application %s] moves from host %s to %s, but it is %s: stop it first", old->name, c->config->hosts[old->host].name,
-                      next->apps[i].host_name, status);
+        complaint_add(to, next->apps[i].line, "[application %s] moves from host %s to %s, but it is %s: stop it first",
+                      old->name, c->config->hosts[old->host].name, next->apps[i].host_name, status);
 }
 
 static uint16_t same_pair(const struct scs_config *from, uint16_t pair, const struct scs_config *to)
 {
-    uint16_t a = scs_config_app(to, from->apps[from->pairs[pair].member[0]].name), b = scs_config_app(to, from->apps[from->pairs[pair].member[1]].name);
-    if (a == SCS_NONE || b == SCS_NONE || to->apps[a].pair == SCS_NONE || to->apps[a].pair != to->apps[b].pair || to->pairs[to->apps[a].pair].member[0] != a)
+    uint16_t a = scs_config_app(to, from->apps[from->pairs[pair].member[0]].name),
+             b = scs_config_app(to, from->apps[from->pairs[pair].member[1]].name);
+    if (a == SCS_NONE || b == SCS_NONE || to->apps[a].pair == SCS_NONE || to->apps[a].pair != to->apps[b].pair ||
+        to->pairs[to->apps[a].pair].member[0] != a)
         return SCS_NONE;
     return to->apps[a].pair;
 }
@@ -43,8 +48,10 @@ static void check_pair(const struct scs_core *c, uint16_t pair, const struct scs
     for (uint8_t m = 0; m < 2; m++) {
         uint16_t app = pair_app(c, pair, m);
         if (runs(c, app) && scs_config_app(next, c->config->apps[app].name) != SCS_NONE)
-            complaint_add(to, next->apps[scs_config_app(next, c->config->apps[app].name)].line, "the pair of %s is changed, but its member %s is %s: stop it first",
-                          c->config->apps[pair_app(c, pair, 0)].name, c->config->apps[app].name, scs_status_name(c->apps[app].status));
+            complaint_add(to, next->apps[scs_config_app(next, c->config->apps[app].name)].line,
+                          "the pair of %s is changed, but its member %s is %s: stop it first",
+                          c->config->apps[pair_app(c, pair, 0)].name, c->config->apps[app].name,
+                          scs_status_name(c->apps[app].status));
     }
 }
 
@@ -60,26 +67,34 @@ bool scs_core_may_reload(const struct scs_core *c, const struct scs_config *next
 
 /* ---- what has changed for an agent ---- */
 
-static bool same_app(const struct scs_config *x, const struct scs_app_config *a, const struct scs_config *y, const struct scs_app_config *b)
+static bool same_app(const struct scs_config *x, const struct scs_app_config *a, const struct scs_config *y,
+                     const struct scs_app_config *b)
 {
-    const struct scs_app_config *pa = a->pair == SCS_NONE ? NULL : &x->apps[x->pairs[a->pair].member[0]], *pb = b->pair == SCS_NONE ? NULL : &y->apps[y->pairs[b->pair].member[0]];
+    const struct scs_app_config *pa = a->pair == SCS_NONE ? NULL : &x->apps[x->pairs[a->pair].member[0]],
+                                *pb = b->pair == SCS_NONE ? NULL : &y->apps[y->pairs[b->pair].member[0]];
     if (!pa != !pb || (pa && !str_equal(pa->name, pb->name)))
         return false;
-    return words_equal(&a->command, &b->command) && words_equal(&a->environment, &b->environment) && words_equal(&a->on_primary, &b->on_primary) &&
-           words_equal(&a->on_backup, &b->on_backup) && str_equal(a->working_directory, b->working_directory) && str_equal(a->user, b->user) &&
-           str_equal(a->output, b->output) && a->readiness == b->readiness && a->startup_timeout.ns == b->startup_timeout.ns &&
-           a->shutdown_timeout.ns == b->shutdown_timeout.ns && a->auto_restart == b->auto_restart && a->restart_delay.ns == b->restart_delay.ns &&
-           a->restart_delay_max.ns == b->restart_delay_max.ns && a->restart_window.ns == b->restart_window.ns && a->restart_limit == b->restart_limit &&
-           a->heartbeat_period.ns == b->heartbeat_period.ns && a->hangup_restart == b->hangup_restart && a->reconnect_timeout.ns == b->reconnect_timeout.ns &&
-           a->fencing == b->fencing && a->role_timeout.ns == b->role_timeout.ns && a->declined_exit_code == b->declined_exit_code;
+    return words_equal(&a->command, &b->command) && words_equal(&a->environment, &b->environment) &&
+           words_equal(&a->on_primary, &b->on_primary) && words_equal(&a->on_backup, &b->on_backup) &&
+           str_equal(a->working_directory, b->working_directory) && str_equal(a->user, b->user) &&
+           str_equal(a->output, b->output) && a->readiness == b->readiness &&
+           a->startup_timeout.ns == b->startup_timeout.ns && a->shutdown_timeout.ns == b->shutdown_timeout.ns &&
+           a->auto_restart == b->auto_restart && a->restart_delay.ns == b->restart_delay.ns &&
+           a->restart_delay_max.ns == b->restart_delay_max.ns && a->restart_window.ns == b->restart_window.ns &&
+           a->restart_limit == b->restart_limit && a->heartbeat_period.ns == b->heartbeat_period.ns &&
+           a->hangup_restart == b->hangup_restart && a->reconnect_timeout.ns == b->reconnect_timeout.ns &&
+           a->fencing == b->fencing && a->role_timeout.ns == b->role_timeout.ns &&
+           a->declined_exit_code == b->declined_exit_code;
 }
 
 static bool same_host(const struct scs_host_config *a, const struct scs_host_config *b)
 {
-    return str_equal(a->address, b->address) && a->port == b->port && a->timeout.ns == b->timeout.ns && a->remote_timeout.ns == b->remote_timeout.ns;
+    return str_equal(a->address, b->address) && a->port == b->port && a->timeout.ns == b->timeout.ns &&
+           a->remote_timeout.ns == b->remote_timeout.ns;
 }
 
-/* The agents that are told again: of changed hosts and applications, and of their peers, who know address and timeouts. */
+/* The agents that are told again: of changed hosts and applications, and of their peers, who know address and timeouts.
+ */
 static void mark_changed(struct scs_core *c, const struct scs_config *old, const struct scs_config *next)
 {
     bool all = old->scs.poll_period.ns != next->scs.poll_period.ns;
@@ -89,7 +104,8 @@ static void mark_changed(struct scs_core *c, const struct scs_config *old, const
     }
     /* A changed address is news for the peers too: their definitions name it. */
     for (unsigned i = 0; i < next->n_pairs; i++) {
-        struct core_host *a = &c->hosts[next->apps[next->pairs[i].member[0]].host], *b = &c->hosts[next->apps[next->pairs[i].member[1]].host];
+        struct core_host *a = &c->hosts[next->apps[next->pairs[i].member[0]].host],
+                         *b = &c->hosts[next->apps[next->pairs[i].member[1]].host];
         a->reload = b->reload = a->reload || b->reload;
     }
     for (unsigned i = 0; i < next->n_apps; i++) {
@@ -181,7 +197,8 @@ static void move_requests(struct scs_core *c, const struct scs_config *old, cons
         struct core_request *r = &c->requests[i];
         if (r->phase == RQ_FREE)
             continue;
-        uint16_t app = moved_app(old, next, r->app), pair = r->pair == SCS_NONE ? SCS_NONE : same_pair(old, r->pair, next);
+        uint16_t app = moved_app(old, next, r->app),
+                 pair = r->pair == SCS_NONE ? SCS_NONE : same_pair(old, r->pair, next);
         if (app == SCS_NONE || (r->pair != SCS_NONE && pair == SCS_NONE)) {
             r->phase = RQ_FREE;
             r->app = SCS_NONE;

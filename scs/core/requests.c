@@ -1,8 +1,10 @@
-/* Operators' orders: checked, refused with a named error and a sentence, or carried out and reported step by step until their end.
+/* Operators' orders: checked, refused with a named error and a sentence, or carried out and reported step by step until
+ * their end.
  *
- * It owns the open requests (one per application and one per pair at a time) and what makes a request succeed or fail. It refuses to switch: an accepted switchover is a fact
- * of its pair, and the rule table does the rest. Invariants: every request gets exactly one result, unless its operator has gone; a request that sent an order has a
- * deadline; the second order for one object is refused, naming the first. */
+ * It owns the open requests (one per application and one per pair at a time) and what makes a request succeed or fail.
+ * It refuses to switch: an accepted switchover is a fact of its pair, and the rule table does the rest. Invariants:
+ * every request gets exactly one result, unless its operator has gone; a request that sent an order has a deadline; the
+ * second order for one object is refused, naming the first. */
 #include "scs/core/core_state.h"
 
 #include <stdarg.h>
@@ -10,27 +12,10 @@
 
 #define STALE_ATTEMPTS 3
 
-struct refusal {
-    const char *error; /* control error's name; NULL: none */
-    char text[300];
-};
-
-static bool refuse(struct refusal *r, const char *error, const char *format, ...) __attribute__((format(printf, 3, 4)));
-static bool refuse(struct refusal *r, const char *error, const char *format, ...)
-{
-    struct strbuf b;
-    r->error = error;
-    strbuf_init(&b, r->text, sizeof r->text);
-    va_list ap;
-    va_start(ap, format);
-    strbuf_vprintf(&b, format, ap);
-    va_end(ap);
-    return true;
-}
-
 static const char *kind_name(enum scs_order_kind kind)
 {
-    static const char *const names[] = {[SO_START] = "start", [SO_STOP] = "stop", [SO_RESET] = "reset", [SO_SWITCHOVER] = "switchover"};
+    static const char *const names[] = {
+        [SO_START] = "start", [SO_STOP] = "stop", [SO_RESET] = "reset", [SO_SWITCHOVER] = "switchover"};
     return names[kind];
 }
 
@@ -46,16 +31,8 @@ static const char *object(const struct scs_core *c, const struct core_request *r
 
 void request_print(const struct scs_core *c, const struct core_request *r, struct strbuf *out)
 {
-    strbuf_printf(out, "%s of %s ordered by %s (request %llu)", kind_name(r->kind), object(c, r), r->operator, (unsigned long long)r->id);
-}
-
-static bool refuse_behind(const struct scs_core *c, uint8_t slot, struct refusal *ret)
-{
-    char text[240];
-    struct strbuf b;
-    strbuf_init(&b, text, sizeof text);
-    request_print(c, &c->requests[slot - 1], &b);
-    return refuse(ret, "AlreadyInProgress", "%s is under way", text);
+    strbuf_printf(out, "%s of %s ordered by %s (request %llu)", kind_name(r->kind), object(c, r),
+                  r->operator,(unsigned long long) r->id);
 }
 
 /* ---- telling ---- */
@@ -71,7 +48,8 @@ void request_tell(struct scs_core *c, uint8_t request, const char *text)
     str_copy(a->text, sizeof a->text, text);
 }
 
-static void result(struct scs_core *c, const struct scs_event *e, span_t at, bool ok, const char *error, const char *text)
+static void result(struct scs_core *c, const struct scs_event *e, span_t at, bool ok, const char *error,
+                   const char *text)
 {
     struct scs_action *a = emit(c, SCS_DO_RESULT);
     a->request = e->request.id;
@@ -81,7 +59,8 @@ static void result(struct scs_core *c, const struct scs_event *e, span_t at, boo
     str_copy(a->text, sizeof a->text, text);
 }
 
-static void record_operator(struct scs_core *c, const char *operator, const char *kind, const char *what, bool force, bool ok, const char *error, const char *text)
+static void record_operator(struct scs_core *c, const char *operator, const char * kind, const char *what, bool force,
+                            bool ok, const char *error, const char *text)
 {
     struct record *r = emit_record(c, REC_OPERATOR);
     record_str(r, "operator", operator);
@@ -109,90 +88,6 @@ void request_end(struct scs_core *c, struct core_request *r, bool ok, const char
     timers_set(&c->timers, TIMER_REQUEST(r - c->requests), MONO_NEVER);
 }
 
-/* ---- what is refused ---- */
-
-static bool refuse_standby(const struct scs_core *c, uint16_t pair, uint8_t standby, bool force, struct refusal *ret)
-{
-    uint16_t app = pair_app(c, pair, standby), host = app_host(c, app);
-    const struct core_app *a = &c->apps[app];
-    const char *host_name = c->config->hosts[host].name;
-    if (!host_speaks(c, host))
-        return refuse(ret, "ApplicationHostConflict", "%s cannot become primary: its host %s is %s", app_name(c, app), host_name,
-                      scs_host_status_name(c->hosts[host].status));
-    if (!app_is_live(a) || a->failed)
-        return refuse(ret, "ApplicationNotStarted", "%s cannot become primary: it is %s%s%s", app_name(c, app), scs_status_name(a->status), a->reason[0] ? ": " : "",
-                      a->reason);
-    if (a->status != ST_STARTED && !(force && a->status == ST_SERVICE_UNAVAILABLE))
-        return refuse(ret, "ApplicationNotReady", "%s cannot become primary: it is %s%s", app_name(c, app), scs_status_name(a->status),
-                      a->status == ST_SERVICE_UNAVAILABLE ? " (--force overrides this)" : "");
-    if (!force && mono_before(c->now, a->declined_until))
-        return refuse(ret, "ApplicationNotReady", "%s declined the role a short while ago (--force overrides this)", app_name(c, app));
-    if (!member_able(c, pair, standby, force) && !host_proving(c, host))
-        return refuse(ret, "ApplicationNotReady", "%s cannot become primary: the round trip to the agent of %s is not proven", app_name(c, app), host_name);
-    return false;
-}
-
-static bool refuse_switchover(const struct scs_core *c, uint16_t pair, bool force, struct refusal *ret)
-{
-    const struct core_pair *p = &c->pairs[pair];
-    uint8_t principal = pair_principal(c, pair);
-    uint16_t by, host = app_host(c, pair_app(c, pair, principal));
-    for (uint8_t m = 0; m < 2; m++) {
-        const struct core_app *a = &c->apps[pair_app(c, pair, m)];
-        if (a->becoming && member_acts(c, pair, m))
-            return refuse(ret, "AlreadyInProgress", "%s is carrying out an earlier grant", app_name(c, pair_app(c, pair, m)));
-        if (a->unanswered)
-            return refuse(ret, "ApplicationNotReady", "%s left a role order unanswered and its process is still there", app_name(c, pair_app(c, pair, m)));
-    }
-    if (!p->learned)
-        return refuse(ret, "ApplicationNotReady", "the state of %s is still being learned from the agents", app_name(c, pair_app(c, pair, 0)));
-    if (!c->config->license.ha)
-        return refuse(ret, "HotBackupLimitations", "no HA licence ([license] ha = yes): no switchover is performed");
-    if (!force && host_seen_by_peer(c, host, &by))
-        return refuse(ret, "ApplicationHostConflict", "host %s of %s is lost here but seen by %s: the primary may serve (--force overrides this)", c->config->hosts[host].name,
-                      app_name(c, pair_app(c, pair, principal)), c->config->hosts[by].name);
-    if (!force && host_awaited(c, host))
-        return refuse(ret, "ApplicationHostConflict", "the agent of host %s is away and its return is awaited: the primary may serve (--force overrides this)",
-                      c->config->hosts[host].name);
-    if (!force && member_is_stale(c, pair, other_member(principal)))
-        return refuse(ret, "ApplicationNotReady", "%s missed the last primary's time, its host was lost (--force overrides this)",
-                      app_name(c, pair_app(c, pair, other_member(principal))));
-    return refuse_standby(c, pair, other_member(principal), force, ret);
-}
-
-static bool refuse_busy_pair(const struct scs_core *c, uint16_t pair, struct refusal *ret)
-{
-    const struct core_pair *p = &c->pairs[pair];
-    if (p->request)
-        return refuse_behind(c, p->request, ret);
-    if (p->change.phase == CH_NONE)
-        return false;
-    if (p->change.request)
-        return refuse_behind(c, p->change.request, ret);
-    return refuse(ret, "AlreadyInProgress", "rule %u %s is changing the roles of %s", p->change.rule, rule_by_number(p->change.rule)->name,
-                  app_name(c, pair_app(c, pair, 0)));
-}
-
-static bool refuse_order(const struct scs_core *c, uint16_t app, enum scs_order_kind kind, struct refusal *ret)
-{
-    const struct core_app *a = &c->apps[app];
-    uint16_t host = app_host(c, app), pair = c->config->apps[app].pair;
-    if (a->request)
-        return refuse_behind(c, a->request, ret);
-    if (kind == SO_STOP && pair != SCS_NONE && refuse_busy_pair(c, pair, ret))
-        return true;
-    if (!host_speaks(c, host))
-        return refuse(ret, "ApplicationHostConflict", "host %s of %s is %s%s%s", c->config->hosts[host].name, app_name(c, app),
-                      scs_host_status_name(c->hosts[host].status), c->hosts[host].reason[0] ? ": " : "", c->hosts[host].reason);
-    if (pair != SCS_NONE && !c->pairs[pair].learned)
-        return refuse(ret, "ApplicationNotReady", "the state of pair %s is still being learned from the agents", app_name(c, pair_app(c, pair, 0)));
-    if (!a->known)
-        return refuse(ret, "UnableToExecute", "%s: %s", app_name(c, app), a->reason);
-    if (kind == SO_START && a->failed)
-        return refuse(ret, "UnableToExecute", "%s failed and stays down until it is reset: %s", app_name(c, app), a->reason);
-    return false;
-}
-
 /* ---- arrival ---- */
 
 static struct core_request *place(struct scs_core *c)
@@ -213,13 +108,15 @@ static void order_send(struct scs_core *c, struct core_request *r)
     struct strbuf b;
     if (!again) {
         r->order_id = next_order_id(c);
-        r->deadline = mono_add(c->now, span_add(time, r->kind == SO_STOP ? span_add(KILL_TIMEOUT, ORDER_MARGIN) : ORDER_MARGIN));
+        r->deadline =
+            mono_add(c->now, span_add(time, r->kind == SO_STOP ? span_add(KILL_TIMEOUT, ORDER_MARGIN) : ORDER_MARGIN));
         timers_set(&c->timers, TIMER_REQUEST(r - c->requests), r->deadline);
     }
     r->phase = RQ_ORDER;
     strbuf_init(&b, text, sizeof text);
     if (!host_speaks(c, app_host(c, r->app))) { /* it is sent when the host is back, within the deadline */
-        strbuf_printf(&b, "host %s is %s: its return is awaited", c->config->hosts[app_host(c, r->app)].name, scs_host_status_name(c->hosts[app_host(c, r->app)].status));
+        strbuf_printf(&b, "host %s is %s: its return is awaited", c->config->hosts[app_host(c, r->app)].name,
+                      scs_host_status_name(c->hosts[app_host(c, r->app)].status));
         request_tell(c, (uint8_t)(r - c->requests + 1), text);
         return;
     }
@@ -227,7 +124,8 @@ static void order_send(struct scs_core *c, struct core_request *r)
     strbuf_printf(&b, "%s ordered by %s", kind_name(r->kind), r->operator);
     emit_order(c, r->app, orders[r->kind], r->order_id, mono_sub(r->deadline, c->now), text);
     strbuf_reset(&b);
-    strbuf_printf(&b, "%s %s to %s on %s", again ? "order again" : "order", app_name(c, r->app), kind_name(r->kind), c->config->hosts[app_host(c, r->app)].name);
+    strbuf_printf(&b, "%s %s to %s on %s", again ? "order again" : "order", app_name(c, r->app), kind_name(r->kind),
+                  c->config->hosts[app_host(c, r->app)].name);
     request_tell(c, (uint8_t)(r - c->requests + 1), text);
 }
 
@@ -267,7 +165,8 @@ static void begin(struct scs_core *c, struct core_request *r)
         r->phase = RQ_PAIR;
         c->pairs[r->pair].request = slot;
         c->pairs[r->pair].forced = r->force;
-        pair_note(c, r->pair, c->now, "switchover ordered by %s%s (request %llu)", r->operator, r->force ? " with --force" : "", (unsigned long long)r->id);
+        pair_note(c, r->pair, c->now, "switchover ordered by %s%s (request %llu)", r->operator,
+                  r->force ? " with --force" : "", (unsigned long long)r->id);
         queue_pair(c, r->pair);
         return;
     }
@@ -283,31 +182,12 @@ static void begin(struct scs_core *c, struct core_request *r)
         r->phase = RQ_PAIR;
         c->pairs[r->pair].request = slot;
         c->pairs[r->pair].forced = false;
-        pair_note(c, r->pair, c->now, "stop of the primary %s ordered by %s (request %llu)", app_name(c, r->app), r->operator, (unsigned long long)r->id);
+        pair_note(c, r->pair, c->now, "stop of the primary %s ordered by %s (request %llu)", app_name(c, r->app),
+                  r->operator,(unsigned long long) r->id);
         queue_pair(c, r->pair);
         return;
     }
     order_send(c, r);
-}
-
-static bool refuse_request(const struct scs_core *c, const struct scs_event *e, uint16_t *ret_app, uint16_t *ret_pair, struct refusal *ret)
-{
-    const char *what = e->app ? e->app : "";
-    uint16_t app = scs_config_app(c->config, what);
-    if (app == SCS_NONE)
-        return refuse(ret, "ObjectNotFound", "there is no application or pair '%.63s'", what);
-    *ret_app = app;
-    *ret_pair = c->config->apps[app].pair;
-    if (e->request.kind != SO_SWITCHOVER)
-        return refuse_order(c, app, e->request.kind, ret);
-    if (*ret_pair == SCS_NONE)
-        return refuse(ret, "ObjectNotFound", "%s is not one half of a pair", what);
-    if (refuse_busy_pair(c, *ret_pair, ret))
-        return true;
-    for (uint8_t m = 0; m < 2; m++)
-        if (c->apps[pair_app(c, *ret_pair, m)].request)
-            return refuse_behind(c, c->apps[pair_app(c, *ret_pair, m)].request, ret);
-    return refuse_switchover(c, *ret_pair, e->request.force, ret);
 }
 
 void request_event(struct scs_core *c, const struct scs_event *e)
@@ -319,11 +199,18 @@ void request_event(struct scs_core *c, const struct scs_event *e)
     if (!refuse_request(c, e, &app, &pair, &refusal) && !r)
         refuse(&refusal, "UnableToExecute", "%d orders are under way already", SCS_REQUESTS_MAX);
     if (refusal.error) {
-        record_operator(c, operator, kind_name(e->request.kind), e->app ? e->app : "", e->request.force, false, refusal.error, refusal.text);
+        record_operator(c, operator, kind_name(e->request.kind), e->app ? e->app : "", e->request.force, false,
+                        refusal.error, refusal.text);
         result(c, e, SPAN_ZERO, false, refusal.error, refusal.text);
         return;
     }
-    *r = (struct core_request){.phase = RQ_ORDER, .id = e->request.id, .kind = e->request.kind, .force = e->request.force, .app = app, .pair = pair, .arrived = c->now,
+    *r = (struct core_request){.phase = RQ_ORDER,
+                               .id = e->request.id,
+                               .kind = e->request.kind,
+                               .force = e->request.force,
+                               .app = app,
+                               .pair = pair,
+                               .arrived = c->now,
                                .deadline = MONO_NEVER};
     str_copy(r->operator, sizeof r->operator, operator);
     begin(c, r);
@@ -346,7 +233,8 @@ void request_timer(struct scs_core *c, unsigned slot)
     if (r->phase == RQ_FREE || !mono_reached(r->deadline, c->now))
         return;
     strbuf_init(&b, text, sizeof text);
-    strbuf_printf(&b, "%s is %s, and did not %s within ", app_name(c, r->app), scs_status_name(c->apps[r->app].status), kind_name(r->kind));
+    strbuf_printf(&b, "%s is %s, and did not %s within ", app_name(c, r->app), scs_status_name(c->apps[r->app].status),
+                  kind_name(r->kind));
     print_age(mono_sub(c->now, r->arrived), &b);
     request_end(c, r, false, "UnableToExecute", text);
 }
@@ -388,7 +276,8 @@ static void tell_status(struct scs_core *c, struct core_request *r)
         return;
     r->told = a->status;
     strbuf_init(&b, text, sizeof text);
-    strbuf_printf(&b, "%s is %s%s%s", app_name(c, r->app), scs_status_name(a->status), a->reason[0] ? ": " : "", a->reason);
+    strbuf_printf(&b, "%s is %s%s%s", app_name(c, r->app), scs_status_name(a->status), a->reason[0] ? ": " : "",
+                  a->reason);
     request_tell(c, (uint8_t)(r - c->requests + 1), text);
 }
 
@@ -424,9 +313,10 @@ void request_app_changed(struct scs_core *c, uint16_t app)
 /* The literal of a control error that an agent named (DOMAIN section 2). */
 static const char *control_error(const char *text)
 {
-    static const char *const names[] = {"ApplicationNotStarted", "ApplicationNotStopped", "ApplicationNotReady", "ApplicationAlreadyExists", "ObjectNotFound",
-                                        "AlreadyInProgress", "OperatingSystemError", "UnableToExecute", "InternalError", "NotImplemented", "HotBackupLimitations",
-                                        "ApplicationHostConflict"};
+    static const char *const names[] = {"ApplicationNotStarted",    "ApplicationNotStopped", "ApplicationNotReady",
+                                        "ApplicationAlreadyExists", "ObjectNotFound",        "AlreadyInProgress",
+                                        "OperatingSystemError",     "UnableToExecute",       "InternalError",
+                                        "NotImplemented",           "HotBackupLimitations",  "ApplicationHostConflict"};
     for (size_t i = 0; text && i < sizeof names / sizeof names[0]; i++)
         if (str_equal(text, names[i]))
             return names[i];

@@ -1,7 +1,9 @@
-/* Numbered rows: facts, what is done, and the sentence that goes into the log, the history and `scsctl why`. First match wins.
+/* Numbered rows: facts, what is done, and the sentence that goes into the log, the history and `scsctl why`. First
+ * match wins.
  *
- * It owns every decision about pairs; facts.c says what is true, change.c carries out. Invariants: numbers are unique; the last row needs nothing, so one always
- * matches. To understand when something happens read the rows from the top: a row stands for "and none of those above". */
+ * It owns every decision about pairs; facts.c says what is true, change.c carries out. Invariants: numbers are unique;
+ * the last row needs nothing, so one always matches. To understand when something happens read the rows from the top: a
+ * row stands for "and none of those above". */
 #include "scs/core/rules.h"
 
 #include "scs/core/core.h"
@@ -11,7 +13,8 @@
 static const struct scs_rule rules[] = {
     {30, "learning", F(LEARNING), FACT_NONE, VERDICT_STAND, ALARM_NONE, "learning",
      "the agents of both members have not told everything yet: nothing is started, stopped or granted"},
-    {16, "two-primaries", F(TWO), FACT_NONE, VERDICT_DEMOTE, ALARM_NONE, "two-primaries", "both members are primary: the one with the older epoch goes to backup"},
+    {16, "two-primaries", F(TWO), FACT_NONE, VERDICT_DEMOTE, ALARM_NONE, "two-primaries",
+     "both members are primary: the one with the older epoch goes to backup"},
     {17, "role-order-unanswered", F(UNANSWERED) | F(KILL_DUE), FACT_NONE, VERDICT_KILL, ALARM_NONE, "switching",
      "a role order was not answered in time: the member counts as failed and is killed"},
     {61, "kill-awaited", F(UNANSWERED), FACT_NONE, VERDICT_STAND, ALARM_NO_PRIMARY, "switching",
@@ -20,55 +23,73 @@ static const struct scs_rule rules[] = {
      "a member is carrying out a grant of an earlier run or order: its outcome is awaited"},
     {59, "stale-primary", F(STALE_PRIMARY), FACT_NONE, VERDICT_DEMOTE, ALARM_NONE, "switching",
      "a primary came back whose epoch is older than the last one granted: it goes to backup"},
-    {15, "adopted", F(ADOPT), FACT_NONE, VERDICT_ADOPT, ALARM_NONE, NULL, "a primary was found: it is kept with its epoch"},
-    {8, "manual-switchover", F(ORDERED), FACT_NONE, VERDICT_SWITCH, ALARM_NONE, "switching", "an operator ordered the switchover"},
-    {14, "planned-stop", F(STOP_ORDERED) | F(PRIMARY) | F(S_ABLE) | F(LICENCE), FACT_NONE, VERDICT_SWITCH, ALARM_NONE, "switching",
-     "the primary is stopped by order: its backup is promoted first"},
-    {53, "stopped-by-order", F(P_BY_ORDER), FACT_NONE, VERDICT_STAND, ALARM_NONE, "no-primary", "the primary was stopped by order, which is no failure: nothing is promoted"},
+    {15, "adopted", F(ADOPT), FACT_NONE, VERDICT_ADOPT, ALARM_NONE, NULL,
+     "a primary was found: it is kept with its epoch"},
+    {8, "manual-switchover", F(ORDERED), FACT_NONE, VERDICT_SWITCH, ALARM_NONE, "switching",
+     "an operator ordered the switchover"},
+    {14, "planned-stop", F(STOP_ORDERED) | F(PRIMARY) | F(S_ABLE) | F(LICENCE), FACT_NONE, VERDICT_SWITCH, ALARM_NONE,
+     "switching", "the primary is stopped by order: its backup is promoted first"},
+    {53, "stopped-by-order", F(P_BY_ORDER), FACT_NONE, VERDICT_STAND, ALARM_NONE, "no-primary",
+     "the primary was stopped by order, which is no failure: nothing is promoted"},
     {40, "seen-by-peer", F(P_SEEN), FACT_NONE, VERDICT_STAND, ALARM_NONE, "degraded",
      "the primary's host is lost here, but another agent sees it: it may serve, so there is no switchover"},
     {41, "return-awaited", F(P_AWAITED), FACT_NONE, VERDICT_STAND, ALARM_NONE, "degraded",
      "the primary's agent is away, its host is not certainly lost: its return is awaited"},
     {42, "switchover-delayed", F(P_LOST) | F(P_DELAYED), FACT_NONE, VERDICT_STAND, ALARM_NONE, "no-primary",
      "the primary's host is lost, and disconnect-switchover-timeout has not passed"},
-    {7, "host-lost", F(P_LOST) | F(S_ABLE) | F(LICENCE), F(HELD) | F(S_STALE), VERDICT_TAKEOVER, ALARM_NONE, "switching",
-     "the primary's host is lost: the backup becomes primary"},
-    {5, "backup-recovered-first", F(PRIMARY) | F(P_UNAVAILABLE) | F(BOTH_UNAVAILABLE) | F(S_ABLE) | F(LICENCE), F(HELD) | F(DECLINED), VERDICT_SWITCH, ALARM_NONE, "switching",
+    {7, "host-lost", F(P_LOST) | F(S_ABLE) | F(LICENCE), F(HELD) | F(S_STALE), VERDICT_TAKEOVER, ALARM_NONE,
+     "switching", "the primary's host is lost: the backup becomes primary"},
+    {5, "backup-recovered-first", F(PRIMARY) | F(P_UNAVAILABLE) | F(BOTH_UNAVAILABLE) | F(S_ABLE) | F(LICENCE),
+     F(HELD) | F(DECLINED), VERDICT_SWITCH, ALARM_NONE, "switching",
      "both were ServiceUnavailable and the backup recovered first: it becomes primary"},
-    {4, "primary-unavailable", F(PRIMARY) | F(P_UNAVAILABLE) | F(S_ABLE) | F(LICENCE), F(HELD) | F(DECLINED), VERDICT_SWITCH, ALARM_NONE, "switching",
+    {4, "primary-unavailable", F(PRIMARY) | F(P_UNAVAILABLE) | F(S_ABLE) | F(LICENCE), F(HELD) | F(DECLINED),
+     VERDICT_SWITCH, ALARM_NONE, "switching",
      "the primary is ServiceUnavailable and the backup is Started: they exchange roles at once"},
-    {3, "primary-hung", F(P_ENDED) | F(EVER) | F(P_HUNG) | F(S_ABLE) | F(LICENCE), F(HELD) | F(S_STALE), VERDICT_TAKEOVER, ALARM_NONE, "switching",
-     "the primary hung and was killed: the backup becomes primary"},
-    {1, "primary-died", F(P_ENDED) | F(EVER) | F(S_ABLE) | F(LICENCE), F(HELD) | F(S_STALE), VERDICT_TAKEOVER, ALARM_NONE, "switching",
-     "the primary ended without being asked: the backup becomes primary"},
+    {3, "primary-hung", F(P_ENDED) | F(EVER) | F(P_HUNG) | F(S_ABLE) | F(LICENCE), F(HELD) | F(S_STALE),
+     VERDICT_TAKEOVER, ALARM_NONE, "switching", "the primary hung and was killed: the backup becomes primary"},
+    {1, "primary-died", F(P_ENDED) | F(EVER) | F(S_ABLE) | F(LICENCE), F(HELD) | F(S_STALE), VERDICT_TAKEOVER,
+     ALARM_NONE, "switching", "the primary ended without being asked: the backup becomes primary"},
     {45, "backup-proving", F(TROUBLE) | F(S_PROVING) | F(LICENCE), F(HELD), VERDICT_STAND, ALARM_NONE, "no-primary",
      "the backup's agent has just connected: the round trip to it is being proven before anything is granted"},
     {46, "member-unheard", F(S_UNHEARD), F(PRIMARY), VERDICT_STAND, ALARM_NONE, "no-primary",
      "the other member's host is not connected but may be alive with a primary on it: nothing is granted"},
     {2, "restarted-in-place", F(P_READY) | F(EVER), F(PRIMARY), VERDICT_RESTORE, ALARM_NONE, "switching",
      "no switchover was possible and the last primary is back: it becomes primary again"},
-    {13, "first-start", F(P_READY), F(PRIMARY) | F(EVER), VERDICT_RESTORE, ALARM_NONE, "switching", "nobody is primary: the configured primary is preferred"},
-    {19, "first-start-backup", F(S_ABLE) | F(LICENCE) | F(FIRST_WAIT_OVER), F(PRIMARY) | F(EVER), VERDICT_TAKEOVER, ALARM_NONE, "switching",
+    {13, "first-start", F(P_READY), F(PRIMARY) | F(EVER), VERDICT_RESTORE, ALARM_NONE, "switching",
+     "nobody is primary: the configured primary is preferred"},
+    {19, "first-start-backup", F(S_ABLE) | F(LICENCE) | F(FIRST_WAIT_OVER), F(PRIMARY) | F(EVER), VERDICT_TAKEOVER,
+     ALARM_NONE, "switching",
      "nobody is primary and the configured primary did not start in time: the backup becomes primary"},
-    {44, "no-licence", F(TROUBLE) | F(S_ABLE), F(LICENCE), VERDICT_STAND, ALARM_LICENCE, "no-primary", "a switchover would be due, but there is no HA licence"},
+    {44, "no-licence", F(TROUBLE) | F(S_ABLE), F(LICENCE), VERDICT_STAND, ALARM_LICENCE, "no-primary",
+     "a switchover would be due, but there is no HA licence"},
     {18, "flapping", F(TROUBLE) | F(HELD) | F(S_ABLE) | F(LICENCE), FACT_NONE, VERDICT_STAND, ALARM_NO_PRIMARY, "held",
      "the roles changed there and back: automatic switchover is held until the pair is quiet"},
-    {56, "declined", F(TROUBLE) | F(DECLINED), FACT_NONE, VERDICT_STAND, ALARM_NO_PRIMARY, "no-primary", "a member declined its role: roles stay as they are"},
+    {56, "declined", F(TROUBLE) | F(DECLINED), FACT_NONE, VERDICT_STAND, ALARM_NO_PRIMARY, "no-primary",
+     "a member declined its role: roles stay as they are"},
     {57, "backup-stale", F(TROUBLE) | F(S_STALE) | F(S_LIVE), FACT_NONE, VERDICT_STAND, ALARM_NO_PRIMARY, "no-primary",
      "the backup's host was lost while the last primary served: it is not promoted by itself"},
-    {6, "no-target", F(TROUBLE), FACT_NONE, VERDICT_STAND, ALARM_NO_PRIMARY, "no-primary", "the primary does not serve and the backup is not able: no switchover"},
-    {54, "backup-host-lost", F(PRIMARY) | F(S_HOST_GONE), FACT_NONE, VERDICT_STAND, ALARM_NONE, "degraded", "the primary serves; the backup's host is not connected"},
-    {11, "backup-down", F(PRIMARY), F(S_LIVE), VERDICT_STAND, ALARM_NONE, "degraded", "the primary serves; the backup is down, which changes no role"},
-    {55, "backup-not-ready", F(PRIMARY) | F(S_LIVE), F(S_ABLE), VERDICT_STAND, ALARM_NONE, "degraded", "the primary serves; the backup is not ready yet"},
-    {12, "no-switch-back", F(PRIMARY) | F(S_LIVE) | F(S_ABLE), F(P_CONFIGURED), VERDICT_STAND, ALARM_NONE, "normal", "the backup serves as primary; the returned one stays backup: no switch back"},
-    {50, "primary-healthy", F(PRIMARY) | F(S_LIVE) | F(S_ABLE) | F(P_CONFIGURED), FACT_NONE, VERDICT_STAND, ALARM_NONE, "normal", "the configured primary serves and its backup is able"},
-    {52, "start-awaited", F(S_LIVE), FACT_NONE, VERDICT_STAND, ALARM_NONE, "no-primary", "nobody is primary: the configured primary is awaited for its startup-timeout"},
-    {58, "starting", F(P_RISING), FACT_NONE, VERDICT_STAND, ALARM_NONE, "no-primary", "nobody is primary: the configured primary is starting"},
-    {51, "nothing-runs", FACT_NONE, FACT_NONE, VERDICT_STAND, ALARM_NONE, "no-primary", "neither member runs and nothing failed"},
+    {6, "no-target", F(TROUBLE), FACT_NONE, VERDICT_STAND, ALARM_NO_PRIMARY, "no-primary",
+     "the primary does not serve and the backup is not able: no switchover"},
+    {54, "backup-host-lost", F(PRIMARY) | F(S_HOST_GONE), FACT_NONE, VERDICT_STAND, ALARM_NONE, "degraded",
+     "the primary serves; the backup's host is not connected"},
+    {11, "backup-down", F(PRIMARY), F(S_LIVE), VERDICT_STAND, ALARM_NONE, "degraded",
+     "the primary serves; the backup is down, which changes no role"},
+    {55, "backup-not-ready", F(PRIMARY) | F(S_LIVE), F(S_ABLE), VERDICT_STAND, ALARM_NONE, "degraded",
+     "the primary serves; the backup is not ready yet"},
+    {12, "no-switch-back", F(PRIMARY) | F(S_LIVE) | F(S_ABLE), F(P_CONFIGURED), VERDICT_STAND, ALARM_NONE, "normal",
+     "the backup serves as primary; the returned one stays backup: no switch back"},
+    {50, "primary-healthy", F(PRIMARY) | F(S_LIVE) | F(S_ABLE) | F(P_CONFIGURED), FACT_NONE, VERDICT_STAND, ALARM_NONE,
+     "normal", "the configured primary serves and its backup is able"},
+    {52, "start-awaited", F(S_LIVE), FACT_NONE, VERDICT_STAND, ALARM_NONE, "no-primary",
+     "nobody is primary: the configured primary is awaited for its startup-timeout"},
+    {58, "starting", F(P_RISING), FACT_NONE, VERDICT_STAND, ALARM_NONE, "no-primary",
+     "nobody is primary: the configured primary is starting"},
+    {51, "nothing-runs", FACT_NONE, FACT_NONE, VERDICT_STAND, ALARM_NONE, "no-primary",
+     "neither member runs and nothing failed"},
 };
 #define N_RULES (sizeof rules / sizeof rules[0])
 
-const struct scs_rule *rule_match(facts_t facts)
+const struct scs_rule *rule_match(uint64_t facts)
 {
     for (size_t i = 0; i < N_RULES - 1; i++)
         if ((facts & rules[i].need) == rules[i].need && !(facts & rules[i].never))

@@ -1,56 +1,56 @@
-/* The rule table: which facts lead to what. Numbers up to 19 are the rows of DOMAIN section 4 that they carry out; 30 and up say why nothing is done. */
+/* The rule table: which facts lead to what. Numbers up to 19 are the rows of DOMAIN section 4 that they carry out; 30
+ * and up say why nothing is done. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* P is the pair's principal: its primary, else the one that was last, else the configured one. S is the other member. */
-#define FACTS(X)                                                                                                                                                   \
-    X(LEARNING, "state of the pair is being learned")                                                                                                              \
-    X(TWO, "both members say that they are primary")                                                                                                               \
-    X(UNANSWERED, "a member left a role order unanswered and its process is still there")                                                                          \
-    X(KILL_DUE, "it is time to kill it, or to try again")                                                                                                          \
-    X(BECOMING, "a member is carrying out a grant")                                                                                                                \
-    X(STALE_PRIMARY, "a member says that it is primary, with an epoch older than the last one granted")                                                        \
-    X(ADOPT, "a primary is there that this controller did not know of")                                                                                            \
-    X(ORDERED, "an operator ordered a switchover")                                                                                                                 \
-    X(STOP_ORDERED, "an operator ordered to stop the primary")                                                                                                     \
-    X(PRIMARY, "P is primary, by its agent's last word")                                                                                                           \
-    X(EVER, "P has been primary")                                                                                                                                  \
-    X(P_CONFIGURED, "P is the configured primary")                                                                                                                 \
-    X(P_ENDED, "P is certainly not primary any more")                                                                                                              \
-    X(P_HUNG, "P had missed its heartbeats")                                                                                                                       \
-    X(P_UNAVAILABLE, "P is ServiceUnavailable")                                                                                                                    \
-    X(P_BY_ORDER, "P was stopped by order")                                                                                                                        \
-    X(P_READY, "P runs as backup and can be made primary")                                                                                                         \
-    X(P_RISING, "P is starting")                                                                                                                                   \
-    X(P_LOST, "P's host is lost")                                                                                                                                  \
-    X(P_SEEN, "another agent sees P's host")                                                                                                                       \
-    X(P_AWAITED, "P's agent may come back")                                                                                                                        \
-    X(P_DELAYED, "disconnect-switchover-timeout runs")                                                                                                             \
-    X(TROUBLE, "P does not serve")                                                                                                                                 \
-    X(S_ABLE, "S is Started as backup and can be made primary")                                                                                                    \
-    X(S_PROVING, "S is Started, its agent's first polls are under way")                                                                                            \
-    X(S_LIVE, "S has a process")                                                                                                                                   \
-    X(S_HOST_GONE, "S's host is not connected")                                                                                                                    \
-    X(S_UNHEARD, "S may be primary: its host is not connected but not certainly lost")                                                                             \
-    X(DECLINED, "a member declined a role a short while ago")                                                                                                        \
-    X(S_STALE, "S missed the last primary's time: its host was lost")                                                                                              \
-    X(BOTH_UNAVAILABLE, "both were ServiceUnavailable, S recovered first")                                                                                         \
-    X(LICENCE, "HA licence")                                                                                                                                       \
-    X(HELD, "automatic switchover is held: flapping")                                                                                                              \
+/* P is the pair's principal: its primary, else the one that was last, else the configured one. S is the other member.
+ */
+#define FACTS(X)                                                                                        \
+    X(LEARNING, "state of the pair is being learned")                                                   \
+    X(TWO, "both members say that they are primary")                                                    \
+    X(UNANSWERED, "a member left a role order unanswered and its process is still there")               \
+    X(KILL_DUE, "it is time to kill it, or to try again")                                               \
+    X(BECOMING, "a member is carrying out a grant")                                                     \
+    X(STALE_PRIMARY, "a member says that it is primary, with an epoch older than the last one granted") \
+    X(ADOPT, "a primary is there that this controller did not know of")                                 \
+    X(ORDERED, "an operator ordered a switchover")                                                      \
+    X(STOP_ORDERED, "an operator ordered to stop the primary")                                          \
+    X(PRIMARY, "P is primary, by its agent's last word")                                                \
+    X(EVER, "P has been primary")                                                                       \
+    X(P_CONFIGURED, "P is the configured primary")                                                      \
+    X(P_ENDED, "P is certainly not primary any more")                                                   \
+    X(P_HUNG, "P had missed its heartbeats")                                                            \
+    X(P_UNAVAILABLE, "P is ServiceUnavailable")                                                         \
+    X(P_BY_ORDER, "P was stopped by order")                                                             \
+    X(P_READY, "P runs as backup and can be made primary")                                              \
+    X(P_RISING, "P is starting")                                                                        \
+    X(P_LOST, "P's host is lost")                                                                       \
+    X(P_SEEN, "another agent sees P's host")                                                            \
+    X(P_AWAITED, "P's agent may come back")                                                             \
+    X(P_DELAYED, "disconnect-switchover-timeout runs")                                                  \
+    X(TROUBLE, "P does not serve")                                                                      \
+    X(S_ABLE, "S is Started as backup and can be made primary")                                         \
+    X(S_PROVING, "S is Started, its agent's first polls are under way")                                 \
+    X(S_LIVE, "S has a process")                                                                        \
+    X(S_HOST_GONE, "S's host is not connected")                                                         \
+    X(S_UNHEARD, "S may be primary: its host is not connected but not certainly lost")                  \
+    X(DECLINED, "a member declined a role a short while ago")                                           \
+    X(S_STALE, "S missed the last primary's time: its host was lost")                                   \
+    X(BOTH_UNAVAILABLE, "both were ServiceUnavailable, S recovered first")                              \
+    X(LICENCE, "HA licence")                                                                            \
+    X(HELD, "automatic switchover is held: flapping")                                                   \
     X(FIRST_WAIT_OVER, "P was not Started within its startup-timeout")
 
 enum fact_bit {
 #define X(name, text) FACT_BIT_##name,
     FACTS(X)
 #undef X
-    FACT_COUNT
+        FACT_COUNT
 };
-typedef uint64_t facts_t;
-enum {
-    FACT_NONE = 0
-};
+/* Facts are kept as bits of a uint64_t. */
+enum { FACT_NONE = 0 };
 #define FACT(name) (UINT64_C(1) << FACT_BIT_##name)
 
 /* What a row does. */
@@ -69,15 +69,15 @@ enum rule_alarm { ALARM_NONE, ALARM_NO_PRIMARY, ALARM_LICENCE };
 struct scs_rule {
     uint16_t number;
     const char *name;
-    facts_t need, never; /* matches when all of `need` and none of `never` are true */
+    uint64_t need, never; /* matches when all of `need` and none of `never` are true */
     enum rule_verdict verdict;
     enum rule_alarm alarm;
-    const char *state;   /* the pair's, in one word; NULL: normal with an able backup, else degraded */
+    const char *state; /* the pair's, in one word; NULL: normal with an able backup, else degraded */
     const char *sentence;
 };
 
 /* The first row that matches; the last one always does. */
-const struct scs_rule *rule_match(facts_t facts);
+const struct scs_rule *rule_match(uint64_t facts);
 const struct scs_rule *rule_by_number(uint16_t number);
 const char *fact_name(enum fact_bit bit);
 const char *fact_text(enum fact_bit bit);

@@ -1,7 +1,7 @@
 /* A binary heap of deadlines with the place of each id beside it.
  *
- * It owns the order, nothing else: what a deadline means is known by the object whose id it carries. Invariants: heap[place[id] - 1] == id for every armed id; no child
- * is earlier than its parent. */
+ * It owns the order, nothing else: what a deadline means is known by the object whose id it carries. Invariants:
+ * heap[place[id] - 1] == id for every armed id; no child is earlier than its parent. */
 #include "scs/core/timers.h"
 
 static void put(struct timers *t, unsigned i, uint16_t id)

@@ -1,28 +1,40 @@
 /* What operators are shown: pure reads of the core's state, and the names of its words.
  *
- * It owns the spelling of statuses and roles and the one word for a pair's state. It refuses to change anything: asking twice gives the same twice. */
+ * It owns the spelling of statuses and roles and the one word for a pair's state. It refuses to change anything: asking
+ * twice gives the same twice. */
 #include "scs/core/core_state.h"
 
 #include <string.h>
 
 const char *scs_status_name(enum scs_status s)
 {
-    static const char *const names[] = {[ST_UNKNOWN] = "Unknown", [ST_STOPPED] = "Stopped", [ST_STOP_TRANSITION] = "StopTransition", [ST_STOP_PENDING] = "StopPending",
-                                        [ST_START_TRANSITION] = "StartTransition", [ST_START_PENDING] = "StartPending", [ST_STARTED] = "Started",
-                                        [ST_INITIALIZING] = "Initializing", [ST_SERVICE_UNAVAILABLE] = "ServiceUnavailable", [ST_SUSPENDING] = "Suspending",
+    static const char *const names[] = {[ST_UNKNOWN] = "Unknown",
+                                        [ST_STOPPED] = "Stopped",
+                                        [ST_STOP_TRANSITION] = "StopTransition",
+                                        [ST_STOP_PENDING] = "StopPending",
+                                        [ST_START_TRANSITION] = "StartTransition",
+                                        [ST_START_PENDING] = "StartPending",
+                                        [ST_STARTED] = "Started",
+                                        [ST_INITIALIZING] = "Initializing",
+                                        [ST_SERVICE_UNAVAILABLE] = "ServiceUnavailable",
+                                        [ST_SUSPENDING] = "Suspending",
                                         [ST_SUSPENDED] = "Suspended"};
     return names[s];
 }
 
 const char *scs_role_name(enum scs_role r)
 {
-    static const char *const names[] = {[SR_NONE] = "none", [SR_BACKUP] = "Backup", [SR_PRIMARY] = "Primary", [SR_EXITING] = "Exiting"};
+    static const char *const names[] = {
+        [SR_NONE] = "none", [SR_BACKUP] = "Backup", [SR_PRIMARY] = "Primary", [SR_EXITING] = "Exiting"};
     return names[r];
 }
 
 const char *scs_host_status_name(enum scs_host_status s)
 {
-    static const char *const names[] = {[HS_UNKNOWN] = "Unknown", [HS_DISCONNECTED] = "Disconnected", [HS_RUNNING] = "Running", [HS_UNAVAILABLE] = "Unavailable",
+    static const char *const names[] = {[HS_UNKNOWN] = "Unknown",
+                                        [HS_DISCONNECTED] = "Disconnected",
+                                        [HS_RUNNING] = "Running",
+                                        [HS_UNAVAILABLE] = "Unavailable",
                                         [HS_UNREACHABLE] = "Unreachable"};
     return names[s];
 }
@@ -33,7 +45,11 @@ bool scs_core_host(const struct scs_core *c, uint16_t host, struct scs_host_view
         return false;
     const struct core_host *h = &c->hosts[host];
     uint16_t by;
-    *ret_view = (struct scs_host_view){.name = c->config->hosts[host].name, .reason = h->reason, .software = h->software, .status = h->status, .since = h->since,
+    *ret_view = (struct scs_host_view){.name = c->config->hosts[host].name,
+                                       .reason = h->reason,
+                                       .software = h->software,
+                                       .status = h->status,
+                                       .since = h->since,
                                        .applications = h->n_apps,
                                        .seen_by = host_seen_by_peer(c, host, &by) ? c->config->hosts[by].name : ""};
     return true;
@@ -45,9 +61,19 @@ bool scs_core_app(const struct scs_core *c, uint16_t app, struct scs_app_view *r
         return false;
     const struct core_app *a = &c->apps[app];
     const struct scs_app_config *ac = &c->config->apps[app];
-    *ret_view = (struct scs_app_view){.name = ac->name, .host = c->config->hosts[ac->host].name, .reason = a->reason, .status_text = a->status_text,
-                                      .pair = ac->pair == SCS_NONE ? "" : c->config->apps[pair_app(c, ac->pair, 0)].name, .status = a->status, .role = a->role,
-                                      .epoch = a->epoch, .pid = a->pid, .restarts = a->restarts, .failed = a->failed, .since = a->since};
+    *ret_view =
+        (struct scs_app_view){.name = ac->name,
+                              .host = c->config->hosts[ac->host].name,
+                              .reason = a->reason,
+                              .status_text = a->status_text,
+                              .pair = ac->pair == SCS_NONE ? "" : c->config->apps[pair_app(c, ac->pair, 0)].name,
+                              .status = a->status,
+                              .role = a->role,
+                              .epoch = a->epoch,
+                              .pid = a->pid,
+                              .restarts = a->restarts,
+                              .failed = a->failed,
+                              .since = a->since};
     return true;
 }
 
@@ -73,7 +99,9 @@ bool scs_core_pair(const struct scs_core *c, uint16_t pair, struct scs_pair_view
     *ret_view = (struct scs_pair_view){.name = c->config->apps[pair_app(c, pair, 0)].name,
                                        .primary = acts ? c->config->apps[pair_app(c, pair, m)].name : "",
                                        .backup = acts ? c->config->apps[pair_app(c, pair, other_member(m))].name : "",
-                                       .redundancy = c->config->apps[pair_app(c, pair, 0)].redundancy == REDUNDANCY_HOT ? REDUNDANCY_HOT : REDUNDANCY_WARM,
+                                       .redundancy = c->config->apps[pair_app(c, pair, 0)].redundancy == REDUNDANCY_HOT
+                                                         ? REDUNDANCY_HOT
+                                                         : REDUNDANCY_WARM,
                                        .epoch = acts ? c->apps[pair_app(c, pair, m)].epoch : p->epoch,
                                        .state = state_word(p, rule, acts),
                                        .rule = p->rule,
@@ -102,23 +130,27 @@ void scs_core_standing(const struct scs_core *c, uint16_t pair, mono_t now, stru
     ret_decision->decided_at = now;
     ret_decision->from = ret_decision->to = SCS_NONE;
     ret_decision->epoch = c->pairs[pair].epoch;
-    str_copy(ret_decision->result, sizeof ret_decision->result, c->pairs[pair].change.phase == CH_NONE ? "" : "a change is under way");
+    str_copy(ret_decision->result, sizeof ret_decision->result,
+             c->pairs[pair].change.phase == CH_NONE ? "" : "a change is under way");
 }
 
 static void dump_host(const struct scs_core *c, uint16_t host, struct strbuf *out)
 {
     const struct core_host *h = &c->hosts[host];
-    strbuf_printf(out, "host %s %s%s%s%s poll %llu echo %llu%s\n", c->config->hosts[host].name, scs_host_status_name(h->status), h->up ? " up" : "",
-                  h->reported ? " reported" : "", h->lost ? " lost" : "", (unsigned long long)h->poll_seq, (unsigned long long)h->echo,
+    strbuf_printf(out, "host %s %s%s%s%s poll %llu echo %llu%s\n", c->config->hosts[host].name,
+                  scs_host_status_name(h->status), h->up ? " up" : "", h->reported ? " reported" : "",
+                  h->lost ? " lost" : "", (unsigned long long)h->poll_seq, (unsigned long long)h->echo,
                   host_proven(c, host) ? " proven" : "");
 }
 
 static void dump_app(const struct scs_core *c, uint16_t app, struct strbuf *out)
 {
     const struct core_app *a = &c->apps[app];
-    strbuf_printf(out, "application %s %s %s epoch ", c->config->apps[app].name, scs_status_name(a->status), scs_role_name(a->role));
+    strbuf_printf(out, "application %s %s %s epoch ", c->config->apps[app].name, scs_status_name(a->status),
+                  scs_role_name(a->role));
     print_epoch(a->epoch, out);
-    strbuf_printf(out, " pid %u%s%s%s\n", a->pid, a->failed ? " failed" : "", a->hung ? " hung" : "", a->unanswered ? " unanswered" : "");
+    strbuf_printf(out, " pid %u%s%s%s\n", a->pid, a->failed ? " failed" : "", a->hung ? " hung" : "",
+                  a->unanswered ? " unanswered" : "");
 }
 
 static void dump_pair(const struct scs_core *c, uint16_t pair, struct strbuf *out)

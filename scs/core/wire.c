@@ -1,7 +1,8 @@
 /* Between bytes of agent.proto and the core: messages of agents into events, actions into messages.
  *
- * It owns every check of an agent's bytes: names, enumerations, terms and counts within their bounds, so that nothing behind it meets a value it does not know. It refuses to
- * keep anything: texts are borrowed from the arena for one step. Invariant: a message that is read is one an agent may send; what is packed an agent accepts. */
+ * It owns every check of an agent's bytes: names, enumerations, terms and counts within their bounds, so that nothing
+ * behind it meets a value it does not know. It refuses to keep anything: texts are borrowed from the arena for one
+ * step. Invariant: a message that is read is one an agent may send; what is packed an agent accepts. */
 #include "scs/core/wire.h"
 
 #include "proto/agent.pb-c.h"
@@ -66,9 +67,17 @@ static int read_report(const Understudy__Agent__Report *r, struct arena *a, stru
         return wrong(why, "report: unknown status, role or wanted");
     if (!epoch_is_sane(r->epoch))
         return wrong(why, "report: epoch out of range");
-    e->report = (struct scs_report){.status = (enum scs_status)r->status, .role = (enum scs_role)r->role, .epoch = epoch_of(r->epoch), .pid = r->pid, .failed = r->failed,
-                                    .wanted = (enum scs_wanted)r->wanted, .reason = text_of(r->reason, a), .status_text = text_of(r->status_text, a),
-                                    .restarts = r->restarts, .age = age_of(r->age_us), .start_id = r->incarnation_of_start};
+    e->report = (struct scs_report){.status = (enum scs_status)r->status,
+                                    .role = (enum scs_role)r->role,
+                                    .epoch = epoch_of(r->epoch),
+                                    .pid = r->pid,
+                                    .failed = r->failed,
+                                    .wanted = (enum scs_wanted)r->wanted,
+                                    .reason = text_of(r->reason, a),
+                                    .status_text = text_of(r->status_text, a),
+                                    .restarts = r->restarts,
+                                    .age = age_of(r->age_us),
+                                    .start_id = r->incarnation_of_start};
     exit_text(r, &e->report);
     return 0;
 }
@@ -94,7 +103,8 @@ static int read_member(const Understudy__Agent__Member *m, struct scs_member_pol
     return 0;
 }
 
-static int read_poll(const Understudy__Agent__Poll *p, struct scs_member_poll *members, struct scs_event *e, struct strbuf *why)
+static int read_poll(const Understudy__Agent__Poll *p, struct scs_member_poll *members, struct scs_event *e,
+                     struct strbuf *why)
 {
     e->type = SCS_EV_POLL;
     if (p->n_members > SCS_POLL_MEMBERS)
@@ -128,7 +138,8 @@ static int read_released(const Understudy__Agent__Released *r, struct arena *a, 
     return 0;
 }
 
-static int read_result(const Understudy__Agent__OrderResult *r, struct arena *a, struct scs_event *e, struct strbuf *why)
+static int read_result(const Understudy__Agent__OrderResult *r, struct arena *a, struct scs_event *e,
+                       struct strbuf *why)
 {
     e->type = SCS_EV_ORDER_RESULT;
     e->app = name_of(r->application, a);
@@ -151,8 +162,10 @@ static int read_result(const Understudy__Agent__OrderResult *r, struct arena *a,
 /* Keys of records are literals: an agent's field of another name is left out. */
 static const char *field_key(ProtobufCBinaryData key)
 {
-    static const char *const known[] = {"application", "host", "pair", "how", "reason", "pid", "epoch", "period", "peer", "timeout", "address", "role", "delay", "count",
-                                        "limit", "window", "text", "detail", "scs", "what", "late", "program", "order", "status", "code", "signal"};
+    static const char *const known[] = {"application", "host",   "pair",    "how",     "reason", "pid",   "epoch",
+                                        "period",      "peer",   "timeout", "address", "role",   "delay", "count",
+                                        "limit",       "window", "text",    "detail",  "scs",    "what",  "late",
+                                        "program",     "order",  "status",  "code",    "signal"};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strlen(known[i]) == key.len && memcmp(known[i], key.data, key.len) == 0)
             return known[i];
@@ -191,9 +204,11 @@ static int read_view(const Understudy__Agent__PeerView *v, struct arena *a, stru
     return 0;
 }
 
-int scs_wire_read(uint16_t host, const uint8_t *payload, size_t n, struct arena *a, struct scs_member_poll *members, struct scs_event *ret_event, struct strbuf *why)
+int scs_wire_read(uint16_t host, const uint8_t *payload, size_t n, struct arena *a, struct scs_member_poll *members,
+                  struct scs_event *ret_event, struct strbuf *why)
 {
-    Understudy__Agent__Message *m = (Understudy__Agent__Message *)(void *)wire_unpack(&understudy__agent__message__descriptor, payload, n, a);
+    Understudy__Agent__Message *m =
+        (Understudy__Agent__Message *)(void *)wire_unpack(&understudy__agent__message__descriptor, payload, n, a);
     memset(ret_event, 0, offsetof(struct scs_event, report));
     ret_event->host = host;
     if (!m)

@@ -1,7 +1,8 @@
 /* Actions into bytes of agent.proto, decisions into admin.proto.
  *
- * It owns the wire's form of configurations, orders, grants and decisions. It refuses to choose what is sent. Lists are built in the caller's arena; texts are borrowed from
- * configuration, core and action. Units on the wire: milliseconds, microseconds where the name says so. */
+ * It owns the wire's form of configurations, orders, grants and decisions. It refuses to choose what is sent. Lists are
+ * built in the caller's arena; texts are borrowed from configuration, core and action. Units on the wire: milliseconds,
+ * microseconds where the name says so. */
 #include "proto/admin.pb-c.h"
 #include "proto/agent.pb-c.h"
 #include "scs/core/core_state.h"
@@ -49,10 +50,12 @@ static bool pair_member(const struct scs_config *c, uint16_t app, struct arena *
     to->role_timeout_ms = ms_up(ac->role_timeout);
     to->declined_exit_code = (uint32_t)ac->declined_exit_code;
     to->fencing = ac->fencing != FENCING_NONE;
-    return word_list(&ac->on_primary, a, &to->n_on_primary, &to->on_primary) && word_list(&ac->on_backup, a, &to->n_on_backup, &to->on_backup);
+    return word_list(&ac->on_primary, a, &to->n_on_primary, &to->on_primary) &&
+           word_list(&ac->on_backup, a, &to->n_on_backup, &to->on_backup);
 }
 
-static bool fill_define(const struct scs_config *c, uint16_t app, struct arena *a, Understudy__Agent__Define *d, Understudy__Agent__PairMember *m)
+static bool fill_define(const struct scs_config *c, uint16_t app, struct arena *a, Understudy__Agent__Define *d,
+                        Understudy__Agent__PairMember *m)
 {
     const struct scs_app_config *ac = &c->apps[app];
     understudy__agent__define__init(d);
@@ -61,7 +64,8 @@ static bool fill_define(const struct scs_config *c, uint16_t app, struct arena *
     d->working_directory = wire_text(ac->working_directory);
     d->user = wire_text(ac->user);
     d->output = wire_text(ac->output);
-    d->readiness = ac->readiness == READINESS_NOTIFY ? UNDERSTUDY__AGENT__READINESS__NOTIFY : UNDERSTUDY__AGENT__READINESS__EXEC;
+    d->readiness =
+        ac->readiness == READINESS_NOTIFY ? UNDERSTUDY__AGENT__READINESS__NOTIFY : UNDERSTUDY__AGENT__READINESS__EXEC;
     d->startup_timeout_ms = ms_up(ac->startup_timeout);
     d->shutdown_timeout_ms = ms_up(ac->shutdown_timeout);
     d->auto_restart = ac->auto_restart;
@@ -72,7 +76,8 @@ static bool fill_define(const struct scs_config *c, uint16_t app, struct arena *
     d->heartbeat_period_ms = ms_up(ac->heartbeat_period);
     d->hangup_restart = ac->hangup_restart;
     d->reconnect_timeout_ms = ms_up(ac->reconnect_timeout);
-    if (!word_list(&ac->command, a, &d->n_command, &d->command) || !word_list(&ac->environment, a, &d->n_environment, &d->environment))
+    if (!word_list(&ac->command, a, &d->n_command, &d->command) ||
+        !word_list(&ac->environment, a, &d->n_environment, &d->environment))
         return false;
     if (ac->pair == SCS_NONE)
         return true;
@@ -91,7 +96,8 @@ int scs_wire_define(const struct scs_config *config, uint16_t app, uint8_t *out,
 
 /* ---- configure ---- */
 
-static void add_peer(const struct scs_config *config, uint16_t host, uint16_t peer, Understudy__Agent__Configure *c, Understudy__Agent__PeerHost *room)
+static void add_peer(const struct scs_config *config, uint16_t host, uint16_t peer, Understudy__Agent__Configure *c,
+                     Understudy__Agent__PeerHost *room)
 {
     const struct scs_host_config *own = &config->hosts[host], *other = &config->hosts[peer];
     for (size_t i = 0; i < c->n_peers; i++)
@@ -110,7 +116,8 @@ static void add_peer(const struct scs_config *config, uint16_t host, uint16_t pe
 
 #define PEERS_MAX 64 /* an agent watches at most so many */
 
-static int pack_configure(const struct scs_core *core, uint16_t host, Understudy__Agent__Message *m, uint8_t *out, size_t size, struct arena *a)
+static int pack_configure(const struct scs_core *core, uint16_t host, Understudy__Agent__Message *m, uint8_t *out,
+                          size_t size, struct arena *a)
 {
     const struct scs_config *config = core->config;
     Understudy__Agent__Configure c = UNDERSTUDY__AGENT__CONFIGURE__INIT;
@@ -137,7 +144,8 @@ static int pack_configure(const struct scs_core *core, uint16_t host, Understudy
 
 /* ---- orders ---- */
 
-static int pack_grant(const struct scs_core *core, const struct scs_action *action, Understudy__Agent__Message *m, uint8_t *out, size_t size)
+static int pack_grant(const struct scs_core *core, const struct scs_action *action, Understudy__Agent__Message *m,
+                      uint8_t *out, size_t size)
 {
     Understudy__Agent__Grant g = UNDERSTUDY__AGENT__GRANT__INIT;
     Understudy__Agent__Epoch e = UNDERSTUDY__AGENT__EPOCH__INIT;
@@ -155,7 +163,8 @@ static int pack_grant(const struct scs_core *core, const struct scs_action *acti
     return wire_pack(&m->base, out, size);
 }
 
-static int pack_demote(const struct scs_core *core, const struct scs_action *action, Understudy__Agent__Message *m, uint8_t *out, size_t size)
+static int pack_demote(const struct scs_core *core, const struct scs_action *action, Understudy__Agent__Message *m,
+                       uint8_t *out, size_t size)
 {
     Understudy__Agent__Demote d = UNDERSTUDY__AGENT__DEMOTE__INIT;
     Understudy__Agent__Epoch e = UNDERSTUDY__AGENT__EPOCH__INIT;
@@ -172,7 +181,8 @@ static int pack_demote(const struct scs_core *core, const struct scs_action *act
     return wire_pack(&m->base, out, size);
 }
 
-static int pack_order(const struct scs_core *core, const struct scs_action *action, Understudy__Agent__Message *m, uint8_t *out, size_t size)
+static int pack_order(const struct scs_core *core, const struct scs_action *action, Understudy__Agent__Message *m,
+                      uint8_t *out, size_t size)
 {
     Understudy__Agent__Order o = UNDERSTUDY__AGENT__ORDER__INIT;
     o.kind = (Understudy__Agent__Order__Kind)action->order_kind;
@@ -186,7 +196,8 @@ static int pack_order(const struct scs_core *core, const struct scs_action *acti
     return wire_pack(&m->base, out, size);
 }
 
-static int pack_answer(const struct scs_core *core, const struct scs_action *action, Understudy__Agent__Message *m, uint8_t *out, size_t size)
+static int pack_answer(const struct scs_core *core, const struct scs_action *action, Understudy__Agent__Message *m,
+                       uint8_t *out, size_t size)
 {
     Understudy__Agent__PollAnswer p = UNDERSTUDY__AGENT__POLL_ANSWER__INIT;
     p.answer = action->answer;
@@ -197,7 +208,8 @@ static int pack_answer(const struct scs_core *core, const struct scs_action *act
     return wire_pack(&m->base, out, size);
 }
 
-static int pack_define(const struct scs_core *core, const struct scs_action *action, Understudy__Agent__Message *m, uint8_t *out, size_t size, struct arena *a)
+static int pack_define(const struct scs_core *core, const struct scs_action *action, Understudy__Agent__Message *m,
+                       uint8_t *out, size_t size, struct arena *a)
 {
     Understudy__Agent__Define d;
     Understudy__Agent__PairMember member;
@@ -208,7 +220,8 @@ static int pack_define(const struct scs_core *core, const struct scs_action *act
     return wire_pack(&m->base, out, size);
 }
 
-static int pack_define_end(const struct scs_core *core, uint16_t host, Understudy__Agent__Message *m, uint8_t *out, size_t size)
+static int pack_define_end(const struct scs_core *core, uint16_t host, Understudy__Agent__Message *m, uint8_t *out,
+                           size_t size)
 {
     Understudy__Agent__DefineEnd d = UNDERSTUDY__AGENT__DEFINE_END__INIT;
     d.count = core->hosts[host].n_apps;
@@ -245,8 +258,10 @@ int scs_wire_pack(const struct scs_core *c, const struct scs_action *action, uin
 /* Begins with a word that a program can look at: done, failed, in progress, nothing to do. NULL: no room. */
 static const char *result_text(const struct scs_decision *d, struct arena *a)
 {
-    static const char *const words[] = {
-        [DECISION_STANDING] = "nothing to do", [DECISION_UNDER_WAY] = "in progress", [DECISION_DONE] = "done", [DECISION_FAILED] = "failed"};
+    static const char *const words[] = {[DECISION_STANDING] = "nothing to do",
+                                        [DECISION_UNDER_WAY] = "in progress",
+                                        [DECISION_DONE] = "done",
+                                        [DECISION_FAILED] = "failed"};
     struct strbuf b;
     char *text = arena_alloc(a, sizeof d->result + 20);
     if (!text)
@@ -282,7 +297,8 @@ static bool decision_lists(const struct scs_decision *d, struct arena *a, Unders
     return true;
 }
 
-int scs_wire_decision(const struct scs_core *c, const struct scs_decision *d, int64_t wall_offset_us, uint8_t *out, size_t size, struct arena *a)
+int scs_wire_decision(const struct scs_core *c, const struct scs_decision *d, int64_t wall_offset_us, uint8_t *out,
+                      size_t size, struct arena *a)
 {
     Understudy__Admin__Decision m = UNDERSTUDY__ADMIN__DECISION__INIT;
     Understudy__Agent__Epoch e = UNDERSTUDY__AGENT__EPOCH__INIT;

@@ -1,7 +1,10 @@
-/* Plays a transcript against the controller's core in virtual time and compares what the core does with what is written (STYLE rule 13).
+/* Plays a transcript against the controller's core in virtual time and compares what the core does with what is written
+ * (STYLE rule 13).
  *
- * A line that begins in the first column is something that happens; the indented lines below it are what the core did, with the time in front. `--bless FILE…` writes them anew;
- * `--rules FILE…` checks that every rule of the table appears in one of the files. README.md beside this file has the words. */
+ * A line that begins in the first column is something that happens; the indented lines below it are what the core did,
+ * with the time in front. `--bless FILE…` writes them anew;
+ * `--rules FILE…` checks that every rule of the table appears in one of the files. README.md beside this file has the
+ * words. */
 #include "common/base/span.h"
 #include "common/io/config.h"
 #include "tests/scenario/scs/world.h"
@@ -122,11 +125,13 @@ static void standard_config(struct script *s, const struct line *l)
             strbuf_printf(&o, "%s = %s\n", l->word[i], equals + 1);
     }
     strbuf_init(&b, s->config, sizeof s->config);
-    strbuf_printf(&b,
-                  "[scs]\ntls = off\n%s[license]\nha = %s\n[host a]\naddress = 192.0.2.1\n[host b]\naddress = 192.0.2.2\n"
-                  "[application redis1]\nhost = a\ncommand = /bin/redis\nbackup = redis2\non-primary = /bin/promote\non-backup = /bin/demote\n%s"
-                  "[application redis2]\nhost = b\ncommand = /bin/redis\non-primary = /bin/promote\non-backup = /bin/demote\n%s",
-                  options, ha, first, second);
+    strbuf_printf(
+        &b,
+        "[scs]\ntls = off\n%s[license]\nha = %s\n[host a]\naddress = 192.0.2.1\n[host b]\naddress = 192.0.2.2\n"
+        "[application redis1]\nhost = a\ncommand = /bin/redis\nbackup = redis2\non-primary = /bin/promote\non-backup = "
+        "/bin/demote\n%s"
+        "[application redis2]\nhost = b\ncommand = /bin/redis\non-primary = /bin/promote\non-backup = /bin/demote\n%s",
+        options, ha, first, second);
 }
 
 static bool load(struct script *s, struct scs_config *to)
@@ -143,7 +148,8 @@ static void print_complaints(struct script *s)
 {
     const struct complaints *c = &s->w->complaints;
     for (unsigned i = 0; i < c->count; i++)
-        fprintf(s->w->out, "  %s, line %d: %s\n", c->list[i].warning ? "warning" : "error", c->list[i].line, c->list[i].text);
+        fprintf(s->w->out, "  %s, line %d: %s\n", c->list[i].warning ? "warning" : "error", c->list[i].line,
+                c->list[i].text);
 }
 
 /* ---- the world's beginning ---- */
@@ -217,11 +223,15 @@ static void on_connect(struct script *s, const struct line *l)
 static void on_down(struct script *s, const struct line *l)
 {
     static const char *const words[] = {"closed", "refused", "timed-out", "unreachable", "addp", "rejected"};
-    static const char *const reasons[] = {"connection closed by peer", "connection refused", "connection timed out", "no route to host", "no ADDP answer", "identity refused"};
+    static const char *const reasons[] = {"connection closed by peer", "connection refused", "connection timed out",
+                                          "no route to host",          "no ADDP answer",     "identity refused"};
     struct model_host *h = &s->w->hosts[world_host(s->w, word(l, 1))];
     int down = index_of(words, 6, word(l, 2));
     h->up = h->told = false;
-    struct scs_event e = {.type = SCS_EV_HOST_DOWN, .host = scs_config_host(s->w->config, h->name), .down = (enum scs_down)down, .text = reasons[down]};
+    struct scs_event e = {.type = SCS_EV_HOST_DOWN,
+                          .host = scs_config_host(s->w->config, h->name),
+                          .down = (enum scs_down)down,
+                          .text = reasons[down]};
     world_step(s->w, &e);
 }
 
@@ -237,7 +247,9 @@ static void on_set(struct script *s, const struct line *l)
         a->epoch = epoch_of(value(l, "epoch"));
     if (a->status != ST_STOPPED && a->start_id == 0)
         a->start_id = 1;
-    a->wanted = value(l, "wanted") ? (str_equal(value(l, "wanted"), "down") ? SW_DOWN : SW_UP) : a->status == ST_STOPPED ? a->wanted : SW_UP;
+    a->wanted = value(l, "wanted")        ? (str_equal(value(l, "wanted"), "down") ? SW_DOWN : SW_UP)
+                : a->status == ST_STOPPED ? a->wanted
+                                          : SW_UP;
     a->failed = value(l, "failed");
     str_copy(a->reason, sizeof a->reason, value(l, "reason") ? value(l, "reason") : "");
     a->changed_at = s->w->now;
@@ -246,7 +258,8 @@ static void on_set(struct script *s, const struct line *l)
 
 static void on_die(struct script *s, const struct line *l)
 {
-    world_die(s->w, world_app(s->w, word(l, 1)), value(l, "reason") ? value(l, "reason") : "killed by signal 9 (SIGKILL)");
+    world_die(s->w, world_app(s->w, word(l, 1)),
+              value(l, "reason") ? value(l, "reason") : "killed by signal 9 (SIGKILL)");
 }
 
 static void on_behave(struct script *s, const struct line *l)
@@ -256,7 +269,11 @@ static void on_behave(struct script *s, const struct line *l)
     const struct {
         const char *key;
         enum manner *to;
-    } keys[] = {{"grant", &a->on_grant}, {"demote", &a->on_demote}, {"start", &a->on_start}, {"stop", &a->on_stop}, {"kill", &a->on_kill}};
+    } keys[] = {{"grant", &a->on_grant},
+                {"demote", &a->on_demote},
+                {"start", &a->on_start},
+                {"stop", &a->on_stop},
+                {"kill", &a->on_kill}};
     for (size_t i = 0; i < 5; i++)
         if (value(l, keys[i].key))
             *keys[i].to = (enum manner)index_of(manners, 7, value(l, keys[i].key));
@@ -382,10 +399,29 @@ static const struct {
     const char *word;
     void (*what)(struct script *, const struct line *);
 } happenings[] = {
-    {"config", on_config}, {"reload", on_config},  {"start-scs", on_start_scs}, {"connect", on_connect}, {"down", on_down},           {"set", on_set},
-    {"die", on_die},       {"behave", on_behave},  {"deaf", on_deaf}, {"mute", on_mute},           {"view", on_view},       {"event", on_event},         {"order-start", on_request},
-    {"order-stop", on_request}, {"order-reset", on_request}, {"switchover", on_request}, {"gone", on_gone}, {"wait", on_wait},         {"term", on_term},
-    {"reboot", on_reboot}, {"why", on_why},        {"status", on_status},      {"ready", on_ready},
+    {"config", on_config},
+    {"reload", on_config},
+    {"start-scs", on_start_scs},
+    {"connect", on_connect},
+    {"down", on_down},
+    {"set", on_set},
+    {"die", on_die},
+    {"behave", on_behave},
+    {"deaf", on_deaf},
+    {"mute", on_mute},
+    {"view", on_view},
+    {"event", on_event},
+    {"order-start", on_request},
+    {"order-stop", on_request},
+    {"order-reset", on_request},
+    {"switchover", on_request},
+    {"gone", on_gone},
+    {"wait", on_wait},
+    {"term", on_term},
+    {"reboot", on_reboot},
+    {"why", on_why},
+    {"status", on_status},
+    {"ready", on_ready},
 };
 
 static void happen(struct script *s, const char *text)
@@ -479,8 +515,8 @@ static int compare(const char *file)
         }
         while (e > expected && e[-1] != '\n')
             e--, g--;
-        printf("%s:%u: expected: %.*s\n%s:%u: got:      %.*s\nif that is right: scs_scenario --bless %s\n", file, line, (int)strcspn(e, "\n"), e, file, line,
-               (int)strcspn(g, "\n"), g, file);
+        printf("%s:%u: expected: %.*s\n%s:%u: got:      %.*s\nif that is right: scs_scenario --bless %s\n", file, line,
+               (int)strcspn(e, "\n"), e, file, line, (int)strcspn(g, "\n"), g, file);
     }
     free(expected);
     free(got);

@@ -1,4 +1,5 @@
-/* What a transcript shows: one line per action of the core, and one whenever another rule stands for a pair. Answers to polls are left out. */
+/* What a transcript shows: one line per action of the core, and one whenever another rule stands for a pair. Answers to
+ * polls are left out. */
 #include "tests/scenario/scs/world.h"
 
 #include <string.h>
@@ -10,7 +11,8 @@ static void line(struct world *w)
 
 static void tell_send(struct world *w, const struct scs_action *a)
 {
-    static const char *const kinds[] = {[AO_NONE] = "none", [AO_START] = "start", [AO_STOP] = "stop", [AO_RESET] = "reset", [AO_KILL] = "kill"};
+    static const char *const kinds[] = {
+        [AO_NONE] = "none", [AO_START] = "start", [AO_STOP] = "stop", [AO_RESET] = "reset", [AO_KILL] = "kill"};
     const char *host = w->config->hosts[a->host].name, *app = a->app == SCS_NONE ? "" : w->config->apps[a->app].name;
     if (a->message == SM_POLL_ANSWER)
         return;
@@ -28,15 +30,18 @@ static void tell_send(struct world *w, const struct scs_action *a)
     case SM_POLL_ANSWER:
         return;
     case SM_GRANT:
-        fprintf(w->out, "%s < grant %s epoch %llu.%llu poll %llu order %llu \"%s\"\n", host, app, (unsigned long long)a->epoch.term, (unsigned long long)a->epoch.n,
-                (unsigned long long)a->poll_seq, (unsigned long long)a->order_id, a->text);
-        return;
-    case SM_DEMOTE:
-        fprintf(w->out, "%s < demote %s epoch %llu.%llu order %llu \"%s\"\n", host, app, (unsigned long long)a->epoch.term, (unsigned long long)a->epoch.n,
+        fprintf(w->out, "%s < grant %s epoch %llu.%llu poll %llu order %llu \"%s\"\n", host, app,
+                (unsigned long long)a->epoch.term, (unsigned long long)a->epoch.n, (unsigned long long)a->poll_seq,
                 (unsigned long long)a->order_id, a->text);
         return;
+    case SM_DEMOTE:
+        fprintf(w->out, "%s < demote %s epoch %llu.%llu order %llu \"%s\"\n", host, app,
+                (unsigned long long)a->epoch.term, (unsigned long long)a->epoch.n, (unsigned long long)a->order_id,
+                a->text);
+        return;
     case SM_ORDER:
-        fprintf(w->out, "%s < %s %s order %llu \"%s\"\n", host, kinds[a->order_kind], app, (unsigned long long)a->order_id, a->text);
+        fprintf(w->out, "%s < %s %s order %llu \"%s\"\n", host, kinds[a->order_kind], app,
+                (unsigned long long)a->order_id, a->text);
         return;
     }
 }
@@ -58,7 +63,8 @@ static void tell_decision(struct world *w, uint16_t pair)
     line(w);
     fprintf(w->out, "decision %llu rule %u %s: %s", (unsigned long long)d->key, d->rule, d->name, states[d->state]);
     if (d->state == DECISION_UNDER_WAY)
-        fprintf(w->out, ", step %u%s%s (seen %lldms before: %s)\n", d->n_steps, d->n_steps ? " " : "", d->n_steps ? d->steps[d->n_steps - 1].text : "",
+        fprintf(w->out, ", step %u%s%s (seen %lldms before: %s)\n", d->n_steps, d->n_steps ? " " : "",
+                d->n_steps ? d->steps[d->n_steps - 1].text : "",
                 (long long)span_to_ms(mono_sub(d->decided_at, d->evidence_at)), d->cause);
     else
         fprintf(w->out, ": %s\n", d->result);
@@ -78,11 +84,13 @@ void tell_action(struct world *w, const struct scs_action *a)
         return;
     case SCS_DO_STEP:
         line(w);
-        fprintf(w->out, "request %llu +%lldms: %s\n", (unsigned long long)a->request, (long long)span_to_ms(a->at), a->text);
+        fprintf(w->out, "request %llu +%lldms: %s\n", (unsigned long long)a->request, (long long)span_to_ms(a->at),
+                a->text);
         return;
     case SCS_DO_RESULT:
         line(w);
-        fprintf(w->out, "request %llu +%lldms %s%s: %s\n", (unsigned long long)a->request, (long long)span_to_ms(a->at), a->ok ? "OK" : "FAILED ", a->error, a->text);
+        fprintf(w->out, "request %llu +%lldms %s%s: %s\n", (unsigned long long)a->request, (long long)span_to_ms(a->at),
+                a->ok ? "OK" : "FAILED ", a->error, a->text);
         return;
     case SCS_DO_HURRY:
         line(w);
@@ -100,7 +108,8 @@ void tell_pairs(struct world *w)
         w->told_rule[i] = v.rule;
         str_copy(w->told_state[i], sizeof w->told_state[i], v.state);
         line(w);
-        fprintf(w->out, "pair %s %s, primary %s, rule %u: %s\n", v.name, v.state, v.primary[0] ? v.primary : "-", v.rule, v.sentence);
+        fprintf(w->out, "pair %s %s, primary %s, rule %u: %s\n", v.name, v.state, v.primary[0] ? v.primary : "-",
+                v.rule, v.sentence);
     }
 }
 
@@ -118,7 +127,8 @@ void tell_why(struct world *w, const char *pair, bool standing)
     for (unsigned k = 0; k < d.n_facts; k++)
         fprintf(w->out, "  fact %s: %s\n", d.facts[k].name, d.facts[k].value);
     for (unsigned k = 0; k < d.n_steps; k++)
-        fprintf(w->out, "  +%lldms %s\n", (long long)span_to_ms(mono_sub(d.steps[k].at, d.evidence_at)), d.steps[k].text);
+        fprintf(w->out, "  +%lldms %s\n", (long long)span_to_ms(mono_sub(d.steps[k].at, d.evidence_at)),
+                d.steps[k].text);
     if (d.result[0])
         fprintf(w->out, "  result: %s\n", d.result);
 }
@@ -129,10 +139,13 @@ void tell_status(struct world *w)
     struct scs_app_view a;
     struct scs_pair_view p;
     for (uint16_t i = 0; scs_core_host(w->core, i, &h); i++)
-        fprintf(w->out, "  host %s %s%s%s%s%s\n", h.name, scs_host_status_name(h.status), h.reason[0] ? ": " : "", h.reason, h.seen_by[0] ? ", seen by " : "", h.seen_by);
+        fprintf(w->out, "  host %s %s%s%s%s%s\n", h.name, scs_host_status_name(h.status), h.reason[0] ? ": " : "",
+                h.reason, h.seen_by[0] ? ", seen by " : "", h.seen_by);
     for (uint16_t i = 0; scs_core_app(w->core, i, &a); i++)
-        fprintf(w->out, "  application %s %s %s epoch %llu.%llu%s\n", a.name, scs_status_name(a.status), scs_role_name(a.role), (unsigned long long)a.epoch.term,
-                (unsigned long long)a.epoch.n, a.failed ? " failed" : "");
+        fprintf(w->out, "  application %s %s %s epoch %llu.%llu%s\n", a.name, scs_status_name(a.status),
+                scs_role_name(a.role), (unsigned long long)a.epoch.term, (unsigned long long)a.epoch.n,
+                a.failed ? " failed" : "");
     for (uint16_t i = 0; scs_core_pair(w->core, i, &p); i++)
-        fprintf(w->out, "  pair %s %s primary %s rule %u changes %u\n", p.name, p.state, p.primary[0] ? p.primary : "-", p.rule, p.changes);
+        fprintf(w->out, "  pair %s %s primary %s rule %u changes %u\n", p.name, p.state, p.primary[0] ? p.primary : "-",
+                p.rule, p.changes);
 }

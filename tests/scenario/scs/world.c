@@ -1,7 +1,9 @@
-/* The agents of a transcript: they report, poll, echo and obey as proto/PROTOCOL.md says, each answer a millisecond behind its question and each command ten.
+/* The agents of a transcript: they report, poll, echo and obey as proto/PROTOCOL.md says, each answer a millisecond
+ * behind its question and each command ten.
  *
- * It owns the model of hosts and applications and the queue of what they will do. How an application takes an order is set by the transcript (obey, ignore, decline …). An agent that is
- * not connected goes on living: what it does meanwhile is reported when it connects again. */
+ * It owns the model of hosts and applications and the queue of what they will do. How an application takes an order is
+ * set by the transcript (obey, ignore, decline …). An agent that is not connected goes on living: what it does
+ * meanwhile is reported when it connects again. */
 #include "tests/scenario/scs/world.h"
 
 #include <stdlib.h>
@@ -66,7 +68,8 @@ static struct pending *later(struct world *w, span_t after, enum pending_type ty
 {
     for (unsigned i = 0; i < WORLD_PENDING; i++)
         if (!w->pending[i].used) {
-            w->pending[i] = (struct pending){.used = true, .at = mono_add(w->now, after), .order = ++w->n_pending, .type = type};
+            w->pending[i] =
+                (struct pending){.used = true, .at = mono_add(w->now, after), .order = ++w->n_pending, .type = type};
             return &w->pending[i];
         }
     fprintf(stderr, "too much at once\n");
@@ -80,10 +83,19 @@ void world_report(struct world *w, unsigned app)
     struct model_app *a = &w->apps[app];
     if (!w->hosts[a->host].told)
         return;
-    struct scs_event e = {.type = SCS_EV_REPORT, .host = scs_config_host(w->config, w->hosts[a->host].name), .app = a->name};
+    struct scs_event e = {
+        .type = SCS_EV_REPORT, .host = scs_config_host(w->config, w->hosts[a->host].name), .app = a->name};
     bool live = a->status != ST_STOPPED;
-    e.report = (struct scs_report){.status = a->status, .role = a->member ? a->role : SR_NONE, .epoch = a->epoch, .pid = live ? 100 + (uint32_t)a->start_id : 0, .failed = a->failed,
-                                   .wanted = a->wanted, .reason = a->reason, .status_text = "", .restarts = a->count, .age = mono_sub(w->now, a->changed_at),
+    e.report = (struct scs_report){.status = a->status,
+                                   .role = a->member ? a->role : SR_NONE,
+                                   .epoch = a->epoch,
+                                   .pid = live ? 100 + (uint32_t)a->start_id : 0,
+                                   .failed = a->failed,
+                                   .wanted = a->wanted,
+                                   .reason = a->reason,
+                                   .status_text = "",
+                                   .restarts = a->count,
+                                   .age = mono_sub(w->now, a->changed_at),
                                    .start_id = a->start_id};
     world_step(w, &e);
 }
@@ -98,8 +110,13 @@ static void poll(struct world *w, unsigned host)
         const struct model_app *a = &w->apps[i];
         if (a->host != host || !a->member)
             continue;
-        members[n] = (struct scs_member_poll){.role = a->role, .epoch = a->epoch, .granted_seq = a->granted_seq, .has_released = a->released, .released_incarnation = h->incarnation,
-                                              .released_seq = a->released_seq, .released_epoch = a->released_epoch};
+        members[n] = (struct scs_member_poll){.role = a->role,
+                                              .epoch = a->epoch,
+                                              .granted_seq = a->granted_seq,
+                                              .has_released = a->released,
+                                              .released_incarnation = h->incarnation,
+                                              .released_seq = a->released_seq,
+                                              .released_epoch = a->released_epoch};
         str_copy(members[n++].app, NAME_SIZE, a->name);
     }
     struct scs_event e = {.type = SCS_EV_POLL, .host = scs_config_host(w->config, h->name)};
@@ -130,13 +147,15 @@ void world_release(struct world *w, unsigned app)
     world_step(w, &e);
 }
 
-static void answer(struct world *w, unsigned app, uint64_t order_id, enum scs_outcome outcome, const char *error, const char *text)
+static void answer(struct world *w, unsigned app, uint64_t order_id, enum scs_outcome outcome, const char *error,
+                   const char *text)
 {
     struct model_app *a = &w->apps[app];
     struct model_host *h = &w->hosts[a->host];
     if (!h->told)
         return;
-    struct scs_event e = {.type = SCS_EV_ORDER_RESULT, .host = scs_config_host(w->config, h->name), .app = a->name, .text = text};
+    struct scs_event e = {
+        .type = SCS_EV_ORDER_RESULT, .host = scs_config_host(w->config, h->name), .app = a->name, .text = text};
     e.result.order_id = order_id;
     e.result.outcome = outcome;
     e.result.error = error;
@@ -184,7 +203,8 @@ void world_connect(struct world *w, unsigned host)
 
 static void take(struct world *w, const struct scs_action *action)
 {
-    static const enum pending_type types[] = {[SM_GRANT] = PENDING_GRANT, [SM_DEMOTE] = PENDING_DEMOTE, [SM_ORDER] = PENDING_ORDER};
+    static const enum pending_type types[] = {
+        [SM_GRANT] = PENDING_GRANT, [SM_DEMOTE] = PENDING_DEMOTE, [SM_ORDER] = PENDING_ORDER};
     struct model_host *h = &w->hosts[world_host(w, w->config->hosts[action->host].name)];
     unsigned host = (unsigned)(h - w->hosts);
     if (scs_wire_pack(w->core, action, w->packed, sizeof w->packed, &w->arena) <= 0) {
@@ -447,7 +467,8 @@ void world_run(struct world *w, mono_t until)
     for (;;) {
         struct pending *p = first_pending(w);
         struct model_host *h = first_poller(w);
-        mono_t pending_at = p ? p->at : MONO_NEVER, poll_at = h ? h->poll_at : MONO_NEVER, core_at = scs_core_deadline(w->core);
+        mono_t pending_at = p ? p->at : MONO_NEVER, poll_at = h ? h->poll_at : MONO_NEVER,
+               core_at = scs_core_deadline(w->core);
         mono_t next = mono_min(core_at, mono_min(pending_at, poll_at));
         if (mono_before(until, next))
             break;

@@ -1,8 +1,9 @@
-/* A small world for transcripts of the controller's core: agents that answer as agents do, in virtual time. Shared by runner.c, world.c and tell.c. */
+/* A small world for transcripts of the controller's core: agents that answer as agents do, in virtual time. Shared by
+ * runner.c, world.c and tell.c. */
 #pragma once
 
-#include "scs/core/core.h"
 #include "proto/frame.h"
+#include "scs/core/core.h"
 #include "scs/core/wire.h"
 
 #include <stdbool.h>
@@ -13,7 +14,10 @@
 #define WORLD_PENDING 256
 
 enum manner { OBEY, IGNORE, DECLINE, FAIL, REFUSE, STALE, DIE };
-#define MANNERS {"obey", "ignore", "decline", "fail", "refuse", "stale", "die"}
+#define MANNERS                                                       \
+    {                                                                 \
+        "obey", "ignore", "decline", "fail", "refuse", "stale", "die" \
+    }
 
 /* An application as its agent knows it. */
 struct model_app {
@@ -43,7 +47,16 @@ struct model_host {
     mono_t poll_at;
 };
 
-enum pending_type { PENDING_TOLD, PENDING_POLL, PENDING_GRANT, PENDING_DEMOTE, PENDING_ORDER, PENDING_STARTED, PENDING_STOPPED, PENDING_RESTART };
+enum pending_type {
+    PENDING_TOLD,
+    PENDING_POLL,
+    PENDING_GRANT,
+    PENDING_DEMOTE,
+    PENDING_ORDER,
+    PENDING_STARTED,
+    PENDING_STOPPED,
+    PENDING_RESTART
+};
 
 struct pending {
     bool used;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #define HEAD "[scs]\ntls = off\n[host a]\naddress = 192.0.2.1\n[host b]\naddress = 192.0.2.2\n" /* lines 1 to 6 */
-#define APP(name, host) "[application " name "]\nhost = " host "\ncommand = /bin/x\n"             /* three lines */
+#define APP(name, host) "[application " name "]\nhost = " host "\ncommand = /bin/x\n"           /* three lines */
 
 struct row {
     const char *name, *text;
@@ -16,28 +16,45 @@ struct row {
 
 static const struct row rows[] = {
     {"tls without certificate", "[scs]\ncertificate = /k\n", 1, false, "[scs] key is missing: tls is on"},
-    {"operators without TLS", "[scs]\ntls = off\nadmin-address = 192.0.2.9\n", 1, false, "with tls = off operators are heard on a loopback address only"},
-    {"addp below a millisecond", "[scs]\ntls = off\naddp-timeout = 0.0005\n", 1, false, "addp-timeout is shorter than 1ms"},
-    {"remote addp below a millisecond", "[scs]\ntls = off\naddp-remote-timeout = 0.0005\n", 1, false, "addp-remote-timeout is shorter than 1ms"},
-    {"host addp below a millisecond", HEAD "[host c]\naddress = 192.0.2.3\naddp-timeout = 0.0005\n", 7, false, "addp-timeout is shorter than 1ms"},
-    {"port below 2000", HEAD "[host c]\naddress = 192.0.2.3\nport = 1999\n", 7, false, "agents listen on ports from 2000 up"},
-    {"one address twice", HEAD "[host c]\naddress = 192.0.2.1\n", 7, false, "[host c] has the address and port of [host a] in line 3"},
+    {"operators without TLS", "[scs]\ntls = off\nadmin-address = 192.0.2.9\n", 1, false,
+     "with tls = off operators are heard on a loopback address only"},
+    {"addp below a millisecond", "[scs]\ntls = off\naddp-timeout = 0.0005\n", 1, false,
+     "addp-timeout is shorter than 1ms"},
+    {"remote addp below a millisecond", "[scs]\ntls = off\naddp-remote-timeout = 0.0005\n", 1, false,
+     "addp-remote-timeout is shorter than 1ms"},
+    {"host addp below a millisecond", HEAD "[host c]\naddress = 192.0.2.3\naddp-timeout = 0.0005\n", 7, false,
+     "addp-timeout is shorter than 1ms"},
+    {"port below 2000", HEAD "[host c]\naddress = 192.0.2.3\nport = 1999\n", 7, false,
+     "agents listen on ports from 2000 up"},
+    {"one address twice", HEAD "[host c]\naddress = 192.0.2.1\n", 7, false,
+     "[host c] has the address and port of [host a] in line 3"},
     {"dangling host", HEAD APP("x", "nowhere"), 7, false, "there is no [host nowhere]"},
-    {"relative command", HEAD "[application x]\nhost = a\ncommand = x\n", 7, false, "command: 'x' is not an absolute path"},
-    {"relative on-primary", HEAD APP("x", "a") "backup = y\non-primary = up\n" APP("y", "b"), 7, false, "on-primary: 'up' is not an absolute path"},
-    {"relative on-backup", HEAD APP("x", "a") "backup = y\non-backup = down\n" APP("y", "b"), 7, false, "on-backup: 'down' is not an absolute path"},
+    {"relative command", HEAD "[application x]\nhost = a\ncommand = x\n", 7, false,
+     "command: 'x' is not an absolute path"},
+    {"relative on-primary", HEAD APP("x", "a") "backup = y\non-primary = up\n" APP("y", "b"), 7, false,
+     "on-primary: 'up' is not an absolute path"},
+    {"relative on-backup", HEAD APP("x", "a") "backup = y\non-backup = down\n" APP("y", "b"), 7, false,
+     "on-backup: 'down' is not an absolute path"},
     {"environment without =", HEAD APP("x", "a") "environment = A=1 B\n", 7, false, "'B' is not NAME=value"},
-    {"environment of the agent", HEAD APP("x", "a") "environment = LCA_ROLE=primary\n", 7, false, "LCA_ROLE is set by the agent"},
+    {"environment of the agent", HEAD APP("x", "a") "environment = LCA_ROLE=primary\n", 7, false,
+     "LCA_ROLE is set by the agent"},
     {"fencing = lease", HEAD APP("x", "a") "fencing = lease\n", 7, false, "leases are not part of this version"},
-    {"delays reversed", HEAD APP("x", "a") "restart-delay = 20s\n", 7, false, "restart-delay-max is shorter than restart-delay"},
+    {"delays reversed", HEAD APP("x", "a") "restart-delay = 20s\n", 7, false,
+     "restart-delay-max is shorter than restart-delay"},
     {"dangling backup", HEAD APP("x", "a") "backup = y\n", 7, false, "there is no [application y]"},
     {"its own backup", HEAD APP("x", "a") "backup = x\n", 7, false, "is its own backup"},
-    {"both say backup", HEAD APP("x", "a") "backup = y\n" APP("y", "b") "backup = x\n", 7, false, "only the configured primary's section says backup ="},
-    {"two pairs", HEAD APP("x", "a") "backup = y\n" APP("y", "b") APP("z", "a") "backup = y\n", 14, false, "is the backup of x already (line 7)"},
-    {"redundancy differs", HEAD APP("x", "a") "backup = y\n" APP("y", "b") "redundancy-type = hot\n", 11, false, "redundancy-type differs from that of x"},
-    {"redundancy without backup", HEAD APP("x", "a") "redundancy-type = hot\n", 7, false, "redundancy-type without backup"},
-    {"role command without pair", HEAD APP("x", "a") "on-primary = /bin/up\n", 7, false, "has role commands but is not one half of a pair"},
-    {"one host", HEAD APP("x", "a") "backup = y\n" APP("y", "a"), 7, true, "are both on host a: a lost host takes both"},
+    {"both say backup", HEAD APP("x", "a") "backup = y\n" APP("y", "b") "backup = x\n", 7, false,
+     "only the configured primary's section says backup ="},
+    {"two pairs", HEAD APP("x", "a") "backup = y\n" APP("y", "b") APP("z", "a") "backup = y\n", 14, false,
+     "is the backup of x already (line 7)"},
+    {"redundancy differs", HEAD APP("x", "a") "backup = y\n" APP("y", "b") "redundancy-type = hot\n", 11, false,
+     "redundancy-type differs from that of x"},
+    {"redundancy without backup", HEAD APP("x", "a") "redundancy-type = hot\n", 7, false,
+     "redundancy-type without backup"},
+    {"role command without pair", HEAD APP("x", "a") "on-primary = /bin/up\n", 7, false,
+     "has role commands but is not one half of a pair"},
+    {"one host", HEAD APP("x", "a") "backup = y\n" APP("y", "a"), 7, true,
+     "are both on host a: a lost host takes both"},
 };
 
 static bool found(const struct complaints *c, const struct row *row)
@@ -67,7 +84,8 @@ static void all_are_told_at_once(void **state)
 {
     (void)state;
     struct complaints complaints;
-    free(site_load("[scs]\naddp-timeout = 0.0001\n[host a]\naddress = x\nport = 80\n" APP("x", "b") "backup = z\n", &complaints));
+    free(site_load("[scs]\naddp-timeout = 0.0001\n[host a]\naddress = x\nport = 80\n" APP("x", "b") "backup = z\n",
+                   &complaints));
     assert_int_equal(complaints.errors, 3 + 1 + 1 + 1 + 1); /* certificate, key, ca; addp; port; host; backup */
 }
 
@@ -96,7 +114,8 @@ static void a_definition_within_the_limit_fits_the_wire(void **state)
     struct complaints complaints;
     static uint8_t memory[65536], out[SCS_DEFINITION_MAX];
     struct arena arena;
-    char text[16384] = HEAD "[application x]\nhost = a\nbackup = y\nworking-directory = /w\nuser = u\noutput = /o\ncommand = /bin/x\n";
+    char text[16384] =
+        HEAD "[application x]\nhost = a\nbackup = y\nworking-directory = /w\nuser = u\noutput = /o\ncommand = /bin/x\n";
     for (int i = 0; i < 120; i++) /* one-byte words cost the most */
         strcat(text, "command = 1\non-primary = /\non-backup = /\nenvironment = A=\n");
     strcat(text, APP("y", "b"));
@@ -149,8 +168,10 @@ static void hosts_inherit_addp(void **state)
 {
     (void)state;
     struct complaints complaints;
-    struct scs_config *c = site_load("[scs]\ntls = off\naddp-timeout = 200ms\naddp-trace = full\n[host a]\naddress = 192.0.2.1\n[host b]\naddress = 192.0.2.2\naddp-timeout = 3\n"
-                                     "addp-trace = remote\n[host c]\naddress = 192.0.2.3\naddp-trace = no\n[host d]\naddress = 192.0.2.4\naddp-trace = yes\n",
+    struct scs_config *c = site_load("[scs]\ntls = off\naddp-timeout = 200ms\naddp-trace = full\n[host a]\naddress = "
+                                     "192.0.2.1\n[host b]\naddress = 192.0.2.2\naddp-timeout = 3\n"
+                                     "addp-trace = remote\n[host c]\naddress = 192.0.2.3\naddp-trace = no\n[host "
+                                     "d]\naddress = 192.0.2.4\naddp-trace = yes\n",
                                      &complaints);
     assert_int_equal(complaints.errors, 0);
     assert_int_equal(c->hosts[0].timeout.ns, SPAN_MS(200).ns);

@@ -45,6 +45,7 @@ static void of_two_equal_ones_the_first_is_found(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_name_is_found_and_no_other), cmocka_unit_test(of_two_equal_ones_the_first_is_found)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_name_is_found_and_no_other),
+                                       cmocka_unit_test(of_two_equal_ones_the_first_is_found)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,9 +2,11 @@
 #include "scs/core/core_state.h"
 #include "tests/unit/scs/core/site.h"
 
-#define REORDERED                                                                                                                                                  \
-    "[scs]\ntls = off\n[license]\nha = yes\n[host new]\naddress = 192.0.2.7\n[host b]\naddress = 192.0.2.2\n[host a]\naddress = 192.0.2.1\n"                        \
-    "[application x1]\nhost = b\ncommand = /bin/x\nbackup = x2\n[application x2]\nhost = new\ncommand = /bin/x\n[application b1]\nhost = b\ncommand = /bin/two\n"   \
+#define REORDERED                                                                                                   \
+    "[scs]\ntls = off\n[license]\nha = yes\n[host new]\naddress = 192.0.2.7\n[host b]\naddress = 192.0.2.2\n[host " \
+    "a]\naddress = 192.0.2.1\n"                                                                                     \
+    "[application x1]\nhost = b\ncommand = /bin/x\nbackup = x2\n[application x2]\nhost = new\ncommand = "           \
+    "/bin/x\n[application b1]\nhost = b\ncommand = /bin/two\n"                                                      \
     "[application a1]\nhost = a\ncommand = /bin/one\nbackup = b1\n"
 
 static struct scs_actions actions;
@@ -12,7 +14,13 @@ static struct scs_actions actions;
 static void report(struct scs_core *core, uint16_t host, const char *app, enum scs_status status, enum scs_role role)
 {
     struct scs_event e = {.type = SCS_EV_REPORT, .host = host, .app = app};
-    e.report = (struct scs_report){.status = status, .role = role, .epoch = {role == SR_PRIMARY ? 90 : 0, 1}, .wanted = SW_UP, .reason = "", .status_text = "", .start_id = 1};
+    e.report = (struct scs_report){.status = status,
+                                   .role = role,
+                                   .epoch = {role == SR_PRIMARY ? 90 : 0, 1},
+                                   .wanted = SW_UP,
+                                   .reason = "",
+                                   .status_text = "",
+                                   .start_id = 1};
     scs_core_step(core, &e, (mono_t){1000}, &actions);
 }
 
@@ -85,7 +93,8 @@ static void a_running_member_is_named(void **state)
 {
     (void)state;
     struct complaints complaints;
-    struct scs_config *before = site_load(SITE, &complaints), *after = site_load("[scs]\ntls = off\n[host a]\naddress = 192.0.2.1\n", &complaints);
+    struct scs_config *before = site_load(SITE, &complaints),
+                      *after = site_load("[scs]\ntls = off\n[host a]\naddress = 192.0.2.1\n", &complaints);
     struct scs_core *core = calloc(1, scs_core_size());
     struct scs_core_config cc = {.config = before, .term = 100};
     scs_core_init(core, &cc, (mono_t){0});
@@ -93,7 +102,8 @@ static void a_running_member_is_named(void **state)
     connect_all(core);
     assert_false(scs_core_may_reload(core, after, &complaints));
     assert_int_equal(complaints.errors, 2); /* a1 and b1; c1 is Stopped */
-    assert_non_null(strstr(complaints.list[0].text, "[application a1] is removed, but it is Started and a member of a pair"));
+    assert_non_null(
+        strstr(complaints.list[0].text, "[application a1] is removed, but it is Started and a member of a pair"));
     free(core);
     free(before);
     free(after);
@@ -101,6 +111,7 @@ static void a_running_member_is_named(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(state_follows_names), cmocka_unit_test(a_running_member_is_named)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(state_follows_names),
+                                       cmocka_unit_test(a_running_member_is_named)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

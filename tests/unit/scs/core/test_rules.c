@@ -1,4 +1,5 @@
-/* The rule table's shape: numbers and names unique, every row reachable by some facts, the last one always matches, and what no row may ever do. */
+/* The rule table's shape: numbers and names unique, every row reachable by some facts, the last one always matches, and
+ * what no row may ever do. */
 #include "scs/core/rules.h"
 
 #include "common/base/rng.h"
@@ -45,16 +46,18 @@ static void some_rule_always_matches(void **state)
     }
 }
 
-/* Over random facts: nothing before the state is learned; no automatic exchange without licence, while held, or while another agent sees the primary's host. */
+/* Over random facts: nothing before the state is learned; no automatic exchange without licence, while held, or while
+ * another agent sees the primary's host. */
 static void no_row_breaks_the_preconditions(void **state)
 {
     (void)state;
     struct rng rng;
     rng_init(&rng, 2);
     for (int i = 0; i < 1000000; i++) {
-        facts_t f = rng_next(&rng) & rng_next(&rng);
+        uint64_t f = rng_next(&rng) & rng_next(&rng);
         const struct scs_rule *rule = rule_match(f);
-        bool exchange = rule->verdict == VERDICT_SWITCH || rule->verdict == VERDICT_TAKEOVER, automatic = exchange && rule->number != 8 && rule->number != 14;
+        bool exchange = rule->verdict == VERDICT_SWITCH || rule->verdict == VERDICT_TAKEOVER,
+             automatic = exchange && rule->number != 8 && rule->number != 14;
         if (f & FACT(LEARNING))
             assert_int_equal(rule->verdict, VERDICT_STAND);
         if (automatic) {

@@ -1,15 +1,17 @@
-/* Random events in random order, sensible and not, thrown at the core: it keeps its bounds, never runs in circles, answers every request once, and no grant breaks a rule of
- * SAFETY section 3. TEST_SEED=N repeats a run. */
+/* Random events in random order, sensible and not, thrown at the core: it keeps its bounds, never runs in circles,
+ * answers every request once, and no grant breaks a rule of SAFETY section 3. TEST_SEED=N repeats a run. */
 #include "common/base/rng.h"
 #include "scs/core/core_state.h"
 #include "tests/unit/scs/core/site.h"
 
 #include <stdio.h>
 
-#define STORM                                                                                                                                                      \
-    "[scs]\ntls = off\n[license]\nha = yes\n[host a]\naddress = 192.0.2.1\n[host b]\naddress = 192.0.2.2\n[host c]\naddress = 192.0.2.3\n"                          \
-    "[application a1]\nhost = a\ncommand = /bin/x\nbackup = b1\n[application b1]\nhost = b\ncommand = /bin/x\n"                                                    \
-    "[application c1]\nhost = c\ncommand = /bin/x\nbackup = a2\nautostart = yes\n[application a2]\nhost = a\ncommand = /bin/x\nautostart = yes\n"                  \
+#define STORM                                                                                                          \
+    "[scs]\ntls = off\n[license]\nha = yes\n[host a]\naddress = 192.0.2.1\n[host b]\naddress = 192.0.2.2\n[host "      \
+    "c]\naddress = 192.0.2.3\n"                                                                                        \
+    "[application a1]\nhost = a\ncommand = /bin/x\nbackup = b1\n[application b1]\nhost = b\ncommand = /bin/x\n"        \
+    "[application c1]\nhost = c\ncommand = /bin/x\nbackup = a2\nautostart = yes\n[application a2]\nhost = a\ncommand " \
+    "= /bin/x\nautostart = yes\n"                                                                                      \
     "[application single]\nhost = b\ncommand = /bin/x\nautostart = yes\n"
 
 static const char *const apps[] = {"a1", "b1", "c1", "a2", "single", "nobody"};
@@ -45,13 +47,15 @@ static void check_grant(struct storm *s, const struct scs_action *a)
     assert_int_equal(a->poll_seq, c->hosts[a->host].poll_seq);
     bool again = a->order_id == s->last_order[pair];
     assert_true(scs_epoch_compare(a->epoch, s->granted[pair]) > 0 || again);
-    assert_true(scs_epoch_compare(a->epoch, c->apps[a->app].epoch) > 0 || again); /* it may have been carried out, and its answer lost */
+    assert_true(scs_epoch_compare(a->epoch, c->apps[a->app].epoch) > 0 ||
+                again); /* it may have been carried out, and its answer lost */
     assert_true(scs_epoch_compare(a->epoch, c->apps[other].epoch) > 0 || again);
     s->n_grants++;
     s->granted[pair] = a->epoch;
     s->last_order[pair] = a->order_id;
     if (!c->pairs[pair].change.forced && !c->pairs[pair].change.returning)
-        assert_false(host_speaks(c, app_host(c, other)) && (c->apps[other].role == SR_PRIMARY) && app_is_live(&c->apps[other]));
+        assert_false(host_speaks(c, app_host(c, other)) && (c->apps[other].role == SR_PRIMARY) &&
+                     app_is_live(&c->apps[other]));
 }
 
 static void look(struct storm *s)
@@ -99,9 +103,15 @@ static void random_report(struct storm *s, uint16_t host)
 {
     struct scs_event e = {.type = SCS_EV_REPORT, .host = host, .app = apps[pick(s, 6)]};
     static const enum scs_status likely[] = {ST_STARTED, ST_STARTED, ST_STOPPED, ST_SERVICE_UNAVAILABLE};
-    e.report = (struct scs_report){.status = pick(s, 4) ? likely[pick(s, 4)] : (enum scs_status)pick(s, 11), .role = (enum scs_role)(pick(s, 3) ? SR_BACKUP : pick(s, 4)),
-                                   .epoch = some_epoch(s), .wanted = (enum scs_wanted)pick(s, 3), .failed = pick(s, 10) == 0, .reason = "random", .status_text = "",
-                                   .start_id = pick(s, 3), .age = SPAN_MS(pick(s, 50))};
+    e.report = (struct scs_report){.status = pick(s, 4) ? likely[pick(s, 4)] : (enum scs_status)pick(s, 11),
+                                   .role = (enum scs_role)(pick(s, 3) ? SR_BACKUP : pick(s, 4)),
+                                   .epoch = some_epoch(s),
+                                   .wanted = (enum scs_wanted)pick(s, 3),
+                                   .failed = pick(s, 10) == 0,
+                                   .reason = "random",
+                                   .status_text = "",
+                                   .start_id = pick(s, 3),
+                                   .age = SPAN_MS(pick(s, 50))};
     step(s, &e);
 }
 
@@ -112,8 +122,11 @@ static void random_poll(struct storm *s, uint16_t host)
     struct scs_event e = {.type = SCS_EV_POLL, .host = host};
     unsigned n = (unsigned)pick(s, 3);
     for (unsigned i = 0; i < n; i++) {
-        members[i] = (struct scs_member_poll){.role = (enum scs_role)(pick(s, 3) ? SR_BACKUP : pick(s, 4)), .epoch = some_epoch(s), .granted_seq = pick(s, 2),
-                                              .has_released = pick(s, 2), .released_seq = pick(s, 100)};
+        members[i] = (struct scs_member_poll){.role = (enum scs_role)(pick(s, 3) ? SR_BACKUP : pick(s, 4)),
+                                              .epoch = some_epoch(s),
+                                              .granted_seq = pick(s, 2),
+                                              .has_released = pick(s, 2),
+                                              .released_seq = pick(s, 100)};
         str_copy(members[i].app, NAME_SIZE, apps[pick(s, 6)]);
     }
     e.poll.incarnation = 1 + pick(s, 20) / 19;
@@ -128,8 +141,10 @@ static void random_poll(struct storm *s, uint16_t host)
 
 static void random_result(struct storm *s, uint16_t host)
 {
-    struct scs_event e = {.type = SCS_EV_ORDER_RESULT, .host = host, .app = apps[pick(s, 6)], .text = pick(s, 2) ? "random" : NULL};
-    e.result.order_id = pick(s, 2) ? s->core->pairs[pick(s, 2)].change.order_id : s->core->requests[pick(s, 4)].order_id;
+    struct scs_event e = {
+        .type = SCS_EV_ORDER_RESULT, .host = host, .app = apps[pick(s, 6)], .text = pick(s, 2) ? "random" : NULL};
+    e.result.order_id =
+        pick(s, 2) ? s->core->pairs[pick(s, 2)].change.order_id : s->core->requests[pick(s, 4)].order_id;
     e.result.outcome = (enum scs_outcome)(1 + pick(s, 7));
     e.result.error = pick(s, 2) ? "ApplicationNotReady" : "nonsense";
     e.result.epoch = some_epoch(s);
@@ -237,8 +252,8 @@ static void rage(uint64_t seed, bool licence)
     }
     for (int i = 0; i < 4096; i++)
         assert_false(s->open[i]);
-    print_message("%llu grants, %llu demotions, %llu orders, %llu requests answered\n", (unsigned long long)s->n_grants, (unsigned long long)s->n_demotes,
-                  (unsigned long long)s->n_orders, (unsigned long long)s->answered);
+    print_message("%llu grants, %llu demotions, %llu orders, %llu requests answered\n", (unsigned long long)s->n_grants,
+                  (unsigned long long)s->n_demotes, (unsigned long long)s->n_orders, (unsigned long long)s->answered);
     assert_true(s->answered > 100 && s->n_grants > 20 && s->n_demotes > 0 && s->n_orders > 20);
     static char text[8192];
     struct strbuf b;
@@ -255,7 +270,8 @@ static void the_core_stands_the_storm(void **state)
     (void)state;
     uint64_t seed = getenv("TEST_SEED") ? strtoull(getenv("TEST_SEED"), NULL, 10) : 0;
     for (uint64_t i = seed ? seed : 1; i <= (seed ? seed : 24); i++) {
-        print_message("seed %llu; again: TEST_SEED=%llu test_scs_storm\n", (unsigned long long)i, (unsigned long long)i);
+        print_message("seed %llu; again: TEST_SEED=%llu test_scs_storm\n", (unsigned long long)i,
+                      (unsigned long long)i);
         rage(i, i % 4 != 0);
     }
 }

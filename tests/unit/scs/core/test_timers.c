@@ -1,4 +1,5 @@
-/* The heap of deadlines against a plain array: the nearest first, changes and removals kept. TEST_SEED=N repeats a run. */
+/* The heap of deadlines against a plain array: the nearest first, changes and removals kept. TEST_SEED=N repeats a run.
+ */
 #include "scs/core/timers.h"
 
 #include "common/base/rng.h"
@@ -20,7 +21,8 @@ static void the_heap_agrees_with_an_array(void **state)
 {
     (void)state;
     uint64_t seed = getenv("TEST_SEED") ? strtoull(getenv("TEST_SEED"), NULL, 10) : 4711;
-    print_message("seed %llu; again: TEST_SEED=%llu test_scs_timers\n", (unsigned long long)seed, (unsigned long long)seed);
+    print_message("seed %llu; again: TEST_SEED=%llu test_scs_timers\n", (unsigned long long)seed,
+                  (unsigned long long)seed);
     struct timers *t = calloc(1, sizeof *t);
     mono_t at[IDS];
     struct rng rng;

@@ -1,5 +1,6 @@
-/* Bytes of agent.proto into events and back: every message an agent sends is read as it was meant, what it may not send is refused with a reason, hostile bytes never get through,
- * and every message to an agent can be read by one. TEST_SEED=N repeats the random part. */
+/* Bytes of agent.proto into events and back: every message an agent sends is read as it was meant, what it may not send
+ * is refused with a reason, hostile bytes never get through, and every message to an agent can be read by one.
+ * TEST_SEED=N repeats the random part. */
 #include "common/base/rng.h"
 #include "proto/admin.pb-c.h"
 #include "proto/agent.pb-c.h"
@@ -150,7 +151,8 @@ static void an_event_of_a_later_version_does_nothing(void **state)
     struct scs_event e;
     Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
     Understudy__Agent__Event ev = UNDERSTUDY__AGENT__EVENT__INIT;
-    Understudy__Agent__Field field = UNDERSTUDY__AGENT__FIELD__INIT, strange = UNDERSTUDY__AGENT__FIELD__INIT, *fields[] = {&field, &strange};
+    Understudy__Agent__Field field = UNDERSTUDY__AGENT__FIELD__INIT, strange = UNDERSTUDY__AGENT__FIELD__INIT,
+                             *fields[] = {&field, &strange};
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_EVENT;
     m.event = &ev;
     ev.number = 65000;
@@ -184,12 +186,14 @@ static void a_controllers_message_is_refused(void **state)
     assert_string_equal(why_text, "a message that agents do not send");
 }
 
-/* Valid messages with bytes turned, cut and added: read or refused, never anything else; what is read is within its bounds. */
+/* Valid messages with bytes turned, cut and added: read or refused, never anything else; what is read is within its
+ * bounds. */
 static void hostile_bytes_are_read_or_refused(void **state)
 {
     (void)state;
     uint64_t seed = getenv("TEST_SEED") ? strtoull(getenv("TEST_SEED"), NULL, 10) : 4711;
-    print_message("seed %llu; again: TEST_SEED=%llu test_scs_wire\n", (unsigned long long)seed, (unsigned long long)seed);
+    print_message("seed %llu; again: TEST_SEED=%llu test_scs_wire\n", (unsigned long long)seed,
+                  (unsigned long long)seed);
     struct rng rng;
     rng_init(&rng, seed);
     Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
@@ -225,7 +229,8 @@ static void hostile_bytes_are_read_or_refused(void **state)
         if (r == 0 && e.type == SCS_EV_POLL) {
             assert_in_range(e.poll.n_members, 0, SCS_POLL_MEMBERS);
             for (unsigned k = 0; k < e.poll.n_members; k++)
-                assert_true(str_is_name(e.poll.members[k].app, strlen(e.poll.members[k].app)) && e.poll.members[k].role <= SR_EXITING);
+                assert_true(str_is_name(e.poll.members[k].app, strlen(e.poll.members[k].app)) &&
+                            e.poll.members[k].role <= SR_EXITING);
         }
         r == 0 ? good++ : bad++;
     }
@@ -240,7 +245,8 @@ static Understudy__Agent__Message *packed(const struct scs_core *core, const str
     int n = scs_wire_pack(core, action, out, sizeof out, &arena);
     assert_true(n > 0);
     arena_reset(&arena);
-    Understudy__Agent__Message *m = (Understudy__Agent__Message *)(void *)wire_unpack(&understudy__agent__message__descriptor, out, (size_t)n, &arena);
+    Understudy__Agent__Message *m = (Understudy__Agent__Message *)(void *)wire_unpack(
+        &understudy__agent__message__descriptor, out, (size_t)n, &arena);
     assert_non_null(m);
     return m;
 }
@@ -312,7 +318,15 @@ static void a_decision_can_be_read(void **state)
     struct scs_core *core = calloc(1, scs_core_size());
     struct scs_core_config cc = {.config = config, .term = 100};
     scs_core_init(core, &cc, (mono_t){0});
-    struct scs_decision d = {.key = 1, .rule = 7, .name = "host-lost", .sentence = "s", .state = DECISION_DONE, .from = 0, .to = 1, .n_facts = 1, .n_steps = 2};
+    struct scs_decision d = {.key = 1,
+                             .rule = 7,
+                             .name = "host-lost",
+                             .sentence = "s",
+                             .state = DECISION_DONE,
+                             .from = 0,
+                             .to = 1,
+                             .n_facts = 1,
+                             .n_steps = 2};
     d.evidence_at = (mono_t){1000000};
     d.decided_at = (mono_t){2000000};
     d.facts[0].name = "P";
@@ -320,7 +334,8 @@ static void a_decision_can_be_read(void **state)
     d.steps[1].at = (mono_t){3000000};
     int n = scs_wire_decision(core, &d, 5000, out, sizeof out, &arena);
     assert_true(n > 0);
-    Understudy__Admin__Decision *m = (Understudy__Admin__Decision *)(void *)wire_unpack(&understudy__admin__decision__descriptor, out, (size_t)n, &arena);
+    Understudy__Admin__Decision *m = (Understudy__Admin__Decision *)(void *)wire_unpack(
+        &understudy__admin__decision__descriptor, out, (size_t)n, &arena);
     assert_non_null(m);
     assert_int_equal(m->time_us, 7000);
     assert_memory_equal(m->from.data, "a1", 2);
