@@ -4,7 +4,7 @@ import world
 from hands import Helper, Stamps, command, kill, make_world, pair, pause, stamp
 from report import quantile
 
-ROUNDS, QUICK_ROUNDS = 200, 40
+ROUNDS, QUICK_ROUNDS = 200, 60
 PORT_IN, PORT_OUT = 7001, 7002
 
 

@@ -11,7 +11,7 @@ import tree
 import world
 
 Line = collections.namedtuple("Line", "t pid word")
-LOOK = 0.01  # between two looks at a file: rare enough not to be in the way of what is measured
+LOOK = 0.005
 
 
 class Stamps:
@@ -28,14 +28,14 @@ class Stamps:
     def last(self, word):
         return next((line for line in reversed(self.lines()) if line.word == word), None)
 
-    def after(self, t, word, timeout=world.LONG, look=LOOK):
-        """Waits for the first line of this word that is younger than `t`."""
+    def after(self, t, word, timeout=world.LONG):
+        """Waits for the first line of this word that is younger than `t`. The first look is late, so as not to be in the way of what is measured."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
+            time.sleep(LOOK)
             found = [line for line in self.lines() if line.word == word and line.t > t]
             if found:
                 return found[0]
-            time.sleep(look)
         raise AssertionError(f"nothing wrote '{word}' to {self.path} within {timeout:.0f} s")
 
 

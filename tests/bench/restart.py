@@ -9,7 +9,7 @@ import world
 from hands import Helper, Stamps, application, kill, make_world, pause, stamp
 from report import quantile
 
-ROUNDS, QUICK_ROUNDS = 200, 60
+ROUNDS, QUICK_ROUNDS = 200, 80
 LIMIT = 60  # restart-limit of the second series: what comes after it is tried too, and must not be
 
 
@@ -19,7 +19,7 @@ def one(stamps, last, wait_s):
     if rest > 0:
         time.sleep(rest)
     killed = kill(last.pid)
-    line = stamps.after(killed, "start", look=0.002)
+    line = stamps.after(killed, "start")
     return line.t - killed, line
 
 

@@ -2,6 +2,7 @@
 
 The cut is one store in the bridge (cut.c), timed on both sides; the decision's instant is the controller's own, as `scsctl why` has it, moved from the wall clock to CLOCK_BOOTTIME by
 reading both clocks here. A control timer runs all the while and says how late this machine is by itself."""
+import re
 import time
 
 import tree
@@ -11,7 +12,7 @@ from report import ms, quantile
 
 T = 100_000_000
 SLACK = 20_000_000
-ROUNDS, QUICK_ROUNDS = 100, 12
+ROUNDS, QUICK_ROUNDS = 100, 24
 TIMER_MS = 10
 
 
@@ -27,10 +28,15 @@ def wall_minus_boot_ns():
     return best[1]
 
 
+def sees_its_peer(w, host):
+    """What the agent last said of the other one."""
+    said = re.findall(r" (peer-seen|peer-lost) ", w.path(f"lca-{host}.log").read_text())
+    return said and said[-1] == "peer-seen"
+
+
 def links_are_up(w):
-    """Both hosts Running and both agents connected to each other: only then is the next cut seen from everywhere."""
-    hosts = w.status()["hosts"]
-    return all(h["status"] == "Running" for h in hosts)
+    """Both hosts Running and both agents connected to each other: only then has a cut to be seen by the controller and by the peer."""
+    return all(sees_its_peer(w, h) for h in w.hosts) and all(h["status"] == "Running" for h in w.status()["hosts"])
 
 
 def decided_after(w, to, since_ns):
@@ -63,8 +69,8 @@ def measure(report, quick, rng):
     primary, backup = "p1", "p2"
     samples = []
     for _ in range(QUICK_ROUNDS if quick else ROUNDS):
-        world.wait(lambda: links_are_up(w), what="hosts Running")
-        pause(rng, 0.5, 0.7)
+        world.wait(lambda: links_are_up(w), what="every connection is up")
+        pause(rng, 0.25, 0.45)
         samples.append(one_cut(w, cutter, primary, backup, "a" if primary == "p1" else "b"))
         primary, backup = backup, primary
         w.wait_normal(primary, timeout=60)
