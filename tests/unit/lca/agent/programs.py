@@ -154,7 +154,6 @@ def up(agent, app="one", number=1, peer=None):
 def test_controllers_wait_for_the_records():
     with Agent(resume=False) as a, Peer(a) as p:
         p.define()
-        p.greeted()
         assert not select.select([p.sock], [], [], 0.3)[0], "said before the records were complete"
         a.resume()
         p.until("report_end")
