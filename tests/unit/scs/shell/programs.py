@@ -228,11 +228,16 @@ def test_many_commands_at_once():
 
 
 def test_own_lateness_is_said():
+    """Stopped for longer than the back-off of a call, so that a deadline passes meanwhile; again if it was stopped in the middle of a turn, where no deadline is asked."""
     with Controller() as c:
-        c.process.send_signal(signal.SIGSTOP)
-        time.sleep(2)  # longer than the back-off of a call, so that a deadline passes meanwhile
-        c.process.send_signal(signal.SIGCONT)
-        wait(lambda: " late scs was late by " in c.log(), "the log has it")
+        def late():
+            c.process.send_signal(signal.SIGSTOP)
+            time.sleep(2)
+            c.process.send_signal(signal.SIGCONT)
+            time.sleep(0.5)
+            return " late scs was late by " in c.log()
+
+        wait(late, "the log has it")
 
 
 def test_hostile_bytes():
