@@ -293,10 +293,9 @@ static void on_mute(struct script *s, const struct line *l)
 
 static void on_view(struct script *s, const struct line *l)
 {
-    struct scs_event e = {.type = SCS_EV_PEER_VIEW, .host = scs_config_host(s->w->config, word(l, 1))};
-    e.view.peer = word(l, 2);
-    e.view.seen = str_equal(word(l, 3), "seen");
-    world_step(s->w, &e);
+    unsigned host = world_host(s->w, word(l, 1)), peer = world_host(s->w, word(l, 2));
+    s->w->hosts[host].views[peer] = str_equal(word(l, 3), "seen") ? VIEW_SEEN : VIEW_UNSEEN;
+    world_view(s->w, host, peer);
 }
 
 static void on_event(struct script *s, const struct line *l)

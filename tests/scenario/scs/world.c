@@ -100,6 +100,17 @@ void world_report(struct world *w, unsigned app)
     world_step(w, &e);
 }
 
+void world_view(struct world *w, unsigned host, unsigned peer)
+{
+    const struct model_host *h = &w->hosts[host];
+    if (!h->told || h->views[peer] == VIEW_NONE)
+        return;
+    struct scs_event e = {.type = SCS_EV_PEER_VIEW, .host = scs_config_host(w->config, h->name)};
+    e.view.peer = w->hosts[peer].name;
+    e.view.seen = h->views[peer] == VIEW_SEEN;
+    world_step(w, &e);
+}
+
 static void poll(struct world *w, unsigned host)
 {
     struct model_host *h = &w->hosts[host];
@@ -267,6 +278,8 @@ static void told(struct world *w, unsigned host)
             world_report(w, i);
     struct scs_event e = {.type = SCS_EV_REPORT_END, .host = scs_config_host(w->config, h->name)};
     world_step(w, &e);
+    for (unsigned i = 0; i < w->n_hosts; i++)
+        world_view(w, host, i);
     poll(w, host);
 }
 

@@ -41,6 +41,7 @@ struct model_app {
 struct model_host {
     char name[NAME_SIZE];
     bool up, told, deaf, mute;
+    enum { VIEW_NONE, VIEW_SEEN, VIEW_UNSEEN } views[WORLD_HOSTS]; /* of the other hosts */
     uint64_t incarnation, poll_seq, answer, term_seen;
     uint64_t seen_id[WORLD_PENDING]; /* order ids carried out */
     unsigned n_seen;
@@ -95,6 +96,7 @@ void world_connect(struct world *w, unsigned host);
 void world_report(struct world *w, unsigned app);
 void world_die(struct world *w, unsigned app, const char *how);
 void world_release(struct world *w, unsigned app);
+void world_view(struct world *w, unsigned host, unsigned peer);
 unsigned world_host(struct world *w, const char *name);
 unsigned world_app(struct world *w, const char *name);
 
