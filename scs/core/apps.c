@@ -23,13 +23,12 @@ static void note_change(struct scs_core *c, uint16_t app)
     if (ac->pair == SCS_NONE)
         return;
     const char *host = c->config->hosts[ac->host].name;
-    const char *role = a->role == SR_NONE ? "" : scs_role_name(a->role);
-    if (a->reason[0])
-        pair_note(c, ac->pair, a->changed_at, "%s on %s is %s%s%s: %s", ac->name, host, scs_status_name(a->status),
-                  *role ? " as " : "", role, a->reason);
+    const char *role = a->role == SR_NONE ? "" : scs_role_name(a->role), *why = a->reason[0] ? ": " : "";
+    if (a->reason[0] && (a->status == ST_STOPPED || a->status == ST_STOP_TRANSITION))
+        pair_note(c, ac->pair, a->changed_at, "%s on %s ended: %s", ac->name, host, a->reason);
     else
-        pair_note(c, ac->pair, a->changed_at, "%s on %s is %s%s%s", ac->name, host, scs_status_name(a->status),
-                  *role ? " as " : "", role);
+        pair_note(c, ac->pair, a->changed_at, "%s on %s is %s%s%s%s%s", ac->name, host, scs_status_name(a->status),
+                  *role ? " as " : "", role, why, a->reason);
 }
 
 /* A word of the connection on which a grant is under way may be older than the grant. */

@@ -72,10 +72,10 @@ void decision_describe(const struct scs_core *c, uint16_t pair, const struct scs
     str_copy(d->cause, sizeof d->cause, p->cause);
     str_copy(d->ordered_by, sizeof d->ordered_by, p->ordered_by);
     d->evidence_at = p->evidence_at;
-    member_fact(c, first, "P", d);
-    member_fact(c, second, "S", d);
-    host_fact(c, app_host(c, first), "P's host", d);
-    host_fact(c, app_host(c, second), "S's host", d);
+    member_fact(c, first, "principal", d);
+    member_fact(c, second, "standby", d);
+    host_fact(c, app_host(c, first), "principal's host", d);
+    host_fact(c, app_host(c, second), "standby's host", d);
     bit_facts(rule->need & facts, "yes", d);
     bit_facts(rule->never & ~facts, "no", d);
 }

@@ -293,6 +293,22 @@ static void end_ok(struct scs_core *c, struct core_request *r)
     request_end(c, r, true, "", text);
 }
 
+/* Is the application where the order wanted it? */
+static bool is_reached(const struct core_request *r, const struct core_app *a)
+{
+    switch (r->kind) {
+    case SO_START:
+        return a->status == ST_STARTED || a->status == ST_SERVICE_UNAVAILABLE;
+    case SO_STOP:
+        return a->status == ST_STOPPED;
+    case SO_RESET: /* acknowledged is done */
+        return true;
+    case SO_SWITCHOVER: /* the pair's change ends it */
+        return false;
+    }
+    return false;
+}
+
 void request_app_changed(struct scs_core *c, uint16_t app)
 {
     const struct core_app *a = &c->apps[app];
@@ -302,11 +318,11 @@ void request_app_changed(struct scs_core *c, uint16_t app)
     tell_status(c, r);
     if (!a->known)
         request_end(c, r, false, "UnableToExecute", a->reason);
-    else if (r->kind == SO_START && (a->status == ST_STARTED || a->status == ST_SERVICE_UNAVAILABLE))
+    else if (r->kind == SO_START && is_reached(r, a))
         end_ok(c, r);
     else if (r->kind == SO_START && a->failed)
         request_end(c, r, false, "UnableToExecute", a->reason[0] ? a->reason : "it failed");
-    else if (r->kind == SO_STOP && a->status == ST_STOPPED && a->wanted == SW_DOWN)
+    else if (r->kind == SO_STOP && is_reached(r, a) && a->wanted == SW_DOWN)
         end_ok(c, r);
 }
 
@@ -334,7 +350,8 @@ void request_result(struct scs_core *c, uint16_t app, const struct scs_event *e)
     case OUTCOME_ACCEPTED:
         return;
     case OUTCOME_DONE:
-        end_ok(c, r);
+        if (is_reached(r, &c->apps[app]))
+            end_ok(c, r); /* else the report that says so is behind this answer */
         return;
     case OUTCOME_STALE:
         if (++r->attempts < STALE_ATTEMPTS) {

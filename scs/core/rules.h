@@ -7,41 +7,41 @@
 
 /* P is the pair's principal: its primary, else the one that was last, else the configured one. S is the other member.
  */
-#define FACTS(X)                                                                                        \
-    X(LEARNING, "state of the pair is being learned")                                                   \
-    X(TWO, "both members say that they are primary")                                                    \
-    X(UNANSWERED, "a member left a role order unanswered and its process is still there")               \
-    X(KILL_DUE, "it is time to kill it, or to try again")                                               \
-    X(BECOMING, "a member is carrying out a grant")                                                     \
-    X(STALE_PRIMARY, "a member says that it is primary, with an epoch older than the last one granted") \
-    X(ADOPT, "a primary is there that this controller did not know of")                                 \
-    X(ORDERED, "an operator ordered a switchover")                                                      \
-    X(STOP_ORDERED, "an operator ordered to stop the primary")                                          \
-    X(PRIMARY, "P is primary, by its agent's last word")                                                \
-    X(EVER, "P has been primary")                                                                       \
-    X(P_CONFIGURED, "P is the configured primary")                                                      \
-    X(P_ENDED, "P is certainly not primary any more")                                                   \
-    X(P_HUNG, "P had missed its heartbeats")                                                            \
-    X(P_UNAVAILABLE, "P is ServiceUnavailable")                                                         \
-    X(P_BY_ORDER, "P was stopped by order")                                                             \
-    X(P_READY, "P runs as backup and can be made primary")                                              \
-    X(P_RISING, "P is starting")                                                                        \
-    X(P_LOST, "P's host is lost")                                                                       \
-    X(P_SEEN, "another agent sees P's host")                                                            \
-    X(P_AWAITED, "P's agent may come back")                                                             \
-    X(P_DELAYED, "disconnect-switchover-timeout runs")                                                  \
-    X(TROUBLE, "P does not serve")                                                                      \
-    X(S_ABLE, "S is Started as backup and can be made primary")                                         \
-    X(S_PROVING, "S is Started, its agent's first polls are under way")                                 \
-    X(S_LIVE, "S has a process")                                                                        \
-    X(S_HOST_GONE, "S's host is not connected")                                                         \
-    X(S_UNHEARD, "S may be primary: its host is not connected but not certainly lost")                  \
-    X(DECLINED, "a member declined a role a short while ago")                                           \
-    X(S_STALE, "S missed the last primary's time: its host was lost")                                   \
-    X(BOTH_UNAVAILABLE, "both were ServiceUnavailable, S recovered first")                              \
-    X(LICENCE, "HA licence")                                                                            \
-    X(HELD, "automatic switchover is held: flapping")                                                   \
-    X(FIRST_WAIT_OVER, "P was not Started within its startup-timeout")
+#define FACTS(X)                                                                                                                  \
+    X(LEARNING, "state of the pair is being learned")                                                                             \
+    X(TWO, "both members say that they are primary")                                                                              \
+    X(UNANSWERED, "a member left a role order unanswered and its process is still there")                                         \
+    X(KILL_DUE, "it is time to kill it, or to try again")                                                                         \
+    X(BECOMING, "a member is carrying out a grant")                                                                               \
+    X(STALE_PRIMARY, "a member says that it is primary, with an epoch older than the last one granted")                           \
+    X(ADOPT, "a primary is there that this controller did not know of")                                                           \
+    X(ORDERED, "an operator ordered a switchover")                                                                                \
+    X(STOP_ORDERED, "an operator ordered to stop the primary")                                                                    \
+    X(PRIMARY, "the principal is primary, by its agent's last word")                                                              \
+    X(EVER, "the principal has been primary")                                                                                     \
+    X(P_CONFIGURED, "the principal is the configured primary")                                                                    \
+    X(P_ENDED, "the principal is certainly not primary any more")                                                                 \
+    X(P_HUNG, "the principal had missed its heartbeats")                                                                          \
+    X(P_UNAVAILABLE, "the principal is ServiceUnavailable")                                                                       \
+    X(P_BY_ORDER, "the principal was stopped by order")                                                                           \
+    X(P_READY, "the principal runs as backup and can be made primary")                                                            \
+    X(P_RISING, "the principal is starting")                                                                                      \
+    X(P_LOST, "the principal's host is lost")                                                                                     \
+    X(P_SEEN, "another agent sees the principal's host")                                                                          \
+    X(P_AWAITED, "the principal's agent may come back")                                                                           \
+    X(P_DELAYED, "disconnect-switchover-timeout runs")                                                                            \
+    X(TROUBLE, "the principal does not serve")                                                                                    \
+    X(S_ABLE, "the standby is Started as backup and can be made primary")                                                         \
+    X(S_PROVING, "the standby is Started, its agent's first polls are under way")                                                 \
+    X(S_LIVE, "the standby has a process")                                                                                        \
+    X(S_HOST_GONE, "the standby's host is not connected")                                                                         \
+    X(S_UNHEARD, "the standby may be primary: its host is not connected but not certainly lost")                                  \
+    X(DECLINED, "a member declined a role a short while ago")                                                                     \
+    X(S_STALE, "the standby missed the last primary's time: its host was lost")                                                   \
+    X(BOTH_UNAVAILABLE, "both were ServiceUnavailable, the standby recovered first")                                              \
+    X(LICENCE, "HA licence")                                                                                                      \
+    X(HELD, "automatic switchover is held: flapping")                                                                             \
+    X(FIRST_WAIT_OVER, "the principal was not Started within its startup-timeout")
 
 enum fact_bit {
 #define X(name, text) FACT_BIT_##name,
