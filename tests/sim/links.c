@@ -14,7 +14,7 @@ static struct slink *slink_new(struct world *w, unsigned node)
     for (unsigned i = 0; i < LINKS_MAX; i++) {
         struct slink *l = &w->nodes[node].links[i];
         if (!l->used) {
-            *l = (struct slink){.used = true, .call_deadline = NEVER, .contest_end = NEVER};
+            *l = (struct slink){.used = true, .call_deadline = NEVER};
             l->rx = w->buffers[node][i];
             l->tx = l->rx + SESSION_RX;
             return l;
@@ -46,7 +46,7 @@ void slink_accept_all(struct world *w, unsigned node, const struct session_confi
             conn_close(w, c, 1);
             continue;
         }
-        l->purpose = FROM_ANYONE;
+        l->purpose = ACCEPTED;
         l->connected = true;
         l->conn = c->id;
         l->side = 1;
@@ -219,8 +219,6 @@ int64_t slinks_drain(struct world *w, unsigned node)
             check_silence(w, node, l, c);
         } else if (l->call_deadline < next)
             next = l->call_deadline;
-        if (l->contest_end < next)
-            next = l->contest_end;
     }
     conn_sweep(w);
     return next;

@@ -115,18 +115,15 @@ bool path_up(const struct world *w, unsigned from, unsigned to);
 
 /* ---- links.c: a program's sessions over connections ---- */
 
-enum link_purpose { TO_HOST, FROM_ANYONE, FROM_SCS, TO_PEER, FROM_PEER };
+enum link_purpose { TO_HOST, TO_PEER, ACCEPTED };
 
 struct slink {
-    bool used, connected, up, closing;
+    bool used, connected, up;
     enum link_purpose purpose;
     unsigned peer; /* node called, or who called once it is up */
-    unsigned scs;  /* FROM_SCS: index for the core */
     uint64_t conn;
     unsigned side;
     int64_t call_deadline; /* world time */
-    int64_t contest_end;   /* FROM_*: another one of the same name came; world time */
-    mono_t contest_since;
     struct session session;
     uint8_t *rx, *tx;
 };
@@ -255,14 +252,28 @@ void process_kill(struct world *w, unsigned host, struct slot *s, int signal, in
 void process_says(struct world *w, unsigned host, struct slot *s, const char *text);
 void process_unfreeze(struct slot *s);
 
-/* ---- agent.c ---- */
+/* ---- agent.c, peers.c ---- */
+
+#define CONNECTIONS (LCA_SCS_MAX + HOSTS_MAX)
+struct early;
+
+/* One identity that is connected to an agent, or is to be. */
+struct connection {
+    bool used, controller, wanted; /* wanted: this agent calls it */
+    unsigned scs;
+    char name[NAME_SIZE];
+    struct slink *link, *second, *dialled;
+    struct early *early; /* what the second one has said */
+    mono_t asked_at;
+    int64_t decide_at, call_at;
+    unsigned failures;
+    span_t addp, addp_remote;
+};
 
 struct agent {
     struct lca_core *core;
-    bool resumed;
-    bool scs_used[LCA_SCS_MAX];
-    int64_t redial[HOSTS_MAX]; /* world time of the next call to a peer */
-    unsigned failures[HOSTS_MAX];
+    bool resumed, announce_due, unwanted_due;
+    struct connection connections[CONNECTIONS];
     bool peer_up[HOSTS_MAX];
     int64_t peer_since[HOSTS_MAX];
     uint64_t steps;
@@ -271,6 +282,11 @@ struct agent {
 void agent_begin(struct world *w, unsigned host);
 void agent_end(struct world *w, unsigned host);
 void agent_turn(struct world *w, unsigned host);
+void agent_step(struct world *w, unsigned host, const struct lca_event *event);
+void connections_next(struct world *w, unsigned host);
+void connections_peers(struct world *w, unsigned host);
+int64_t connections_due(struct world *w, unsigned host);
+void connections_forget(struct world *w, unsigned host);
 
 /* ---- controller.c ---- */
 
