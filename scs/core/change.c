@@ -283,7 +283,8 @@ static bool step_confirm(struct scs_core *c, uint16_t pair)
             succeed(c, pair);
         return false;
     }
-    bool died = speaks && (!app_is_live(a) || a->start_id != ch->start_id);
+    /* A death that was told before the grant arrived says nothing of the grant: its own answer, or its release, does. */
+    bool died = speaks && (!app_is_live(a) || a->start_id != ch->start_id) && a->grant_on == 0;
     if (died || (!speaks && member_is_gone(c, pair, m))) {
         char why[260];
         struct strbuf b;
