@@ -73,16 +73,16 @@ static bool is_directory_entry(const char *entry)
 }
 
 /* Compares the resolved directory of an entry DIR and star with that of the command. `directory` has room for PATH_MAX.
- */
+ * A text equal to a resolved path resolves to itself, so it need not be looked up. */
 static bool matches_directory(const char *entry, const char *command, char *directory)
 {
-    char stem[WORDS_TEXT];
-    str_copy(stem, sizeof stem, entry);
-    stem[strlen(stem) - 1] = 0; /* keeps the slash: "/" for the root */
-    if (!realpath(stem, directory))
-        return false;
     const char *slash = strrchr(command, '/');
-    size_t n = slash == command ? 1 : (size_t)(slash - command);
+    size_t n = slash == command ? 1 : (size_t)(slash - command), stem = strlen(entry) - 1; /* with its slash */
+    if (n > 1 && stem == n + 1 && strncmp(entry, command, n + 1) == 0)
+        return str_copy_bytes(directory, PATH_MAX, command, n);
+    char text[WORDS_TEXT];
+    if (!str_copy_bytes(text, sizeof text, entry, stem) || !realpath(text, directory))
+        return false;
     return strlen(directory) == n && strncmp(directory, command, n) == 0;
 }
 
@@ -95,7 +95,7 @@ static int check_listed(struct keeper *k, const char *asked, const char *command
         if (is_directory_entry(w)) {
             if (matches_directory(w, command, entry))
                 return check_owner(entry, user, "directory", why);
-        } else if (realpath(w, entry) && str_equal(entry, command)) {
+        } else if (str_equal(w, command) || (realpath(w, entry) && str_equal(entry, command))) {
             return 0;
         }
     }
