@@ -13,6 +13,7 @@
 #include "lca/keeper/agent.h"
 #include "lca/keeper/cgroup.h"
 #include "lca/keeper/control.h"
+#include "lca/keeper/mounts.h"
 #include "lca/keeper/notify.h"
 #include "lca/keeper/record.h"
 #include "lca/keeper/reload.h"
@@ -293,6 +294,7 @@ int keeper_open(const struct keeper_setup *setup, struct strbuf *why, struct kee
                          .apps_fd = -1,
                          .notify_fd = -1,
                          .lock_fd = -1,
+                         .mounts_fd = -1,
                          .end_at = MONO_NEVER,
                          .retry_records_at = MONO_NEVER};
     list_init(&k->apps);
@@ -306,6 +308,7 @@ int keeper_open(const struct keeper_setup *setup, struct strbuf *why, struct kee
     reset_signals();
     systemd_take(k);
     raise_limits(k);
+    mounts_open(k);
     int r = open_parts(k, setup, why);
     if (r < 0)
         keeper_close(k);
@@ -340,6 +343,7 @@ void keeper_close(struct keeper *k)
     close_fd(k->notify_fd);
     close_fd(k->run_fd);
     close_fd(k->lock_fd);
+    close_fd(k->mounts_fd);
     loop_close(k->loop);
     log_close(k->log);
     free(k->host_blob);

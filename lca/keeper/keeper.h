@@ -157,6 +157,8 @@ struct keeper {
     int run_fd, apps_fd, notify_fd, lock_fd;
     uint64_t incarnation;
     uint8_t boot_id[16];
+    int mounts_fd;
+    bool mounts_local;
     struct rlimit child_files; /* RLIMIT_NOFILE as it was handed to us, for children */
     struct list apps;
     unsigned n_apps;

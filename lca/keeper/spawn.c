@@ -4,12 +4,14 @@
  * are the defaults, the environment is exactly what was given. Paths are opened as the user, not as root. The child
  * never returns; it reports a failure on a pipe that exec closes, so the keeper need not wait.
  *
- * Memory is not shared with the keeper (no vfork): a directory on a dead file server blocks the child alone. The keeper
- * is small, so the copy is cheap.
+ * Where every mounted file system is local the child borrows the keeper's memory until exec and the keeper waits for
+ * it (share.h); else memory is copied and nothing is waited for, so that a directory on a dead file server blocks the
+ * child alone. What the child does has to be right in both cases: it changes nothing but itself.
  *
  * Invariant: a child whose keeper died before exec ends instead of becoming a program nobody has on record. */
 #include "lca/keeper/spawn.h"
 
+#include "lca/keeper/share.h"
 #include "lca/keeper/sys.h"
 
 #include <errno.h>
@@ -125,15 +127,29 @@ static _Noreturn void child(const struct spawn *s, pid_t keeper, int report_fd)
     report(report_fd, errno, "command", s->path);
 }
 
+struct childhood {
+    const struct spawn *spawn;
+    pid_t keeper;
+    int report_fd;
+};
+
+static void borrowed_child(void *arg)
+{
+    const struct childhood *c = arg;
+    child(c->spawn, c->keeper, c->report_fd);
+}
+
 pid_t spawn_process(const struct spawn *s, int *ret_pidfd, int *ret_exec_fd)
 {
     int report[2], pidfd;
-    pid_t keeper = getpid();
     if (pipe2(report, O_CLOEXEC | O_NONBLOCK) < 0)
         return -errno;
-    pid_t pid = sys_clone(s->cgroup_fd, &pidfd);
+    struct childhood c = {.spawn = s, .keeper = getpid(), .report_fd = report[1]};
+    pid_t pid = s->waits ? share_clone(s->cgroup_fd, borrowed_child, &c, &pidfd) : -ENOSYS;
+    if (pid == -ENOSYS)
+        pid = sys_clone(s->cgroup_fd, &pidfd);
     if (pid == 0)
-        child(s, keeper, report[1]);
+        borrowed_child(&c);
     close(report[1]);
     if (pid < 0) {
         close(report[0]);

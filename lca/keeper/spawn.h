@@ -15,6 +15,7 @@ struct spawn {
     int output_fd;           /* becomes standard output and error; -1: as `output` says */
     int give_fd;             /* becomes KEEPER_AGENT_FD; -1: none */
     struct rlimit files;
+    bool waits; /* the keeper may wait for the exec: quicker, but only where no file is on another machine */
 };
 
 /* Why a child could not become its program: "working directory /x: No such file or directory". */
@@ -23,8 +24,8 @@ struct spawn_error {
     char text[KEEPER_REASON];
 };
 
-/* The child's pid; its pidfd, and the pipe on which spawn_result() reads how exec went. Never waits for the child.
- * Negative errno: no child. */
+/* The child's pid; its pidfd, and the pipe on which spawn_result() reads how exec went. Waits for it only where asked
+ * to. Negative errno: no child. */
 pid_t spawn_process(const struct spawn *s, int *ret_pidfd, int *ret_exec_fd);
 /* 0: exec succeeded (or the child was killed before it); 1: not known yet; -1: it failed and the child ends, see
  * `ret_error`. */

@@ -13,6 +13,7 @@
 
 #include "lca/keeper/allow.h"
 #include "lca/keeper/cgroup.h"
+#include "lca/keeper/mounts.h"
 #include "lca/keeper/notify.h"
 #include "lca/keeper/packet.h"
 #include "lca/keeper/procfs.h"
@@ -315,6 +316,7 @@ static void plan_rest(struct plan *p, const struct tree *t, const char *text)
     p->spawn.dies_with_keeper = t->is_role;
     p->spawn.give_fd = p->spawn.output_fd = -1;
     p->spawn.files = t->app->keeper->child_files;
+    p->spawn.waits = mounts_are_local(t->app->keeper);
 }
 
 static int plan_check(struct plan *p, struct tree *t, const struct keeper_start *packet, struct strbuf *why)

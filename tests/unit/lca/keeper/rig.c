@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -59,6 +60,9 @@ static int setup(void **state, bool no_cgroups)
     if (!r || !getpwuid(geteuid()))
         return -1;
     r->fd = -1;
+    if (getrandom(&r->ids, sizeof r->ids, 0) != (ssize_t)sizeof r->ids)
+        return -1;
+    r->ids &= ~UINT64_C(0xffffffff);
     r->no_cgroups = no_cgroups;
     strcpy(r->dir, "/tmp/us-keeper-XXXXXX");
     if (!mkdtemp(r->dir) || chmod(r->dir, 0755) < 0)
@@ -183,7 +187,7 @@ int rig_teardown(void **state)
 void rig_send(struct rig *r, void *packet, size_t n, uint32_t type, const char *app, uint64_t start_id)
 {
     struct keeper_header *h = packet;
-    *h = (struct keeper_header){.type = type, .size = (uint32_t)n, .start_id = start_id};
+    *h = (struct keeper_header){.type = type, .size = (uint32_t)n, .start_id = start_id ? r->ids | start_id : 0};
     str_copy(h->app, sizeof h->app, app);
     assert_int_equal(send(r->fd, packet, n, MSG_NOSIGNAL), n);
 }
@@ -248,6 +252,7 @@ static bool receive(struct rig *r, int ms)
         return false;
     assert_true((size_t)n >= sizeof r->in.h);
     assert_int_equal(r->in.h.size, n);
+    r->in.h.start_id &= UINT64_C(0xffffffff);
     return true;
 }
 

@@ -29,6 +29,7 @@ struct rig {
     unsigned files; /* limit of descriptors for the keeper; 0: the test's own */
     pid_t keeper;
     int fd;
+    uint64_t ids;        /* upper half of every start id: tests that run beside this one have other ones */
     union rig_packet in; /* the last one received */
 };
 

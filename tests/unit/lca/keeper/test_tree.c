@@ -133,7 +133,7 @@ static void loses_no_exit_of_many(void **state)
             snprintf(name, sizeof name, "app%d", i);
             snprintf(script, sizeof script, "(setsid true &); exit %d", i + 1);
             const struct rig_command c = {.argv = {"/bin/sh", "-c", script}, .env = {"PATH=/usr/bin:/bin"}};
-            rig_command(r, KM_START, name, round, &c);
+            rig_command(r, KM_START, name, round * 1000 + (uint64_t)i, &c);
         }
         while (ended < APPS) {
             assert_false(rig_is_quiet(r, 60000));
