@@ -208,6 +208,7 @@ struct scs_actions {
 struct scs_decision {
     uint64_t key; /* unique per run of this controller; 0: none yet */
     uint16_t rule;
+    bool adopted; /* a primary that was there is kept: no role was changed, so it explains none */
     const char *name, *sentence; /* of the rule; literals */
     char cause[200];             /* what was seen */
     char ordered_by[NAME_SIZE];
@@ -278,7 +279,7 @@ bool scs_core_app(const struct scs_core *c, uint16_t app, struct scs_app_view *r
 bool scs_core_pair(const struct scs_core *c, uint16_t pair, struct scs_pair_view *ret_view);
 /* The pair of this name or of an application's name; SCS_NONE. */
 uint16_t scs_core_find_pair(const struct scs_core *c, const char *name);
-/* The last decision that changed something (key 0: none in this run), and the rule that stands now with its facts. */
+/* The last decision that was taken (key 0: none in this run), and the rule that stands now with its facts. */
 const struct scs_decision *scs_core_decision(const struct scs_core *c, uint16_t pair);
 void scs_core_standing(const struct scs_core *c, uint16_t pair, mono_t now, struct scs_decision *ret_decision);
 uint64_t scs_core_term(const struct scs_core *c);

@@ -87,6 +87,7 @@ void decision_begin(struct scs_core *c, uint16_t pair, const struct scs_rule *ru
     struct scs_decision *d = &p->decision;
     memset(d, 0, sizeof *d);
     d->key = ++c->n_decisions;
+    d->adopted = rule->verdict == VERDICT_ADOPT;
     d->decided_at = c->now;
     d->from = from == MEMBER_NONE ? SCS_NONE : pair_app(c, pair, from);
     d->to = to == MEMBER_NONE ? SCS_NONE : pair_app(c, pair, to);

@@ -21,11 +21,12 @@ static void execute_send(struct shell *s, const struct scs_action *a)
     shell_record(s, &r);
 }
 
+/* An adoption changes no role. It is in the history as a record; kept as a decision, it would hide the evidence of the last one that did. */
 static void execute_decision(struct shell *s, uint16_t pair, mono_t now)
 {
     const struct scs_decision *d = scs_core_decision(s->core, pair);
     struct scs_pair_view view;
-    if (!d || !d->key || !scs_core_pair(s->core, pair, &view))
+    if (!d || !d->key || d->adopted || !scs_core_pair(s->core, pair, &view))
         return;
     int64_t wall = clock_wall_us();
     arena_reset(&s->arena);

@@ -131,10 +131,13 @@ static void verb_why(struct shell *s, struct operator *op, const struct ask *q, 
     }
     const struct scs_decision *last = scs_core_decision(s->core, pair);
     size_t n = FRAME_PAYLOAD_MAX;
-    if (last && last->key)
+    bool taken = last && last->key;
+    if (taken && !last->adopted)
         why_decision(s, op, q->id, last, now);
     else if (s->store && store_last_decision(s->store, view.name, s->document, &n) == 0)
         why_reply(s, op, q->id, n);
+    else if (taken)
+        why_decision(s, op, q->id, last, now);
     static struct scs_decision standing;
     memset(&standing, 0, sizeof(standing));
     scs_core_standing(s->core, pair, now, &standing);

@@ -108,6 +108,21 @@ def test_planned_switchover_after_scs_restart_uses_a_higher_term(pair):
     assert after["term"] > before["term"]
 
 
+def test_why_explains_the_last_role_change_also_after_scs_restarted(pair):
+    """The adoption that a restart brings is in the history; it changed no role, so it hides no evidence of the decision that did."""
+    assert pair.ctl("switchover", "p1").code == 0
+    pair.wait_normal("p2")
+    before = wait(lambda: (lambda d: d if d["result"].startswith("done") else None)(pair.why()["decision"]), what="the switchover is done")
+    assert before["rule"] == 8 and before["steps"]
+    pair.scs.kill_and_return()
+    wait(lambda: pair.ctl("status").code == 0)
+    pair.wait_normal("p2")
+    assert any("rule 15 adopted" in r["text"] for r in pair.history("--application", "p1")), "the restart adopted the primary"
+    after = pair.why()["decision"]
+    assert abs(after["time_us"] - before["time_us"]) < 1_000_000, "wall time is made of the time since boot at each asking"
+    assert {k: v for k, v in after.items() if k not in ("time", "time_us")} == {k: v for k, v in before.items() if k not in ("time", "time_us")}
+
+
 def test_scs_away_the_primary_dies_and_is_restarted_in_place(make_world):
     """DOMAIN row 15: nothing switches while there is no SCS."""
     w = make_world()
