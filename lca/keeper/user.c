@@ -1,37 +1,95 @@
 /* Users: names into uid, gid and groups, remembered.
  *
  * It owns the cache. The name service may read files or ask a server, so it is asked when an application is first
- * started as somebody, never in a child and never on the way of a restart. It refuses to decide who is allowed
- * (allow.c). Invariant: at most CACHE_MAX users are remembered; the cache is emptied when a further one is asked for.
- */
+ * started as somebody, never in its child and never on the way of a restart. It runs in a process of its own: it loads
+ * libraries of its choice, which have no business in the keeper and would be copied for every start from then on; and
+ * one that hangs is ended after PATIENCE_MS. It refuses to decide who is allowed (allow.c). Invariant: at most
+ * CACHE_MAX users are remembered; the cache is emptied when a further one is asked for. */
 #include "lca/keeper/user.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
+#include <poll.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define CACHE_MAX 64
 #define ENTRY_MAX 16384
+#define PATIENCE_MS 10000
+
+/* What the asking process says: fits into a pipe's atomic write. */
+struct answer {
+    int result; /* 0, or negative errno */
+    uid_t uid;
+    gid_t gid;
+    int n_groups;
+    gid_t groups[USER_GROUPS_MAX];
+};
+
+_Static_assert(sizeof(struct answer) <= PIPE_BUF, "one write, one read");
+
+static int ask(const char *name, struct answer *a)
+{
+    static char room[ENTRY_MAX];
+    struct passwd entry, *found = NULL;
+    int r = getpwnam_r(name, &entry, room, sizeof room, &found);
+    if (r != 0 || !found)
+        return r ? -r : -ENOENT;
+    a->uid = found->pw_uid;
+    a->gid = found->pw_gid;
+    a->n_groups = USER_GROUPS_MAX;
+    return getgrouplist(name, found->pw_gid, a->groups, &a->n_groups) < 0 ? -E2BIG : 0;
+}
+
+static _Noreturn void ask_and_tell(const char *name, int fd)
+{
+    static struct answer a;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    a.result = ask(name, &a);
+    _exit(write(fd, &a, sizeof a) == (ssize_t)sizeof a ? 0 : 1);
+}
+
+static int hear(int fd, struct answer *ret_answer)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int r = poll(&p, 1, PATIENCE_MS);
+    if (r <= 0)
+        return r < 0 ? -errno : -ETIMEDOUT;
+    return read(fd, ret_answer, sizeof *ret_answer) == (ssize_t)sizeof *ret_answer ? 0 : -EIO;
+}
 
 static int look_up(const char *name, struct user *u)
 {
-    char *room = malloc(ENTRY_MAX);
-    struct passwd entry, *found = NULL;
-    if (!room)
-        return -ENOMEM;
-    int r = getpwnam_r(name, &entry, room, ENTRY_MAX, &found);
-    if (r == 0 && found) {
-        u->uid = found->pw_uid;
-        u->gid = found->pw_gid;
-        u->n_groups = USER_GROUPS_MAX;
-        r = getgrouplist(name, found->pw_gid, u->groups, &u->n_groups) < 0 ? -E2BIG : 0;
-    } else {
-        r = r ? -r : -ENOENT;
+    struct answer a;
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    pid_t pid = fork();
+    int r = pid < 0 ? -errno : 0;
+    if (pid == 0)
+        ask_and_tell(name, ends[1]);
+    close(ends[1]);
+    if (r == 0)
+        r = hear(ends[0], &a);
+    close(ends[0]);
+    if (pid > 0) {
+        kill(pid, SIGKILL); /* has ended, or never will */
+        waitpid(pid, NULL, 0);
     }
-    free(room);
-    return r;
+    if (r < 0 || a.result < 0)
+        return r < 0 ? r : a.result;
+    u->uid = a.uid;
+    u->gid = a.gid;
+    u->n_groups = a.n_groups;
+    memcpy(u->groups, a.groups, sizeof u->groups);
+    return 0;
 }
 
 int users_find(struct keeper *k, const char *name, const struct user **ret_user)
