@@ -218,6 +218,16 @@ static void agent_resume(struct world *w, unsigned host)
     w->nodes[host].listening = true;
 }
 
+void agent_app_link(struct world *w, unsigned host, const char *app, bool back)
+{
+    const struct node *n = &w->nodes[host];
+    if (!n->alive || !w->agents[host].resumed || n->frozen_until > w->now || n->paused_until > w->now)
+        return;
+    struct lca_event e = {.type = back ? LCA_EV_APP_LINK_BACK : LCA_EV_APP_LINK_LOST, .name = app, .reason = "connection closed"};
+    agent_step(w, host, &e);
+    node_notice(w, host);
+}
+
 /* ---- a turn ---- */
 
 static void agent_timer(struct world *w, unsigned host)
@@ -237,6 +247,7 @@ void agent_turn(struct world *w, unsigned host)
     if (!a->resumed)
         agent_resume(w, host);
     agent_notes(w, host);
+    mutant_meddles(w, host);
     connections_next(w, host);
     int64_t next = connections_due(w, host);
     agent_timer(w, host);
@@ -252,7 +263,7 @@ void agent_begin(struct world *w, unsigned host)
     struct agent *a = &w->agents[host];
     connections_forget(w, host);
     free(a->core);
-    *a = (struct agent){.core = calloc(1, sizeof(struct lca_core))};
+    *a = (struct agent){.core = calloc(1, sizeof(struct lca_core)), .began = w->now};
     struct lca_core_config config = {.seed = rng_next(&w->rng_process)};
     str_copy(config.host, NAME_SIZE, w->site.hosts[host].name);
     lca_core_init(a->core, &config, node_now(w, host));

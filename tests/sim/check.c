@@ -16,9 +16,12 @@ void check_reset(struct world *w)
     struct checker *c = checker_of(w);
     memset(c, 0, sizeof *c);
     for (unsigned p = 0; p < PAIRS_MAX; p++) {
-        c->pair[p].owner = c->pair[p].former = -1;
+        c->pair[p].owner = c->pair[p].former = c->pair[p].last_acting = -1;
+        c->pair[p].moved[0] = c->pair[p].moved[1] = -SEC(1000);
         c->pair[p].both_since = NEVER;
     }
+    for (unsigned i = 0; i < APPS_MAX; i++)
+        c->app[i].link_lost = NEVER;
     w->controller.n_requests = 0;
     w->controller.database_counter = 0;
 }
@@ -81,21 +84,66 @@ void check_start(struct world *w, unsigned host, struct slot *s)
     check_tight(w, s);
 }
 
+/* DOMAIN row 18: what moved there and back within haflip-detect-timeout stays, unless an operator moves it. */
+static void check_flapping(struct world *w, const struct slot *s)
+{
+    const struct site_app *a = &w->site.apps[s->app];
+    struct pair_truth *p = &w->checker.pair[a->pair];
+    bool moved = p->last_acting >= 0 && p->last_acting != (int)a->member;
+    p->last_acting = (int)a->member;
+    if (!moved)
+        return;
+    bool again = w->now - p->moved[0] < w->site.flip.ns, excused = operator_asked(w, s->app, false) || w->controller.began > p->moved[0] || app_acts(w, other_member(w, s->app));
+    if (again && !excused)
+        violation(w, "flapping", "%s becomes primary, the third move of its pair in %.3f s (haflip-detect-timeout %.3f s)", s->name, (double)(w->now - p->moved[0]) / 1e9,
+                  (double)w->site.flip.ns / 1e9);
+    p->moved[0] = p->moved[1];
+    p->moved[1] = w->now;
+}
+
 void check_acting(struct world *w, unsigned host, struct slot *s)
 {
     if (w->site.apps[s->app].pair < 0 || !s->process.acting)
         return;
     (void)host;
+    s->process.acting_since = w->now;
+    w->checker.app[s->app].demote_ordered = false;
+    check_flapping(w, s);
     if (app_acts(w, other_member(w, s->app))) {
         w->checker.overlaps++;
         say(w, "two primaries: %s and %s", s->name, w->site.apps[other_member(w, s->app)].name);
     }
 }
 
-/* A member begins to become primary: its epoch is one that a controller granted to it. */
-void check_role(struct world *w, unsigned host, struct slot *s, struct epoch epoch)
+/* SAFETY L6 and S4: what serves is not taken from its role, nor ended, by nobody's order and for no failure of its own. */
+static bool serves(const struct world *w, const struct slot *s)
+{
+    return s->process.alive && s->process.ready && !s->process.terminating && s->process.hung_at == 0 && w->checker.app[s->app].link_lost == NEVER;
+}
+
+void check_signal(struct world *w, unsigned host, struct slot *s, const char *what)
+{
+    const struct site_app *a = &w->site.apps[s->app];
+    const struct member_truth *t = &w->checker.app[s->app];
+    int64_t bound = 2 * a->role_timeout.ns + a->shutdown.ns + SEC(5);
+    int64_t last = t->order_at > w->nodes[host].stalled ? t->order_at : w->nodes[host].stalled;
+    last = last > w->agents[host].began ? last : w->agents[host].began;
+    last = last > s->role.started ? last : s->role.started;
+    bool late = s->process.ready_since + SEC(1) > w->now; /* its READY may be on its way while its startup-timeout passes */
+    if (serves(w, s) && !late && w->now - last > bound)
+        violation(w, "killed-serving", "%s on host%u is %s, and serves: no order for %.3f s", s->name, host + 1, what, (double)(w->now - last) / 1e9);
+}
+
+/* A role command begins. To backup: somebody ordered it since the member acts, or its agent began anew and does not know. To primary: with an epoch that was granted. */
+void check_role(struct world *w, unsigned host, struct slot *s, enum app_role role, struct epoch epoch)
 {
     const struct member_truth *t = &w->checker.app[s->app];
+    if (role != APP_PRIMARY) {
+        bool anew = w->agents[host].began + SEC(5) + w->site.apps[s->app].role_timeout.ns > w->now;
+        if (serves(w, s) && s->process.acting && !t->demote_ordered && !anew)
+            violation(w, "demoted-serving", "%s on host%u goes to backup, and nobody has ordered it", s->name, host + 1);
+        return;
+    }
     for (unsigned i = 0; i < GRANTS_KEPT && i < t->n_granted; i++)
         if (epoch_compare(t->granted[(t->n_granted - 1 - i) % GRANTS_KEPT], epoch) == 0)
             return;

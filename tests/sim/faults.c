@@ -214,12 +214,37 @@ static void strike_app(struct world *w, enum fault f)
     } else if (f == FAULT_APP_HANGS) {
         say(w, "fault: %s hangs", s->name);
         s->process.hung = true;
+        s->process.hung_at = w->now;
     } else if (s->process.ready && !s->process.hung) {
         s->process.unavailable = !s->process.unavailable;
         s->process.was_unavailable = true;
         say(w, "fault: %s is %s", s->name, s->process.unavailable ? "ServiceUnavailable" : "Started again");
         process_says(w, host, s, s->process.unavailable ? "X_STATUS=ServiceUnavailable" : "X_STATUS=Started");
     }
+}
+
+static void link_back(struct world *w, uint64_t app, uint64_t start_id)
+{
+    const struct site_app *a = &w->site.apps[app];
+    const struct slot *s = app_slot(w, (uint16_t)app);
+    w->checker.app[app].link_lost = NEVER;
+    if (s && s->process.alive && s->start_id == start_id)
+        agent_app_link(w, a->host, a->name, true);
+}
+
+/* DOMAIN row 1b: the application lives, its connection to its agent does not. */
+static void strike_app_link(struct world *w)
+{
+    uint16_t app = any_app(w);
+    const struct site_app *a = &w->site.apps[app];
+    const struct slot *s = app_slot(w, app);
+    if (!s || !s->process.alive || w->checker.app[app].link_lost != NEVER)
+        return;
+    int64_t length = chance_scale(fr(w), MS(10), SEC(5));
+    say(w, "fault: connection of %s to its agent breaks for %.3f s", a->name, (double)length / 1e9);
+    w->checker.app[app].link_lost = w->now;
+    agent_app_link(w, a->host, a->name, false);
+    world_at(w, w->now + length, link_back, app, s->start_id);
 }
 
 /* ---- operators ---- */
@@ -317,6 +342,12 @@ static void strike(struct world *w, enum fault f)
         return;
     case FAULT_LOSS:
         strike_loss(w);
+        return;
+    case FAULT_APP_LINK:
+        strike_app_link(w);
+        return;
+    case FAULT_ECHO:
+        w->agents[any_host(w)].echo = true;
         return;
     case FAULT_OPERATOR:
         strike_operator(w);

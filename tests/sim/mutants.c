@@ -31,6 +31,8 @@ const char *mutant_name(enum mutant m)
         [MUTANT_NO_RESULT] = "operators are not answered",
         [MUTANT_FALSE_ALARM] = "a connected host is called lost",
         [MUTANT_DOUBLE_ORDER] = "an agent carries out an order twice",
+        [MUTANT_NEEDLESS_DEMOTE] = "an agent demotes what serves, by nobody's order",
+        [MUTANT_NEEDLESS_KILL] = "an agent kills what serves, by nobody's order",
     };
     return names[m];
 }
@@ -38,6 +40,21 @@ const char *mutant_name(enum mutant m)
 bool mutant_now(struct world *w, enum mutant m, unsigned percent)
 {
     return w->mutant == m && (percent == 100 || chance(&w->rng_net, percent));
+}
+
+void mutant_meddles(struct world *w, unsigned host)
+{
+    bool demotes = mutant_now(w, MUTANT_NEEDLESS_DEMOTE, 2), kills = mutant_now(w, MUTANT_NEEDLESS_KILL, 1);
+    for (unsigned i = 0; i < APPS_MAX && (demotes || kills); i++) {
+        struct slot *s = &w->keepers[host].slots[i];
+        if (!s->used || !s->process.alive || !s->process.ready || s->role.alive || w->now < SEC(10))
+            continue;
+        if (demotes && s->process.acting)
+            keeper_role(w, host, s->name, 1, APP_BACKUP, s->process.epoch);
+        if (kills)
+            keeper_kill_tree(w, host, s->name, s->start_id);
+        return;
+    }
 }
 
 static size_t message_pack(message *m, uint8_t *payload, size_t n, size_t size)

@@ -112,8 +112,15 @@ static void message(struct world *w, unsigned host, struct connection *c, const 
         violation(w, "wire", "agent of host%u cannot read a controller's message: %s", host + 1, why);
     else {
         e.scs = c->scs;
+        bool twice = w->agents[host].echo && e.type == LCA_EV_ORDER;
+        w->agents[host].echo &= !twice;
         tap_agent_receives(w, host, bytes, n);
         agent_step(w, host, &e);
+        if (twice && !w->failed) {
+            say(w, "fault: agent%u gets the same order once more", host + 1);
+            tap_agent_receives(w, host, bytes, n);
+            agent_step(w, host, &e);
+        }
         w->checker.executing = 0;
     }
     free(bytes);

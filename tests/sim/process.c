@@ -142,6 +142,7 @@ void keeper_signal(struct world *w, unsigned host, const char *app, uint64_t sta
     if (!s || s->start_id != start_id || !s->process.alive)
         return;
     say(w, "host%u %s signal %d", host + 1, app, signal);
+    check_signal(w, host, s, "told to end");
     if (signal == 9)
         keeper_kill_tree(w, host, app, start_id);
     if (signal != 15 || s->process.ignores_term || s->process.hung || s->process.terminating)
@@ -161,6 +162,7 @@ void keeper_kill_tree(struct world *w, unsigned host, const char *app, uint64_t 
         return;
     }
     say(w, "host%u %s kill tree", host + 1, app);
+    check_signal(w, host, s, "killed");
     int64_t delay = s->process.slow_kill ? chance_span(&w->rng_process, MS(200), SEC(4)) : chance_span(&w->rng_process, US(50), MS(1));
     world_at(w, w->now + delay, process_killed, AT(host, s), s->process.token);
 }
@@ -221,7 +223,7 @@ void keeper_start(struct world *w, unsigned host, const char *app, uint64_t star
 
 void process_unfreeze(struct slot *s)
 {
-    s->process.hung = s->process.unavailable = false;
+    s->process.hung = s->process.unavailable = false; /* hung_at stays: its agent may be about to kill it */
 }
 
 /* ---- role commands ---- */
@@ -280,8 +282,7 @@ void keeper_role(struct world *w, unsigned host, const char *app, uint64_t start
         violation(w, "two-role-commands", "%s on host %u: a role command is begun %s", app, host, s ? "while another one runs" : "without an application");
         return;
     }
-    if (role == APP_PRIMARY)
-        check_role(w, host, s, epoch);
+    check_role(w, host, s, role, epoch);
     struct rng *r = &w->rng_process;
     const struct site_app *a = &w->site.apps[s->app];
     s->role = (struct role_run){.alive = true, .token = ++k->tokens, .start_id = start_id, .pid = 1000 * (host + 1) + ++k->pids, .role = role, .epoch = epoch, .started = w->now};

@@ -175,7 +175,7 @@ struct process {
     bool terminating;
     uint32_t pid;
     uint64_t token; /* of its events */
-    int64_t started, ready_since;
+    int64_t started, ready_since, hung_at, acting_since;
     struct epoch epoch; /* of the last on-primary */
     bool ignores_term, slow_kill;
 };
@@ -273,6 +273,8 @@ struct connection {
 struct agent {
     struct lca_core *core;
     bool resumed, announce_due, unwanted_due;
+    bool echo;             /* the next order comes twice */
+    int64_t began;
     struct connection connections[CONNECTIONS];
     bool peer_up[HOSTS_MAX];
     int64_t peer_since[HOSTS_MAX];
@@ -283,6 +285,8 @@ void agent_begin(struct world *w, unsigned host);
 void agent_end(struct world *w, unsigned host);
 void agent_turn(struct world *w, unsigned host);
 void agent_step(struct world *w, unsigned host, const struct lca_event *event);
+/* The connection of a linked application to the agent breaks, or is there again. */
+void agent_app_link(struct world *w, unsigned host, const char *app, bool back);
 void connections_next(struct world *w, unsigned host);
 void connections_peers(struct world *w, unsigned host);
 int64_t connections_due(struct world *w, unsigned host);
@@ -355,7 +359,7 @@ int site_app(const struct world *w, const char *name);
 
 enum fault { FAULT_KILL_AGENT, FAULT_KILL_KEEPER, FAULT_KILL_SCS, FAULT_APP_DIES, FAULT_APP_EXITS, FAULT_APP_HANGS, FAULT_APP_UNAVAILABLE, FAULT_POWER,
              FAULT_SCS_POWER, FAULT_CUT_SCS, FAULT_CUT_PEER, FAULT_CUT_HOST, FAULT_CUT_ONE_WAY, FAULT_FLAP, FAULT_FREEZE_AGENT, FAULT_FREEZE_SCS,
-             FAULT_PAUSE_HOST, FAULT_LOSS, FAULT_OPERATOR, FAULT_RELOAD, FAULT_COUNT };
+             FAULT_PAUSE_HOST, FAULT_LOSS, FAULT_APP_LINK, FAULT_ECHO, FAULT_OPERATOR, FAULT_RELOAD, FAULT_COUNT };
 
 struct swarm {
     bool on[FAULT_COUNT];
@@ -380,6 +384,9 @@ struct member_truth {
     int reported_status;               /* as the controller received it last */
     uint64_t poll_seq, incarnation;    /* of the newest poll that arrived at the controller */
     bool poll_echoed;
+    int64_t order_at;                  /* when its agent was last ordered anything but a start */
+    bool demote_ordered;               /* since it acts */
+    int64_t link_lost;                 /* since when its own connection to the agent is away; NEVER: it is there */
     struct epoch granted[GRANTS_KEPT]; /* every epoch that was granted to it lately, a ring */
     unsigned n_granted;
 };
@@ -389,6 +396,8 @@ struct pair_truth {
     struct epoch highest; /* granted */
     int owner, former;    /* member that holds `highest`, and who held the role before; -1: nobody yet */
     int64_t both_since;
+    int last_acting;      /* member that began to act last, -1: nobody yet */
+    int64_t moved[2];     /* when the role moved from one member to the other, the latest two */
     bool both; /* primaries, where somebody sees both */
 };
 
@@ -419,7 +428,9 @@ void check_start(struct world *w, unsigned host, struct slot *s);
 void check_acting(struct world *w, unsigned host, struct slot *s);
 void check_host_cause(struct world *w, unsigned host, int64_t until);
 void check_executed(struct world *w, unsigned host, const char *app);
-void check_role(struct world *w, unsigned host, struct slot *s, struct epoch epoch);
+void check_role(struct world *w, unsigned host, struct slot *s, enum app_role role, struct epoch epoch);
+void check_signal(struct world *w, unsigned host, struct slot *s, const char *what);
+bool operator_asked(const struct world *w, uint16_t app, bool forced);
 void check_term(struct world *w, uint64_t term, bool fresh_run);
 void check_lost(struct world *w, unsigned node, const struct slink *l);
 void check_calm(struct world *w);
@@ -434,12 +445,14 @@ void tap_agent_sends(struct world *w, unsigned host, const uint8_t *payload, siz
 
 enum mutant { MUTANT_NONE, MUTANT_DROP_DEMOTE, MUTANT_FORGED_GRANT, MUTANT_GRANT_BOTH, MUTANT_BLIND_GRANT, MUTANT_LYING_ROLE, MUTANT_LYING_STATUS,
               MUTANT_TWO_PROCESSES, MUTANT_UNWANTED_START, MUTANT_OLD_TERM, MUTANT_DEAF_LINK, MUTANT_GARBLED_BYTES, MUTANT_LOST_STATE, MUTANT_SILENT_DEATH,
-              MUTANT_NO_RESULT, MUTANT_FALSE_ALARM, MUTANT_DOUBLE_ORDER, MUTANT_COUNT };
+              MUTANT_NO_RESULT, MUTANT_FALSE_ALARM, MUTANT_DOUBLE_ORDER, MUTANT_NEEDLESS_DEMOTE, MUTANT_NEEDLESS_KILL, MUTANT_COUNT };
 const char *mutant_name(enum mutant m);
 /* Each may change bytes in place (up to `size`), or return 0 to drop the message. */
 size_t mutant_to_agent(struct world *w, unsigned host, uint8_t *payload, size_t n, size_t size);
 size_t mutant_to_scs(struct world *w, unsigned host, uint8_t *payload, size_t n, size_t size);
 bool mutant_now(struct world *w, enum mutant m, unsigned percent);
+/* An agent that meddles with what serves on its host. */
+void mutant_meddles(struct world *w, unsigned host);
 /* Of a member: the other one's application. */
 uint16_t other_member(const struct world *w, uint16_t app);
 struct slot *app_slot(struct world *w, uint16_t app);

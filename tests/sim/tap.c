@@ -40,26 +40,8 @@ static void grant_epoch(struct world *w, uint16_t app, struct epoch epoch)
                   (unsigned long long)epoch.n, (unsigned long long)p->highest.term, (unsigned long long)p->highest.n, order == 0 ? " to the other member" : "");
 }
 
-/* The member was Started when it was last heard of, and the newest poll of its agent is answered. */
-static void grant_eligible(struct world *w, uint16_t app, const Understudy__Agent__Grant *g)
-{
-    const struct member_truth *t = &w->checker.app[app];
-    const char *name = w->site.apps[app].name;
-    /* Whom the other one could not relieve gets its role back as it is. */
-    const struct pair_truth *p = &w->checker.pair[w->site.apps[app].pair];
-    int member = (int)w->site.apps[app].member;
-    bool back = (p->owner == member || p->former == member) && t->reported_status == UNDERSTUDY__AGENT__STATUS__SERVICE_UNAVAILABLE;
-    if (t->reported_status != UNDERSTUDY__AGENT__STATUS__STARTED && !back)
-        violation(w, "grant-ineligible", "%s is granted the primary role, but its last reported status is %d", name, t->reported_status);
-    if (g->poll_seq != t->poll_seq || g->incarnation != t->incarnation)
-        violation(w, "grant-poll", "%s is granted the primary role for poll %llu, the newest is %llu%s", name, (unsigned long long)g->poll_seq,
-                  (unsigned long long)t->poll_seq, g->incarnation != t->incarnation ? " of another incarnation" : "");
-    if (!t->poll_echoed)
-        violation(w, "grant-poll", "%s is granted the primary role before its agent has proved the round trip", name);
-}
-
 /* An operator asked for a switchover or a stop: no waiting timer of a lost host applies, and --force knows better than the peer. */
-static bool operator_asked(const struct world *w, uint16_t app, bool forced)
+bool operator_asked(const struct world *w, uint16_t app, bool forced)
 {
     int64_t span = MS(500) + 2 * w->site.apps[app].role_timeout.ns + SEC(15);
     for (unsigned i = 0; i < w->controller.n_requests; i++) {
@@ -69,6 +51,25 @@ static bool operator_asked(const struct world *w, uint16_t app, bool forced)
             return true;
     }
     return false;
+}
+
+/* The member was Started when it was last heard of, and the newest poll of its agent is answered. */
+static void grant_eligible(struct world *w, uint16_t app, const Understudy__Agent__Grant *g)
+{
+    const struct member_truth *t = &w->checker.app[app];
+    const char *name = w->site.apps[app].name;
+    /* Whom the other one could not relieve gets its role back as it is; and --force takes what is there. */
+    const struct pair_truth *p = &w->checker.pair[w->site.apps[app].pair];
+    int member = (int)w->site.apps[app].member;
+    bool known = p->owner == member || p->former == member || operator_asked(w, app, true);
+    bool back = known && t->reported_status == UNDERSTUDY__AGENT__STATUS__SERVICE_UNAVAILABLE;
+    if (t->reported_status != UNDERSTUDY__AGENT__STATUS__STARTED && !back)
+        violation(w, "grant-ineligible", "%s is granted the primary role, but its last reported status is %d", name, t->reported_status);
+    if (g->poll_seq != t->poll_seq || g->incarnation != t->incarnation)
+        violation(w, "grant-poll", "%s is granted the primary role for poll %llu, the newest is %llu%s", name, (unsigned long long)g->poll_seq,
+                  (unsigned long long)t->poll_seq, g->incarnation != t->incarnation ? " of another incarnation" : "");
+    if (!t->poll_echoed)
+        violation(w, "grant-poll", "%s is granted the primary role before its agent has proved the round trip", name);
 }
 
 /* Its owner acts and nothing has happened to it: who decides that it is not primary any more? */
@@ -229,9 +230,20 @@ static void order_received(struct world *w, const Understudy__Agent__Order *o)
     say(w, "%s is ordered: %s (order %llu.%llu)", w->site.apps[app].name, kinds[o->kind <= 4 ? o->kind : 0], (unsigned long long)o->term, (unsigned long long)o->order_id);
     if (o->kind == UNDERSTUDY__AGENT__ORDER__KIND__START)
         t->wanted = 1;
+    else
+        t->order_at = w->now;
     if (o->kind == UNDERSTUDY__AGENT__ORDER__KIND__STOP)
         t->wanted = 2;
     t->starts = 0;
+}
+
+static void role_ordered(struct world *w, int app, bool demote, uint64_t term, uint64_t id)
+{
+    executing(w, app, term, id);
+    if (app < 0)
+        return;
+    w->checker.app[app].order_at = w->now;
+    w->checker.app[app].demote_ordered |= demote;
 }
 
 void tap_agent_receives(struct world *w, unsigned host, const uint8_t *payload, size_t n)
@@ -244,9 +256,9 @@ void tap_agent_receives(struct world *w, unsigned host, const uint8_t *payload, 
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER)
         order_received(w, m->order);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT)
-        executing(w, app_of(w, m->grant->application), epoch_of(m->grant->epoch).term, m->grant->order_id);
+        role_ordered(w, app_of(w, m->grant->application), false, epoch_of(m->grant->epoch).term, m->grant->order_id);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_DEMOTE)
-        executing(w, app_of(w, m->demote->application), m->demote->term, m->demote->order_id);
+        role_ordered(w, app_of(w, m->demote->application), true, m->demote->term, m->demote->order_id);
     understudy__agent__message__free_unpacked(m, NULL);
 }
 
