@@ -27,7 +27,7 @@ static const struct option scs_options[] = {
      .help = "name of this controller, as its certificate has it"},
     {"site", OPT_NAME, .min = 1, .max = NAME_MAX_LEN, .fallback = "default", .reload = OPT_RESTART, FIELD(site),
      .help = "name of the site: agents and operators of other sites are refused"},
-    {"admin-socket", OPT_PATH, .min = 1, .max = 107, .fallback = "/run/understudy/scs.sock", .reload = OPT_RESTART,
+    {"admin-socket", OPT_PATH, .min = 1, .max = 107, .fallback = "/run/understudy/scs/scs.sock", .reload = OPT_RESTART,
      FIELD(admin_socket), .help = "unix socket on which operators of this computer are awaited"},
     {"admin-address", OPT_STRING, .min = 0, .max = 63, .fallback = "", .reload = OPT_RESTART, FIELD(admin_address),
      .help = "numeric address on which operators are awaited; without it only the socket is there"},

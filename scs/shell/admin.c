@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void admin_session(const struct shell *s, bool site, struct session_config *ret_session)
@@ -36,6 +37,19 @@ static bool address_is_loopback(const char *address)
     return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
+/* /run is empty after a boot: what is missing above the socket is made, for everybody to enter; what cannot be made is said by the listening. */
+static void parents_make(const char *path)
+{
+    char directory[sizeof(((struct scs_options *)0)->admin_socket)];
+    (void)str_copy(directory, sizeof(directory), path);
+    for (char *slash = strchr(directory + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(directory, 0755) == 0)
+            (void)!chmod(directory, 0755); /* whatever the umask */
+        *slash = '/';
+    }
+}
+
 static int admin_listen_unix(struct shell *s, struct strbuf *why)
 {
     struct session_config session;
@@ -45,6 +59,7 @@ static int admin_listen_unix(struct shell *s, struct strbuf *why)
     struct strbuf b;
     strbuf_init(&b, address, sizeof(address));
     strbuf_printf(&b, "unix:%s", path);
+    parents_make(path);
     int r = links_listen(s->links, address, 0, 0660, &session, NULL, &s->admin.unix_listener);
     if (r == -EADDRINUSE)
         strbuf_printf(why, "another scs is listening on admin-socket %s", path);

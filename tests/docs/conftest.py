@@ -38,7 +38,7 @@ class Site:
         self.sbin.mkdir()
         for program in ("lca", "scs", "scsctl"):
             (self.sbin / program).symlink_to(tree.program(program))
-        w.scs_conf["scs"].update({"admin-socket": w.path("run-scs/scs.sock"), "state-directory": w.path("state-scs")})
+        w.scs_conf["scs"].update({"admin-socket": w.path("run-scs/scs/scs.sock"), "state-directory": w.path("state-scs")})
         w.pair("orders1", "orders2")
         w.conf_file = lambda which: w.path(f"etc-{which}", "scs.conf" if which == "scs" else "lca.conf")
         w.ctl = self.ctl
@@ -48,7 +48,7 @@ class Site:
         shutil.copy2(w.conf_file("a"), w.path("etc-scs", "lca.conf"))
 
     def ctl(self, *words, json=True, timeout=120):
-        command = [tree.program("scsctl"), "--socket", self.w.path("run-scs/scs.sock"), *(["--json"] if json else []), *words]
+        command = [tree.program("scsctl"), "--socket", self.w.path("run-scs/scs/scs.sock"), *(["--json"] if json else []), *words]
         return world.Answer(tree.run(*self.w.net.inside("scs", *command), timeout=timeout))
 
     def run(self, command):
