@@ -31,11 +31,10 @@ static void note_change(struct scs_core *c, uint16_t app)
                   *role ? " as " : "", role, why, a->reason);
 }
 
-/* A word of the connection on which a grant is under way may be older than the grant. */
-static void note_claim(struct scs_core *c, uint16_t app)
+void app_note_claim(struct scs_core *c, uint16_t app)
 {
     struct core_app *a = &c->apps[app];
-    bool claims = app_is_live(a) && (a->role == SR_PRIMARY || a->role == SR_EXITING);
+    bool claims = app_is_live(a) && (a->role == SR_PRIMARY || a->role == SR_EXITING || a->becoming);
     if (claims || a->grant_on != c->hosts[app_host(c, app)].connection)
         a->grant_on = 0;
     a->may_act = claims || a->grant_on != 0;
@@ -44,7 +43,7 @@ static void note_claim(struct scs_core *c, uint16_t app)
 void app_grant_over(struct scs_core *c, uint16_t app)
 {
     c->apps[app].grant_on = 0;
-    note_claim(c, app);
+    app_note_claim(c, app);
 }
 
 void app_set_role(struct scs_core *c, uint16_t app, enum scs_role role, struct scs_epoch epoch)
@@ -59,7 +58,7 @@ void app_set_role(struct scs_core *c, uint16_t app, enum scs_role role, struct s
     a->becoming &= role == SR_BACKUP;
     a->role = role;
     a->epoch = epoch;
-    note_claim(c, app);
+    app_note_claim(c, app);
     if (pair == SCS_NONE)
         return;
     if (new_role && a->known) {
@@ -105,7 +104,7 @@ static void report(struct scs_core *c, uint16_t app, const struct scs_report *r)
     a->role = r->role;
     a->epoch = r->epoch;
     a->becoming &= r->role == SR_BACKUP;
-    note_claim(c, app);
+    app_note_claim(c, app);
     forgive(a);
     if (pair != SCS_NONE) {
         pair_hear_epoch(c, pair, r->epoch);

@@ -199,6 +199,8 @@ void app_event(struct scs_core *c, const struct scs_event *e);
 void app_set_role(struct scs_core *c, uint16_t app, enum scs_role role, struct scs_epoch epoch);
 /* The outcome of its last grant is known: it was not carried out, or is not any more. */
 void app_grant_over(struct scs_core *c, uint16_t app);
+/* Something was heard of it. A word of the connection on which a grant is under way may be older than the grant. */
+void app_note_claim(struct scs_core *c, uint16_t app);
 void app_lose(struct scs_core *c, uint16_t app);
 void app_not_reported(struct scs_core *c, uint16_t app);
 bool app_is_live(const struct core_app *a);

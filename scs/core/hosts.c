@@ -269,6 +269,7 @@ static void poll_member(struct scs_core *c, uint16_t host, const struct scs_memb
     struct core_app *a = &c->apps[app];
     a->becoming = m->granted_seq && !m->has_released && m->role == SR_BACKUP;
     app_set_role(c, app, m->role, m->epoch);
+    app_note_claim(c, app);
     if (m->has_released) {
         a->released_incarnation = m->released_incarnation;
         a->released_seq = m->released_seq;

@@ -84,8 +84,8 @@ void check_start(struct world *w, unsigned host, struct slot *s)
     check_tight(w, s);
 }
 
-/* DOMAIN row 18: what moved there and back within haflip-detect-timeout stays, unless an operator moves it. */
-static void check_flapping(struct world *w, const struct slot *s)
+/* DOMAIN row 18, after a role command to primary succeeded: what moved there and back within haflip-detect-timeout stays, unless an operator moves it. */
+void check_flapping(struct world *w, const struct slot *s)
 {
     const struct site_app *a = &w->site.apps[s->app];
     struct pair_truth *p = &w->checker.pair[a->pair];
@@ -108,7 +108,6 @@ void check_acting(struct world *w, unsigned host, struct slot *s)
     (void)host;
     s->process.acting_since = w->now;
     w->checker.app[s->app].demote_ordered = false;
-    check_flapping(w, s);
     if (app_acts(w, other_member(w, s->app))) {
         w->checker.overlaps++;
         say(w, "two primaries: %s and %s", s->name, w->site.apps[other_member(w, s->app)].name);

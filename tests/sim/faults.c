@@ -153,6 +153,9 @@ static void power_back(struct world *w, uint64_t host, uint64_t boot)
 
 static void power_off(struct world *w, unsigned host)
 {
+    for (unsigned i = 0; i < w->site.n_apps; i++)
+        if (w->site.apps[i].host == host && w->site.apps[i].pair >= 0)
+            w->checker.pair[w->site.apps[i].pair].last_acting = -1; /* who begins after a boot has not been moved */
     conn_power_lost(w, host);
     keeper_power_lost(w, host);
     w->nodes[host].power = false;

@@ -256,6 +256,8 @@ static void role_ends(struct world *w, uint64_t at, uint64_t token)
     struct exit_info exit = {.how = EXIT_CODE, .code = s->role.code};
     if (s->role.code == 0)
         role_effect(w, (unsigned)(at >> 8), s);
+    if (s->role.code == 0 && s->process.acting)
+        check_flapping(w, s);
     role_end(w, (unsigned)(at >> 8), s, &exit);
 }
 

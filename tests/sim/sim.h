@@ -426,6 +426,7 @@ void check_reset(struct world *w);
 void check_now(struct world *w);
 void check_start(struct world *w, unsigned host, struct slot *s);
 void check_acting(struct world *w, unsigned host, struct slot *s);
+void check_flapping(struct world *w, const struct slot *s);
 void check_host_cause(struct world *w, unsigned host, int64_t until);
 void check_executed(struct world *w, unsigned host, const char *app);
 void check_role(struct world *w, unsigned host, struct slot *s, enum app_role role, struct epoch epoch);

@@ -91,7 +91,8 @@ static void grant_cause(struct world *w, uint16_t app)
     if (came_down && w->checker.host_cause[o->host] + late < c->lost_since[o->host])
         violation(w, "no-cause", "%s is granted the primary role: host%u was lost at %.6f s, and nothing had happened to it since %.6f s", w->site.apps[app].name,
                   o->host + 1, (double)c->lost_since[o->host] / 1e9, (double)w->checker.host_cause[o->host] / 1e9);
-    if (came_down && since + MS(1) < w->site.disconnect.ns && !operator_asked(w, app, false))
+    bool unavailable = w->checker.app[other].reported_status == UNDERSTUDY__AGENT__STATUS__SERVICE_UNAVAILABLE; /* another cause, which waits for nothing */
+    if (came_down && since + MS(1) < w->site.disconnect.ns && !operator_asked(w, app, false) && !unavailable)
         violation(w, "too-soon", "switchover to %s %.3f s after host%u was lost, disconnect-switchover-timeout is %.3f s", w->site.apps[app].name, (double)since / 1e9,
                   o->host + 1, (double)w->site.disconnect.ns / 1e9);
     if (w->site.confirmed && !operator_asked(w, app, false) && !c->lost_surely[o->host] && came_down && since + MS(1) < w->site.agent_return.ns)
