@@ -69,7 +69,7 @@ struct links {
     uint64_t turn;
     bool expired;     /* deadlines of this turn are handled */
     unsigned accepts; /* in this turn */
-    int spare;        /* a descriptor to give up when accept finds none; -1: given up */
+    int spare;        /* a descriptor of no file, to give up when accept finds none; -1: given up */
 };
 
 /* link.c */
