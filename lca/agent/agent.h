@@ -2,8 +2,8 @@
  * all of it.
  *
  * Who does what: main.c start and end; turn.c the turn of the loop; channel.c the keeper's packets; execute.c the
- * core's actions; connections.c controllers and peer agents; privileges.c becoming an ordinary user. The agent decides
- * nothing: the core does. */
+ * core's actions; connections.c controllers and peer agents; privileges.c becoming an ordinary user;
+ * confine.c giving up what is left. The agent decides nothing: the core does. */
 #pragma once
 
 #include "common/base/record.h"
@@ -124,3 +124,5 @@ int connections_listen(struct agent *a, struct strbuf *why);
 /* privileges.c. Becomes `user` for ever when it runs as root; without new privileges and with the keeper's death as its
  * own in any case. `parent` is the keeper's pid. */
 int privileges_drop(const char *user, int parent, struct strbuf *why);
+/* No core file and no debugger of another user sees this memory: a key is in it. */
+void privileges_hide(void);

@@ -7,6 +7,7 @@
 #include "lca/agent/agent.h"
 
 #include "common/io/config.h"
+#include "lca/agent/confine.h"
 #include "lca/core/core_state.h"
 
 #include <errno.h>
@@ -59,6 +60,7 @@ static int world_open(struct agent *a, struct strbuf *why)
 {
     static const int signals[] = {SIGTERM, SIGINT, 0};
     const struct links_limits limits = {.links = 2 * CONNECTIONS_MAX + 128};
+    privileges_hide();
     int r = log_open("lca-agent", a->config->log_file, (enum record_level)a->config->log_level, &a->log);
     if (r < 0) {
         strbuf_printf(why, "cannot open log-file %s: %s", a->config->log_file, strerror(-r));
@@ -104,6 +106,17 @@ static void say_started(struct agent *a)
     agent_log(a, REC_FENCING_NONE, NULL);
 }
 
+/* The last thing before the outside is listened to: everything that has a name is open. */
+static void give_up_the_rest(struct agent *a)
+{
+    char text[240];
+    struct strbuf missing;
+    strbuf_init(&missing, text, sizeof text);
+    confine_enter(&missing);
+    if (missing.len)
+        agent_log(a, REC_PRIVILEGES, "detail", text, NULL);
+}
+
 static int agent_open(struct agent *a, int parent, struct strbuf *why)
 {
     int r = world_open(a, why);
@@ -115,6 +128,7 @@ static int agent_open(struct agent *a, int parent, struct strbuf *why)
         return r;
     core_open(a);
     say_started(a);
+    give_up_the_rest(a);
     channel_hello(a);
     return 0;
 }

@@ -33,11 +33,17 @@ static int user_become(const char *user, struct strbuf *why)
     return 0;
 }
 
+void privileges_hide(void)
+{
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* fails for no other value than one that is not known */
+}
+
 int privileges_drop(const char *user, int parent, struct strbuf *why)
 {
     int r = geteuid() == 0 ? user_become(user, why) : 0;
     if (r < 0)
         return r;
+    privileges_hide(); /* again: a change of user sets it as the host's fs.suid_dumpable says */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) {
         strbuf_printf(why, "cannot give up privileges: %s", strerror(errno));
         return -errno;
