@@ -38,7 +38,7 @@ static void calm_app(struct world *w, uint16_t app)
         violation(w, "view", "%s has pid %u for the controller, and %u in truth", a->name, v.pid, s->process.pid);
     if (a->pair >= 0 && alive && (v.role == SR_PRIMARY) != s->process.acting)
         violation(w, "view", "%s is %s for the controller, and %s in truth", a->name, scs_role_name(v.role), s->process.acting ? "acts as primary" : "does not act");
-    if (w->checker.app[app].wanted == 1 && !v.failed && a->auto_restart && !up)
+    if (w->checker.app[app].wanted == 1 && !a->was_removed && !v.failed && a->auto_restart && !up)
         violation(w, "not-started", "%s is wanted and not failed, and %s", a->name, scs_status_name(v.status));
 }
 

@@ -117,7 +117,7 @@ void check_acting(struct world *w, unsigned host, struct slot *s)
 /* SAFETY L6 and S4: what serves is not taken from its role, nor ended, by nobody's order and for no failure of its own. */
 static bool serves(const struct world *w, const struct slot *s)
 {
-    return s->process.alive && s->process.ready && !s->process.terminating && s->process.hung_at == 0 && w->checker.app[s->app].link_lost == NEVER;
+    return s->process.alive && s->process.ready && !s->process.told_to_end && s->process.hung_at == 0 && w->checker.app[s->app].link_lost == NEVER;
 }
 
 void check_signal(struct world *w, unsigned host, struct slot *s, const char *what)

@@ -288,8 +288,10 @@ static void strike_reload(struct world *w)
             s->apps[app].removed = !s->apps[app].removed;
         if (!controller_reload(w, true))
             s->apps[app].removed = !s->apps[app].removed;
-        else if (s->apps[app].removed)
-            w->checker.app[app].operator_wants = 0; /* when it is there again nobody has ordered anything */
+        else if (s->apps[app].removed) {
+            s->apps[app].was_removed = true;
+            w->checker.app[app].operator_wants = 0;
+        }
         return;
     }
     controller_reload(w, false);

@@ -143,6 +143,7 @@ void keeper_signal(struct world *w, unsigned host, const char *app, uint64_t sta
         return;
     say(w, "host%u %s signal %d", host + 1, app, signal);
     check_signal(w, host, s, "told to end");
+    s->process.told_to_end = true;
     if (signal == 9)
         keeper_kill_tree(w, host, app, start_id);
     if (signal != 15 || s->process.ignores_term || s->process.hung || s->process.terminating)

@@ -172,7 +172,7 @@ void node_notice(struct world *w, unsigned node);
 
 struct process {
     bool alive, ready, hung, unavailable, was_unavailable, acting;
-    bool terminating;
+    bool told_to_end, terminating; /* the second: and it obeys */
     uint32_t pid;
     uint64_t token; /* of its events */
     int64_t started, ready_since, hung_at, acting_since;
@@ -343,7 +343,7 @@ struct site {
         bool notify, autostart, auto_restart, hangup_restart;
         span_t startup, shutdown, restart_delay, restart_max, restart_window, heartbeat, role_timeout;
         int restart_limit, declined;
-        bool removed; /* by a reload */
+        bool removed, was_removed; /* by a reload; then nobody has ordered anything when it is there again */
     } apps[APPS_MAX];
     uint16_t pairs[PAIRS_MAX][2];
     bool licence, confirmed, unreachable;

@@ -108,8 +108,8 @@ static void grant_seen(struct world *w, uint16_t app)
     if (!w->site.confirmed || !app_acts(w, other_member(w, app)) || a->host == o->host || w->controller.host_up[o->host])
         return;
     int64_t settled = 2 * w->site.poll.ns + MS(100);
-    if (operator_asked(w, app, true))
-        return;
+    if (operator_asked(w, app, true) || w->checker.pair[a->pair].owner == (int)a->member)
+        return; /* the second: it has had the role before, and only gets it back */
     bool told = w->now - w->controller.host_since[a->host] > settled && w->now - w->nodes[a->host].stalled > settled && w->paths[a->host][w->scs].loss == 0 &&
                 w->paths[a->host][w->scs].cuts == 0;
     if (told && agent->peer_up[o->host] && w->now - agent->peer_since[o->host] > settled && w->now - w->nodes[w->scs].stalled > settled)
