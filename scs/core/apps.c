@@ -34,10 +34,12 @@ static void note_change(struct scs_core *c, uint16_t app)
 void app_note_claim(struct scs_core *c, uint16_t app)
 {
     struct core_app *a = &c->apps[app];
+    const struct core_host *h = &c->hosts[app_host(c, app)];
     bool claims = app_is_live(a) && (a->role == SR_PRIMARY || a->role == SR_EXITING || a->becoming);
-    if (claims || a->grant_on != c->hosts[app_host(c, app)].connection)
+    if (claims || a->grant_on != h->connection)
         a->grant_on = 0;
-    a->may_act = claims || a->grant_on != 0;
+    /* Reports do not tell of a grant that is being carried out, polls do. */
+    a->may_act = claims || a->grant_on != 0 || (a->may_act && !h->polled);
 }
 
 void app_grant_over(struct scs_core *c, uint16_t app)

@@ -27,8 +27,9 @@ bool member_acts(const struct scs_core *c, uint16_t pair, uint8_t m)
 bool member_is_gone(const struct scs_core *c, uint16_t pair, uint8_t m)
 {
     uint16_t by, host = member_host(c, pair, m);
+    const struct core_app *a = member(c, pair, m);
     if (host_speaks(c, host))
-        return !claims(member(c, pair, m));
+        return !claims(a) && (!a->may_act || c->hosts[host].polled);
     return c->hosts[host].lost && !host_awaited(c, host) && !host_seen_by_peer(c, host, &by);
 }
 
@@ -136,7 +137,7 @@ static uint64_t standby_facts(const struct scs_core *c, uint16_t pair, uint8_t m
     const struct core_app *a = member(c, pair, m);
     uint16_t by, host = member_host(c, pair, m);
     bool able = member_able(c, pair, m, false), speaks = host_speaks(c, host);
-    bool uncertain = !speaks && (host_awaited(c, host) || host_seen_by_peer(c, host, &by)),
+    bool uncertain = speaks ? !c->hosts[host].polled : host_awaited(c, host) || host_seen_by_peer(c, host, &by),
          delayed = !speaks && is_delayed(c, host);
     uint64_t f = bit(able, FACT(S_ABLE)) |
                  bit(!able && almost_able(c, pair, m, false) && host_proving(c, host), FACT(S_PROVING));

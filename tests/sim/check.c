@@ -89,11 +89,11 @@ void check_flapping(struct world *w, const struct slot *s)
 {
     const struct site_app *a = &w->site.apps[s->app];
     struct pair_truth *p = &w->checker.pair[a->pair];
-    bool moved = p->last_acting >= 0 && p->last_acting != (int)a->member;
+    bool moved = p->last_acting >= 0 && p->last_acting != (int)a->member && !app_acts(w, other_member(w, s->app));
     p->last_acting = (int)a->member;
     if (!moved)
         return;
-    bool again = w->now - p->moved[0] < w->site.flip.ns, excused = operator_asked(w, s->app, false) || w->controller.began > p->moved[0] || app_acts(w, other_member(w, s->app));
+    bool again = w->now - p->moved[0] < w->site.flip.ns, excused = operator_asked(w, s->app, false) || w->controller.began > p->moved[0];
     if (again && !excused)
         violation(w, "flapping", "%s becomes primary, the third move of its pair in %.3f s (haflip-detect-timeout %.3f s)", s->name, (double)(w->now - p->moved[0]) / 1e9,
                   (double)w->site.flip.ns / 1e9);
