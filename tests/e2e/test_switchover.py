@@ -430,6 +430,24 @@ def test_addp_is_traced_on_either_side(make_world):
     w.wait_normal("p1")
 
 
+def test_five_percent_loss_is_no_lost_host(make_world):
+    """FAULTS 22, with the default times, for as long as two hundred requests take."""
+    w = make_world()
+    w.pair()
+    w.start()
+    pids = w.pid("p1"), w.pid("p2")
+    for host in ("a", "b"):
+        w.net.lossy(host, 5)
+    for i in range(200):
+        w.tell("p1", f"notify STATUS={i}")
+        wait(lambda: w.app("p1")["status_text"] == str(i))
+    for host in ("a", "b"):
+        w.net.heal(host)
+    w.wait_normal("p1")
+    assert (w.pid("p1"), w.pid("p2")) == pids
+    assert [c[1] for c in w.role_changes("p1", "p2")] == ["p1"]
+
+
 def test_sluggish_network_is_no_lost_host(make_world):
     """A stall shorter than T never causes a loss (DOMAIN section 3)."""
     w = make_world()

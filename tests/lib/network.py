@@ -77,6 +77,11 @@ class Network:
         """One way: `other` hears nothing of `host`."""
         self._out_of(host, f"ip daddr {self.address[other]} drop")
 
+    def lossy(self, host, percent):
+        """Loses so many of a host's packets, each way, at random."""
+        self._into(host, f"numgen random mod 100 < {percent} drop")
+        self._out_of(host, f"numgen random mod 100 < {percent} drop")
+
     def heal(self, host):
         self._into(host, "")
         self._out_of(host, "")
