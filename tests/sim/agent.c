@@ -1,7 +1,8 @@
 /* The agent's shell, as a model: what lca/agent does around lca/core, done on the virtual host.
  *
- * It owns the core and the order of a turn: the keeper's notes, received bytes, the core's timer, calls to peers, what is to be written. Who is connected is peers.c. It decides
- * nothing. Every message is read and packed by the real lca/core/wire.c. */
+ * It owns the core and the order of a turn: the keeper's notes, received bytes, the core's timer, calls to peers, what
+ * is to be written. Who is connected is peers.c. It decides nothing. Every message is read and packed by the real
+ * lca/core/wire.c. */
 #include "tests/sim/sim.h"
 
 #include "lca/core/core_state.h"
@@ -57,7 +58,8 @@ static void act_store(struct world *w, unsigned host, const struct lca_action *a
     struct keeper *k = &w->keepers[host];
     uint8_t blob[8192];
     bool of_host = action->type == LCA_DO_STORE_HOST;
-    int n = of_host ? lca_core_save_host(w->agents[host].core, blob, sizeof blob) : lca_app_save(w->agents[host].core, action->app, blob, sizeof blob);
+    int n = of_host ? lca_core_save_host(w->agents[host].core, blob, sizeof blob)
+                    : lca_app_save(w->agents[host].core, action->app, blob, sizeof blob);
     if (n < 0 || n > 6144) {
         violation(w, "bounds", "state of %s on host %u does not fit: %d", of_host ? "the host" : app, host, n);
         return;
@@ -82,7 +84,8 @@ static void act_record(struct world *w, unsigned host, const struct lca_action *
 static void agent_act(struct world *w, unsigned host, const struct lca_action *action)
 {
     char app[NAME_SIZE] = "";
-    bool has_app = action->type != LCA_DO_STORE_HOST && action->type != LCA_DO_SEND && action->type != LCA_DO_PEERS && action->type != LCA_DO_RECORD && action->type != LCA_DO_END;
+    bool has_app = action->type != LCA_DO_STORE_HOST && action->type != LCA_DO_SEND && action->type != LCA_DO_PEERS &&
+                   action->type != LCA_DO_RECORD && action->type != LCA_DO_END;
     if (has_app)
         snprintf(app, sizeof app, "%s", lca_core_app_name(w->agents[host].core, action->app));
     switch (action->type) {
@@ -144,8 +147,9 @@ void agent_step(struct world *w, unsigned host, const struct lca_event *event)
 static void agent_note(struct world *w, unsigned host, const struct note *n)
 {
     static const enum lca_event_type types[] = {
-        [NOTE_STARTED] = LCA_EV_KEEPER_STARTED,     [NOTE_FAILED] = LCA_EV_KEEPER_START_FAILED, [NOTE_EXITED] = LCA_EV_KEEPER_EXITED,
-        [NOTE_TREE_GONE] = LCA_EV_KEEPER_TREE_GONE, [NOTE_ROLE_ENDED] = LCA_EV_KEEPER_ROLE_ENDED, [NOTE_SAYS] = LCA_EV_KEEPER_NOTIFY,
+        [NOTE_STARTED] = LCA_EV_KEEPER_STARTED,       [NOTE_FAILED] = LCA_EV_KEEPER_START_FAILED,
+        [NOTE_EXITED] = LCA_EV_KEEPER_EXITED,         [NOTE_TREE_GONE] = LCA_EV_KEEPER_TREE_GONE,
+        [NOTE_ROLE_ENDED] = LCA_EV_KEEPER_ROLE_ENDED, [NOTE_SAYS] = LCA_EV_KEEPER_NOTIFY,
     };
     struct lca_event e = {.type = types[n->type], .name = n->app, .start_id = n->start_id};
     switch (n->type) {
@@ -223,7 +227,8 @@ void agent_app_link(struct world *w, unsigned host, const char *app, bool back)
     const struct node *n = &w->nodes[host];
     if (!n->alive || !w->agents[host].resumed || n->frozen_until > w->now || n->paused_until > w->now)
         return;
-    struct lca_event e = {.type = back ? LCA_EV_APP_LINK_BACK : LCA_EV_APP_LINK_LOST, .name = app, .reason = "connection closed"};
+    struct lca_event e = {
+        .type = back ? LCA_EV_APP_LINK_BACK : LCA_EV_APP_LINK_LOST, .name = app, .reason = "connection closed"};
     agent_step(w, host, &e);
     node_notice(w, host);
 }

@@ -1,7 +1,8 @@
 /* After the storm: what must have come back when nothing has been wrong for a while.
  *
- * All faults are over, whoever had failed was reset and ordered to start (in most runs). It owns the liveness half of the checker: everybody is connected, everything wanted runs,
- * each pair that can have a primary has exactly one, the programs' views equal the truth, nothing is left in a queue, every operator has an answer. */
+ * All faults are over, whoever had failed was reset and ordered to start (in most runs). It owns the liveness half of
+ * the checker: everybody is connected, everything wanted runs, each pair that can have a primary has exactly one, the
+ * programs' views equal the truth, nothing is left in a queue, every operator has an answer. */
 #include "tests/sim/sim.h"
 
 #include <string.h>
@@ -33,11 +34,15 @@ static void calm_app(struct world *w, uint16_t app)
         return;
     }
     if ((v.status == ST_STARTED) != up || (v.status == ST_STOPPED && alive))
-        violation(w, "view", "%s is %s for the controller, and its process %s", a->name, scs_status_name(v.status), up ? "is ready" : alive ? "lives" : "is not there");
+        violation(w, "view", "%s is %s for the controller, and its process %s", a->name, scs_status_name(v.status),
+                  up      ? "is ready"
+                  : alive ? "lives"
+                          : "is not there");
     if (alive && v.pid != s->process.pid)
         violation(w, "view", "%s has pid %u for the controller, and %u in truth", a->name, v.pid, s->process.pid);
     if (a->pair >= 0 && alive && (v.role == SR_PRIMARY) != s->process.acting)
-        violation(w, "view", "%s is %s for the controller, and %s in truth", a->name, scs_role_name(v.role), s->process.acting ? "acts as primary" : "does not act");
+        violation(w, "view", "%s is %s for the controller, and %s in truth", a->name, scs_role_name(v.role),
+                  s->process.acting ? "acts as primary" : "does not act");
     if (w->checker.app[app].wanted == 1 && !a->was_removed && !v.failed && a->auto_restart && !up)
         violation(w, "not-started", "%s is wanted and not failed, and %s", a->name, scs_status_name(v.status));
 }
@@ -56,14 +61,17 @@ static void calm_pair(struct world *w, unsigned p)
     }
     if (acting > 1)
         violation(w, "two-primaries", "both members of %s act at the end", w->site.apps[a].name);
-    /* Without a licence a member does not take over from the other one; a primary stopped by order is not replaced, nor by a stale member (rules 53, 57). */
+    /* Without a licence a member does not take over from the other one; a primary stopped by order is not replaced, nor
+     * by a stale member (rules 53, 57). */
     bool may_wait = !w->site.licence || v.rule == 53 || v.rule == 57;
     if (acting == 0 && (may_wait ? up_a && up_b : up_a || up_b))
-        violation(w, "no-primary", "%s has no primary at the end (%s %s, %s %s); the controller says: %s, rule %u %s", w->site.apps[a].name, w->site.apps[a].name,
-                  up_a ? "up" : "down", w->site.apps[b].name, up_b ? "up" : "down", v.state, v.rule, v.sentence);
+        violation(w, "no-primary", "%s has no primary at the end (%s %s, %s %s); the controller says: %s, rule %u %s",
+                  w->site.apps[a].name, w->site.apps[a].name, up_a ? "up" : "down", w->site.apps[b].name,
+                  up_b ? "up" : "down", v.state, v.rule, v.sentence);
     const char *primary = app_acts(w, a) ? w->site.apps[a].name : app_acts(w, b) ? w->site.apps[b].name : "";
     if (!w->failed && strcmp(v.primary, primary) != 0)
-        violation(w, "view", "the primary of %s is '%s' for the controller, and '%s' in truth", w->site.apps[a].name, v.primary, primary);
+        violation(w, "view", "the primary of %s is '%s' for the controller, and '%s' in truth", w->site.apps[a].name,
+                  v.primary, primary);
 }
 
 static void calm_queues(struct world *w)
@@ -86,7 +94,8 @@ static void calm_requests(struct world *w)
         const struct request *r = &w->controller.requests[i];
         w->checker.requests += r->answered;
         if (!r->answered && r->run == w->nodes[w->scs].run && w->now - r->at > ANSWER_BOUND)
-            violation(w, "unanswered", "request %llu has had no answer for %.3f s", (unsigned long long)r->id, (double)(w->now - r->at) / 1e9);
+            violation(w, "unanswered", "request %llu has had no answer for %.3f s", (unsigned long long)r->id,
+                      (double)(w->now - r->at) / 1e9);
     }
 }
 

@@ -1,7 +1,8 @@
 /* What must hold after every event, with fencing = none (README.md names each).
  *
- * It knows the truth: which process lives, which one acts as primary, who can hear whom. It refuses to trust what the programs say, except where a message itself is
- * what is promised. Bounds are the programs' own (poll period, role-timeout, ADDP) plus the time a process takes to die. */
+ * It knows the truth: which process lives, which one acts as primary, who can hear whom. It refuses to trust what the
+ * programs say, except where a message itself is what is promised. Bounds are the programs' own (poll period,
+ * role-timeout, ADDP) plus the time a process takes to die. */
 #include "tests/sim/sim.h"
 
 #include <string.h>
@@ -65,8 +66,8 @@ static void check_tight(struct world *w, const struct slot *s)
     if (now < allowed || allowed >= GRANTS_KEPT)
         return;
     if (w->now - t->start_at[(now - allowed) % GRANTS_KEPT] < a->restart_window.ns / 2)
-        violation(w, "tight-loop", "%s was started %u times in %.3f s without an order (limit %d)", s->name, allowed + 1,
-                  (double)(w->now - t->start_at[(now - allowed) % GRANTS_KEPT]) / 1e9, a->restart_limit);
+        violation(w, "tight-loop", "%s was started %u times in %.3f s without an order (limit %d)", s->name,
+                  allowed + 1, (double)(w->now - t->start_at[(now - allowed) % GRANTS_KEPT]) / 1e9, a->restart_limit);
 }
 
 void check_start(struct world *w, unsigned host, struct slot *s)
@@ -74,17 +75,20 @@ void check_start(struct world *w, unsigned host, struct slot *s)
     struct member_truth *t = &w->checker.app[s->app];
     w->checker.starts++;
     if (s->process.alive || s->tree_left)
-        violation(w, "two-processes", "%s is started on host%u while %s of its former start lives", s->name, host + 1, s->process.alive ? "the process" : "something");
+        violation(w, "two-processes", "%s is started on host%u while %s of its former start lives", s->name, host + 1,
+                  s->process.alive ? "the process" : "something");
     if (w->site.apps[s->app].host != host)
         violation(w, "wrong-host", "%s is started on host%u", s->name, host + 1);
     if (t->wanted != 1)
-        violation(w, "unwanted-start", "%s is started on host%u, where it was %s", s->name, host + 1, t->wanted ? "ordered to stop" : "never ordered to run");
+        violation(w, "unwanted-start", "%s is started on host%u, where it was %s", s->name, host + 1,
+                  t->wanted ? "ordered to stop" : "never ordered to run");
     if (!w->site.apps[s->app].auto_restart && t->starts > 0)
         violation(w, "unwanted-start", "%s is restarted although auto-restart is off", s->name);
     check_tight(w, s);
 }
 
-/* DOMAIN row 18, after a role command to primary succeeded: what moved there and back within haflip-detect-timeout stays, unless an operator moves it. */
+/* DOMAIN row 18, after a role command to primary succeeded: what moved there and back within haflip-detect-timeout
+ * stays, unless an operator moves it. */
 void check_flapping(struct world *w, const struct slot *s)
 {
     const struct site_app *a = &w->site.apps[s->app];
@@ -93,10 +97,12 @@ void check_flapping(struct world *w, const struct slot *s)
     p->last_acting = (int)a->member;
     if (!moved)
         return;
-    bool again = w->now - p->moved[0] < w->site.flip.ns, excused = operator_asked(w, s->app, false) || w->controller.began > p->moved[0];
+    bool again = w->now - p->moved[0] < w->site.flip.ns,
+         excused = operator_asked(w, s->app, false) || w->controller.began > p->moved[0];
     if (again && !excused)
-        violation(w, "flapping", "%s becomes primary, the third move of its pair in %.3f s (haflip-detect-timeout %.3f s)", s->name, (double)(w->now - p->moved[0]) / 1e9,
-                  (double)w->site.flip.ns / 1e9);
+        violation(w, "flapping",
+                  "%s becomes primary, the third move of its pair in %.3f s (haflip-detect-timeout %.3f s)", s->name,
+                  (double)(w->now - p->moved[0]) / 1e9, (double)w->site.flip.ns / 1e9);
     p->moved[0] = p->moved[1];
     p->moved[1] = w->now;
 }
@@ -114,10 +120,12 @@ void check_acting(struct world *w, unsigned host, struct slot *s)
     }
 }
 
-/* SAFETY L6 and S4: what serves is not taken from its role, nor ended, by nobody's order and for no failure of its own. */
+/* SAFETY L6 and S4: what serves is not taken from its role, nor ended, by nobody's order and for no failure of its own.
+ */
 static bool serves(const struct world *w, const struct slot *s)
 {
-    return s->process.alive && s->process.ready && !s->process.told_to_end && s->process.hung_at == 0 && w->checker.app[s->app].link_lost == NEVER;
+    return s->process.alive && s->process.ready && !s->process.told_to_end && s->process.hung_at == 0 &&
+           w->checker.app[s->app].link_lost == NEVER;
 }
 
 void check_signal(struct world *w, unsigned host, struct slot *s, const char *what)
@@ -128,26 +136,30 @@ void check_signal(struct world *w, unsigned host, struct slot *s, const char *wh
     int64_t last = t->order_at > w->nodes[host].stalled ? t->order_at : w->nodes[host].stalled;
     last = last > w->agents[host].began ? last : w->agents[host].began;
     last = last > s->role.started ? last : s->role.started;
-    bool late = s->process.ready_since + SEC(1) > w->now; /* its READY may be on its way while its startup-timeout passes */
+    bool late =
+        s->process.ready_since + SEC(1) > w->now; /* its READY may be on its way while its startup-timeout passes */
     if (serves(w, s) && !late && w->now - last > bound)
-        violation(w, "killed-serving", "%s on host%u is %s, and serves: no order for %.3f s", s->name, host + 1, what, (double)(w->now - last) / 1e9);
+        violation(w, "killed-serving", "%s on host%u is %s, and serves: no order for %.3f s", s->name, host + 1, what,
+                  (double)(w->now - last) / 1e9);
 }
 
-/* A role command begins. To backup: somebody ordered it since the member acts, or its agent began anew and does not know. To primary: with an epoch that was granted. */
+/* A role command begins. To backup: somebody ordered it since the member acts, or its agent began anew and does not
+ * know. To primary: with an epoch that was granted. */
 void check_role(struct world *w, unsigned host, struct slot *s, enum app_role role, struct epoch epoch)
 {
     const struct member_truth *t = &w->checker.app[s->app];
     if (role != APP_PRIMARY) {
         bool anew = w->agents[host].began + SEC(5) + w->site.apps[s->app].role_timeout.ns > w->now;
         if (serves(w, s) && s->process.acting && !t->demote_ordered && !anew)
-            violation(w, "demoted-serving", "%s on host%u goes to backup, and nobody has ordered it", s->name, host + 1);
+            violation(w, "demoted-serving", "%s on host%u goes to backup, and nobody has ordered it", s->name,
+                      host + 1);
         return;
     }
     for (unsigned i = 0; i < GRANTS_KEPT && i < t->n_granted; i++)
         if (epoch_compare(t->granted[(t->n_granted - 1 - i) % GRANTS_KEPT], epoch) == 0)
             return;
-    violation(w, "epoch-unknown", "%s on host%u becomes primary with epoch %llu.%llu, which it was never granted", s->name, host + 1, (unsigned long long)epoch.term,
-              (unsigned long long)epoch.n);
+    violation(w, "epoch-unknown", "%s on host%u becomes primary with epoch %llu.%llu, which it was never granted",
+              s->name, host + 1, (unsigned long long)epoch.term, (unsigned long long)epoch.n);
 }
 
 /* ---- orders and terms ---- */
@@ -159,8 +171,10 @@ void check_executed(struct world *w, unsigned host, const char *app)
         return;
     c->executed = true;
     for (unsigned i = 0; i < ORDERS_SEEN && i < c->n_orders; i++)
-        if (c->orders[i].id == c->executing && c->orders[i].term == c->executing_term && c->orders[i].app == c->executing_app && c->orders[i].boot == w->nodes[host].boot) {
-            violation(w, "order-twice", "order %llu of term %llu for %s is carried out twice", (unsigned long long)c->executing, (unsigned long long)c->executing_term, app);
+        if (c->orders[i].id == c->executing && c->orders[i].term == c->executing_term &&
+            c->orders[i].app == c->executing_app && c->orders[i].boot == w->nodes[host].boot) {
+            violation(w, "order-twice", "order %llu of term %llu for %s is carried out twice",
+                      (unsigned long long)c->executing, (unsigned long long)c->executing_term, app);
             return;
         }
     unsigned i = c->n_orders++ % ORDERS_SEEN;
@@ -174,7 +188,8 @@ void check_term(struct world *w, uint64_t term, bool fresh_run)
 {
     uint64_t *highest = &w->checker.highest_term;
     if (term < *highest || (fresh_run && term == *highest))
-        violation(w, "term", "term %llu %s after %llu", (unsigned long long)term, fresh_run ? "of a run that begins" : "of the controller", (unsigned long long)*highest);
+        violation(w, "term", "term %llu %s after %llu", (unsigned long long)term,
+                  fresh_run ? "of a run that begins" : "of the controller", (unsigned long long)*highest);
     *highest = term;
 }
 
@@ -184,7 +199,8 @@ void check_lost(struct world *w, unsigned node, const struct slink *l)
     int64_t silent = w->now - c->end[l->side].last_byte, timeout = l->session.addp.timeout.ns;
     w->checker.losses++;
     if (silent + MS(1) < timeout)
-        violation(w, "lost-too-early", "node %u declares node %u lost after %.6f s of silence, ADDP %.3f s", node + 1, l->peer + 1, (double)silent / 1e9, (double)timeout / 1e9);
+        violation(w, "lost-too-early", "node %u declares node %u lost after %.6f s of silence, ADDP %.3f s", node + 1,
+                  l->peer + 1, (double)silent / 1e9, (double)timeout / 1e9);
 }
 
 /* ---- two primaries in sight of a controller ---- */
@@ -207,7 +223,8 @@ static bool pair_in_sight(const struct world *w, unsigned pair)
     return program_runs(w, w->scs) && w->controller.recovered && host_in_sight(w, a) && host_in_sight(w, b);
 }
 
-/* SAFETY L4: a stale primary is demoted within 2P of contact; then its role command, or, when that does not end, its death. */
+/* SAFETY L4: a stale primary is demoted within 2P of contact; then its role command, or, when that does not end, its
+ * death. */
 static int64_t demotion_bound(const struct world *w, unsigned pair)
 {
     const struct site_app *a = &w->site.apps[w->site.pairs[pair][0]], *b = &w->site.apps[w->site.pairs[pair][1]];
@@ -224,8 +241,9 @@ static void check_both(struct world *w, unsigned pair)
     else if (t->both_since == NEVER)
         t->both_since = w->now;
     else if (w->now - t->both_since > demotion_bound(w, pair))
-        violation(w, "two-primaries", "%s and %s have both been primary in sight of the controller for %.3f s", w->site.apps[w->site.pairs[pair][0]].name,
-                  w->site.apps[w->site.pairs[pair][1]].name, (double)(w->now - t->both_since) / 1e9);
+        violation(w, "two-primaries", "%s and %s have both been primary in sight of the controller for %.3f s",
+                  w->site.apps[w->site.pairs[pair][0]].name, w->site.apps[w->site.pairs[pair][1]].name,
+                  (double)(w->now - t->both_since) / 1e9);
 }
 
 void check_now(struct world *w)

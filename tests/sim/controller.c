@@ -1,7 +1,8 @@
 /* The controller's shell and its operators, as a model: what scs/shell does around scs/core.
  *
- * It owns the core, one link per configured host with its back-off, the term (a database that can be lost), and the operators' requests. It decides nothing: when to
- * call a host again is the back-off's or the core's wish (SCS_DO_HURRY). Every message is read and packed by the real scs/core/wire.c. */
+ * It owns the core, one link per configured host with its back-off, the term (a database that can be lost), and the
+ * operators' requests. It decides nothing: when to call a host again is the back-off's or the core's wish
+ * (SCS_DO_HURRY). Every message is read and packed by the real scs/core/wire.c. */
 #include "tests/sim/sim.h"
 
 #include "scs/core/wire.h"
@@ -42,7 +43,8 @@ static void act_send(struct world *w, const struct scs_action *action)
     }
     int n = scs_wire_pack(w->controller.core, action, w->scratch, FRAME_PAYLOAD_MAX, &arena);
     if (n < 0) {
-        violation(w, "wire", "controller cannot pack message %d for host %u: error %d", (int)action->message, action->host, -n);
+        violation(w, "wire", "controller cannot pack message %d for host %u: error %d", (int)action->message,
+                  action->host, -n);
         return;
     }
     tap_scs_sends(w, action->host, w->scratch, (size_t)n);
@@ -66,10 +68,12 @@ static void act_result(struct world *w, const struct scs_action *action)
             t->operator_wants = r->kind == SO_START ? 1 : 2;
             t->operator_boot = w->nodes[w->site.apps[r->app].host].boot;
         }
-        say(w, "operator: request %llu %s %s %.200s", (unsigned long long)r->id, r->ok ? "done" : "refused or failed:", action->error ? action->error : "", action->text);
+        say(w, "operator: request %llu %s %s %.200s", (unsigned long long)r->id,
+            r->ok ? "done" : "refused or failed:", action->error ? action->error : "", action->text);
         return;
     }
-    violation(w, "answered-nobody", "a result for request %llu, which nobody made", (unsigned long long)action->request);
+    violation(w, "answered-nobody", "a result for request %llu, which nobody made",
+              (unsigned long long)action->request);
 }
 
 static void act_record(struct world *w, const struct scs_action *action)
@@ -100,7 +104,8 @@ static void controller_act(struct world *w, const struct scs_action *action)
         return;
     case SCS_DO_HURRY:
         w->controller.failures[action->host] = 0;
-        w->controller.redial[action->host] = w->controller.not_before[action->host] > w->now ? w->controller.not_before[action->host] : w->now;
+        w->controller.redial[action->host] =
+            w->controller.not_before[action->host] > w->now ? w->controller.not_before[action->host] : w->now;
         node_notice(w, w->scs);
         return;
     }
@@ -125,8 +130,12 @@ static void controller_step(struct world *w, const struct scs_event *event)
 static void host_call(struct world *w, unsigned host)
 {
     const struct site *s = &w->site;
-    struct session_config config = {.self = {.role = ROLE_SCS}, .caller = true, .expect = {.role = ROLE_LCA}, .addp_timeout = s->addp,
-                                    .addp_remote_timeout = s->addp_remote, .software = "simulated"};
+    struct session_config config = {.self = {.role = ROLE_SCS},
+                                    .caller = true,
+                                    .expect = {.role = ROLE_LCA},
+                                    .addp_timeout = s->addp,
+                                    .addp_remote_timeout = s->addp_remote,
+                                    .software = "simulated"};
     str_copy(config.self.site, NAME_SIZE, "sim");
     str_copy(config.self.name, NAME_SIZE, "scs1");
     str_copy(config.expect.site, NAME_SIZE, "sim");
@@ -245,7 +254,8 @@ void controller_turn(struct world *w)
     struct controller *c = &w->controller;
     if (mutant_now(w, MUTANT_FALSE_ALARM, 1) && w->now > SEC(8)) {
         unsigned host = (unsigned)chance_below(&w->rng_fault, w->site.n_hosts);
-        struct scs_event e = {.type = SCS_EV_HOST_DOWN, .host = (uint16_t)host, .down = SCS_DOWN_ADDP, .text = "false alarm"};
+        struct scs_event e = {
+            .type = SCS_EV_HOST_DOWN, .host = (uint16_t)host, .down = SCS_DOWN_ADDP, .text = "false alarm"};
         if (c->host_up[host])
             controller_step(w, &e);
     }
@@ -336,17 +346,23 @@ static bool controller_listens(const struct world *w)
 
 void controller_ask(struct world *w, enum scs_order_kind kind, uint16_t app, bool force)
 {
-    static const char *const kinds[] = {[SO_START] = "start", [SO_STOP] = "stop", [SO_RESET] = "reset", [SO_SWITCHOVER] = "switchover"};
+    static const char *const kinds[] = {
+        [SO_START] = "start", [SO_STOP] = "stop", [SO_RESET] = "reset", [SO_SWITCHOVER] = "switchover"};
     struct controller *c = &w->controller;
     if (!controller_listens(w) || c->n_requests == REQUESTS_MAX || w->site.apps[app].removed)
         return;
     struct request *r = &c->requests[c->n_requests++];
-    *r = (struct request){.id = 1000 + c->n_requests, .at = w->now, .kind = kind, .app = app, .forced = force, .run = w->nodes[w->scs].run};
+    *r = (struct request){.id = 1000 + c->n_requests,
+                          .at = w->now,
+                          .kind = kind,
+                          .app = app,
+                          .forced = force,
+                          .run = w->nodes[w->scs].run};
     struct scs_event e = {.type = SCS_EV_REQUEST, .host = SCS_NONE, .app = w->site.apps[app].name};
     e.request.id = r->id;
     e.request.kind = kind;
     e.request.force = force;
-    e.request.operator = "operator";
+    e.request.operator= "operator";
     say(w, "operator: request %llu: %s %s%s", (unsigned long long)r->id, kinds[kind], e.app, force ? " --force" : "");
     if (kind == SO_START)
         w->checker.app[app].operator_wants = 1;
@@ -365,7 +381,8 @@ bool controller_reload(struct world *w, bool may_refuse)
     if (!scs_core_may_reload(c->core, c->next, &complaints)) {
         say(w, "scs: reload refused: %.200s", complaints.list[0].text);
         if (!may_refuse)
-            violation(w, "reload-refused", "a reload that removes nothing was refused: %.200s", complaints.list[0].text);
+            violation(w, "reload-refused", "a reload that removes nothing was refused: %.200s",
+                      complaints.list[0].text);
         return false;
     }
     struct scs_event e = {.type = SCS_EV_CONFIG, .host = SCS_NONE};

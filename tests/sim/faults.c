@@ -1,7 +1,8 @@
 /* Faults: which kinds a seed knows (a swarm: each seed another few), when they strike, and that all of them end.
  *
- * It owns the storm between the first seconds and `faults_end`. Each strike picks one enabled kind and an object at random, and plans its own end; at the calm everything is
- * healed whatever was planned. It refuses to judge what follows: that is the checker's. Faults that excuse a lost host say so (check_host_cause). */
+ * It owns the storm between the first seconds and `faults_end`. Each strike picks one enabled kind and an object at
+ * random, and plans its own end; at the calm everything is healed whatever was planned. It refuses to judge what
+ * follows: that is the checker's. Faults that excuse a lost host say so (check_host_cause). */
 #include "tests/sim/sim.h"
 
 #include <string.h>
@@ -78,7 +79,8 @@ static void strike_cut_host(struct world *w)
 
 static void strike_cut_one_way(struct world *w)
 {
-    unsigned from = (unsigned)chance_below(fr(w), w->n_nodes), to = (from + 1 + (unsigned)chance_below(fr(w), w->n_nodes - 1)) % w->n_nodes;
+    unsigned from = (unsigned)chance_below(fr(w), w->n_nodes),
+             to = (from + 1 + (unsigned)chance_below(fr(w), w->n_nodes - 1)) % w->n_nodes;
     int64_t length = how_long(w);
     say(w, "fault: node %u is not heard at node %u for %.3f s", from + 1, to + 1, (double)length / 1e9);
     cut(w, from, to, length);
@@ -254,7 +256,8 @@ static void strike_app_link(struct world *w)
 
 static void strike_operator(struct world *w)
 {
-    static const enum scs_order_kind kinds[] = {SO_SWITCHOVER, SO_SWITCHOVER, SO_SWITCHOVER, SO_START, SO_STOP, SO_RESET};
+    static const enum scs_order_kind kinds[] = {SO_SWITCHOVER, SO_SWITCHOVER, SO_SWITCHOVER,
+                                                SO_START,      SO_STOP,       SO_RESET};
     enum scs_order_kind kind = kinds[chance_below(fr(w), 6)];
     uint16_t app = any_app(w);
     controller_ask(w, kind, app, kind == SO_SWITCHOVER && chance(fr(w), 15));

@@ -1,10 +1,11 @@
 /* The keeper of a host, as a model: its book of applications, what it tells the agent, its own end and return.
  *
- * It does what lca/keeper/message.h promises: an exit is kept until it was seen, blobs outlive agent and keeper but not the boot, what a keeper finds running when
- * it comes back is adopted and its exit code may be unknown. Processes themselves are process.c.
+ * It does what lca/keeper/message.h promises: an exit is kept until it was seen, blobs outlive agent and keeper but not
+ * the boot, what a keeper finds running when it comes back is adopted and its exit code may be unknown. Processes
+ * themselves are process.c.
  *
- * Notes travel to the agent in order with a small delay; notes to an agent that has ended are lost, as with the real socket, except what an application said: that is
- * queued for the next agent. */
+ * Notes travel to the agent in order with a small delay; notes to an agent that has ended are lost, as with the real
+ * socket, except what an application said: that is queued for the next agent. */
 #include "tests/sim/sim.h"
 
 #include <stdio.h>

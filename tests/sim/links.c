@@ -1,10 +1,11 @@
 /* Links: a program's sessions over the network's connections, as common/io does it over sockets.
  *
- * It owns the real session of each link, feeds it what the kernel received and gives the kernel what the session drains. It refuses to know messages. What ends a
- * link is told once (SL_DOWN) with the reason that the controller's core distinguishes; the link is free afterwards.
+ * It owns the real session of each link, feeds it what the kernel received and gives the kernel what the session
+ * drains. It refuses to know messages. What ends a link is told once (SL_DOWN) with the reason that the controller's
+ * core distinguishes; the link is free afterwards.
  *
- * Checked here, because only here both are seen: a session never breaks on what a valid peer sent, never declares silence while bytes come, and always
- * declares it in the end. */
+ * Checked here, because only here both are seen: a session never breaks on what a valid peer sent, never declares
+ * silence while bytes come, and always declares it in the end. */
 #include "tests/sim/sim.h"
 
 #include <string.h>
@@ -23,7 +24,8 @@ static struct slink *slink_new(struct world *w, unsigned node)
     return NULL;
 }
 
-struct slink *slink_dial(struct world *w, unsigned node, unsigned to, enum link_purpose purpose, const struct session_config *config, int64_t timeout)
+struct slink *slink_dial(struct world *w, unsigned node, unsigned to, enum link_purpose purpose,
+                         const struct session_config *config, int64_t timeout)
 {
     struct slink *l = slink_new(w, node);
     if (!l) {
@@ -80,7 +82,8 @@ void slink_drop(struct world *w, unsigned node, struct slink *l)
     slink_free(w, l);
 }
 
-static void tell_down(struct world *w, unsigned node, struct slink *l, struct slink_event *event, enum scs_down why, const char *reason)
+static void tell_down(struct world *w, unsigned node, struct slink *l, struct slink_event *event, enum scs_down why,
+                      const char *reason)
 {
     static char kept[SESSION_REASON];
     strncpy(kept, reason, sizeof kept - 1);
@@ -92,7 +95,8 @@ static void tell_down(struct world *w, unsigned node, struct slink *l, struct sl
 static void slink_calling(struct world *w, unsigned node, struct slink *l, struct conn *c, struct slink_event *event)
 {
     if (c->state == CONN_FAILED)
-        tell_down(w, node, l, event, c->failure, c->failure == SCS_DOWN_REFUSED ? "connection refused" : "no route to host");
+        tell_down(w, node, l, event, c->failure,
+                  c->failure == SCS_DOWN_REFUSED ? "connection refused" : "no route to host");
     else if (c->state == CONN_OPEN) {
         struct session_config config = l->session.config;
         l->connected = true;
@@ -120,10 +124,12 @@ static void check_broken(struct world *w, unsigned node, const struct slink *l, 
 {
     bool timed = strstr(reason, "no hello within") || strstr(reason, "no whole frame within");
     if ((strstr(reason, "protocol error") && !timed) || strstr(reason, "does not read"))
-        violation(w, "session-broken", "node %u's link with node %u broke between valid peers: %s", node, l->peer, reason);
+        violation(w, "session-broken", "node %u's link with node %u broke between valid peers: %s", node, l->peer,
+                  reason);
 }
 
-static void slink_ended(struct world *w, unsigned node, struct slink *l, const struct session_event *e, struct slink_event *event)
+static void slink_ended(struct world *w, unsigned node, struct slink *l, const struct session_event *e,
+                        struct slink_event *event)
 {
     switch (e->type) {
     case SESSION_NONE:
@@ -200,8 +206,8 @@ static void check_silence(struct world *w, unsigned node, const struct slink *l,
     if (w->nodes[node].stalled > last)
         last = w->nodes[node].stalled;
     if (w->now - last > 3 * timeout + MS(20))
-        violation(w, "silence-unnoticed", "node %u has heard nothing from node %u for %.3f s with ADDP %.3f s", node, l->peer, (double)(w->now - last) / 1e9,
-                  (double)timeout / 1e9);
+        violation(w, "silence-unnoticed", "node %u has heard nothing from node %u for %.3f s with ADDP %.3f s", node,
+                  l->peer, (double)(w->now - last) / 1e9, (double)timeout / 1e9);
 }
 
 int64_t slinks_drain(struct world *w, unsigned node)

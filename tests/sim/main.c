@@ -1,9 +1,8 @@
 /* The simulator's command line: which seeds to run, how loudly, and whether the checker itself is on trial.
  *
- *   simulator --seeds 1..200            run them; the first violation prints its transcript and how to run it again, and the exit code is 1
- *   simulator --seed 17 --verbose       one of them, every line as it happens
- *   simulator --mutants --seeds 1..60   each mutant must be caught within these seeds
- *   simulator --mutant 4 --seed 3       one of them */
+ *   simulator --seeds 1..200            run them; the first violation prints its transcript and how to run it again,
+ * and the exit code is 1 simulator --seed 17 --verbose       one of them, every line as it happens simulator --mutants
+ * --seeds 1..60   each mutant must be caught within these seeds simulator --mutant 4 --seed 3       one of them */
 #include "tests/sim/sim.h"
 
 #include <stdio.h>
@@ -27,7 +26,9 @@ static double seconds(void)
 
 static void usage(const char *program)
 {
-    fprintf(stderr, "usage: %s [--seed N | --seeds A..B] [--verbose] [--minutes M] [--mutant K | --mutants] [--keep-going]\n", program);
+    fprintf(stderr,
+            "usage: %s [--seed N | --seeds A..B] [--verbose] [--minutes M] [--mutant K | --mutants] [--keep-going]\n",
+            program);
     exit(2);
 }
 
@@ -91,7 +92,8 @@ static void report(const struct world *w, const struct options *o, const char *p
     if (!w->verbose)
         for (uint64_t i = first; i < w->n_lines; i++)
             puts(w->lines[i % SAY_LINES]);
-    printf("seed %llu at %.6f s: %s: %s\n", (unsigned long long)w->seed, (double)w->failed_at / 1e9, w->invariant, w->finding);
+    printf("seed %llu at %.6f s: %s: %s\n", (unsigned long long)w->seed, (double)w->failed_at / 1e9, w->invariant,
+           w->finding);
     printf("run again: %s --seed %llu --minutes %g", program, (unsigned long long)w->seed, o->minutes);
     if (w->mutant)
         printf(" --mutant %d", (int)w->mutant);
@@ -118,11 +120,13 @@ static void totals_add(struct totals *t, const struct world *w, uint64_t events_
 
 static void totals_print(const struct totals *t, const struct options *o, double took)
 {
-    printf("%llu seeds, %u failed: %llu events, %.0f per second; %.0f s of virtual time, %.0f x real time\n", (unsigned long long)(o->last - o->first + 1), t->failures,
-           (unsigned long long)t->events, (double)t->events / took, (double)t->virtual / 1e9, (double)t->virtual / 1e9 / took);
-    printf("seen: %llu starts, %llu grants, %llu switchovers, %llu overlaps (fencing = none allows them across a cut), %llu losses by silence, %llu operators answered\n",
-           (unsigned long long)t->starts, (unsigned long long)t->grants, (unsigned long long)t->switchovers, (unsigned long long)t->overlaps,
-           (unsigned long long)t->losses, (unsigned long long)t->requests);
+    printf("%llu seeds, %u failed: %llu events, %.0f per second; %.0f s of virtual time, %.0f x real time\n",
+           (unsigned long long)(o->last - o->first + 1), t->failures, (unsigned long long)t->events,
+           (double)t->events / took, (double)t->virtual / 1e9, (double)t->virtual / 1e9 / took);
+    printf("seen: %llu starts, %llu grants, %llu switchovers, %llu overlaps (fencing = none allows them across a cut), "
+           "%llu losses by silence, %llu operators answered\n",
+           (unsigned long long)t->starts, (unsigned long long)t->grants, (unsigned long long)t->switchovers,
+           (unsigned long long)t->overlaps, (unsigned long long)t->losses, (unsigned long long)t->requests);
 }
 
 static int seeds_run(struct world *w, const struct options *o, const char *program)
@@ -137,7 +141,8 @@ static int seeds_run(struct world *w, const struct options *o, const char *progr
             continue;
         t.failures++;
         if (o->going_on)
-            printf("seed %llu at %.6f s: %s: %s\n", (unsigned long long)w->seed, (double)w->failed_at / 1e9, w->invariant, w->finding);
+            printf("seed %llu at %.6f s: %s: %s\n", (unsigned long long)w->seed, (double)w->failed_at / 1e9,
+                   w->invariant, w->finding);
         else {
             report(w, o, program);
             break;
@@ -164,10 +169,12 @@ static int mutants_run(struct world *w, const struct options *o, const char *pro
     for (int m = 1; m < MUTANT_COUNT; m++) {
         uint64_t seed = mutant_caught(w, (enum mutant)m, o);
         if (seed)
-            printf("mutant %2d, %s: caught by seed %llu: %s: %.120s\n", m, mutant_name((enum mutant)m), (unsigned long long)seed, w->invariant, w->finding);
+            printf("mutant %2d, %s: caught by seed %llu: %s: %.120s\n", m, mutant_name((enum mutant)m),
+                   (unsigned long long)seed, w->invariant, w->finding);
         else {
-            printf("mutant %2d, %s: NOT CAUGHT; run again: %s --mutant %d --seeds %llu..%llu --minutes %g\n", m, mutant_name((enum mutant)m), program, m,
-                   (unsigned long long)o->first, (unsigned long long)o->last, o->minutes);
+            printf("mutant %2d, %s: NOT CAUGHT; run again: %s --mutant %d --seeds %llu..%llu --minutes %g\n", m,
+                   mutant_name((enum mutant)m), program, m, (unsigned long long)o->first, (unsigned long long)o->last,
+                   o->minutes);
             missed++;
         }
         fflush(stdout);

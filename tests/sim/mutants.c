@@ -1,7 +1,7 @@
 /* Mutants: the world, or a message on its way, broken on purpose, so that a checker that sees nothing is found out.
  *
- * The product's code is never changed: the mutants lie to it or act against it. Those of messages are here; those of the world are at the place they break and ask
- * mutant_now(). README.md says which invariant is to catch which. */
+ * The product's code is never changed: the mutants lie to it or act against it. Those of messages are here; those of
+ * the world are at the place they break and ask mutant_now(). README.md says which invariant is to catch which. */
 #include "tests/sim/sim.h"
 
 #include "proto/agent.pb-c.h"
@@ -75,13 +75,15 @@ static void grant_copy(struct world *w, const message *m)
         return;
     struct slot *s = app_slot(w, other_member(w, (uint16_t)app));
     if (s && s->process.alive && !s->role.alive)
-        keeper_role(w, w->site.apps[s->app].host, s->name, 1, APP_PRIMARY, (struct epoch){m->grant->epoch->term, m->grant->epoch->n});
+        keeper_role(w, w->site.apps[s->app].host, s->name, 1, APP_PRIMARY,
+                    (struct epoch){m->grant->epoch->term, m->grant->epoch->n});
 }
 
 static bool is_demotion(const message *m)
 {
     return m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_DEMOTE ||
-           (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER && m->order->kind == UNDERSTUDY__AGENT__ORDER__KIND__KILL);
+           (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER &&
+            m->order->kind == UNDERSTUDY__AGENT__ORDER__KIND__KILL);
 }
 
 size_t mutant_to_agent(struct world *w, unsigned host, uint8_t *payload, size_t n, size_t size)

@@ -1,8 +1,10 @@
 /* The network: paths between nodes, and connections over them as TCP gives them.
  *
- * Bytes arrive in order and unchanged or not at all. Loss is felt as delay (a retransmission after the time-out, which doubles), a cut as silence: what is sent into
- * it waits and is sent again when a retransmission finds the path up. A program that dies has its connections ended by its kernel; a host that loses power says
- * nothing, and after its return answers what belongs to its former life with a reset. Nobody listens: refused. A frozen program's kernel still accepts.
+ * Bytes arrive in order and unchanged or not at all. Loss is felt as delay (a retransmission after the time-out, which
+ * doubles), a cut as silence: what is sent into it waits and is sent again when a retransmission finds the path up. A
+ * program that dies has its connections ended by its kernel; a host that loses power says nothing, and after its return
+ * answers what belongs to its former life with a reset. Nobody listens: refused. A frozen program's kernel still
+ * accepts.
  *
  * Invariant: a connection is freed only when both ends are closed and nothing of it is under way. */
 #include "tests/sim/sim.h"
@@ -263,7 +265,8 @@ struct conn *conn_accept(struct world *w, unsigned node)
     const struct node *n = &w->nodes[node];
     for (struct conn *c = w->conns; c; c = c->next) {
         struct conn_end *e = &c->end[1];
-        if (c->state == CONN_OPEN && e->node == node && e->boot == n->boot && !e->accepted && !e->closed && n->listening) {
+        if (c->state == CONN_OPEN && e->node == node && e->boot == n->boot && !e->accepted && !e->closed &&
+            n->listening) {
             e->accepted = true;
             return c;
         }

@@ -1,8 +1,10 @@
-/* Who is connected to an agent, as a model of lca/agent/connections.c: controllers that called, agents of the pairs' other hosts that called or are called.
+/* Who is connected to an agent, as a model of lca/agent/connections.c: controllers that called, agents of the pairs'
+ * other hosts that called or are called.
  *
- * It owns the rule about a second session of one identity: the first one is polled; when it answers, the second is refused; when it does not answer within a second, the
- * second takes its place with what it has said meanwhile. It refuses to know what messages mean. A link belongs to at most one connection, as its session or as the
- * second one; links of nobody are accepted ones before their hello. */
+ * It owns the rule about a second session of one identity: the first one is polled; when it answers, the second is
+ * refused; when it does not answer within a second, the second takes its place with what it has said meanwhile. It
+ * refuses to know what messages mean. A link belongs to at most one connection, as its session or as the second one;
+ * links of nobody are accepted ones before their hello. */
 #include "tests/sim/sim.h"
 
 #include "lca/core/wire.h"
@@ -128,7 +130,11 @@ static void message(struct world *w, unsigned host, struct connection *c, const 
 
 static void tell(struct world *w, unsigned host, struct connection *c, bool up, const char *reason)
 {
-    struct lca_event e = {.type = c->controller ? (up ? LCA_EV_SCS_UP : LCA_EV_SCS_DOWN) : up ? LCA_EV_PEER_UP : LCA_EV_PEER_DOWN, .scs = c->scs, .name = c->name,
+    struct lca_event e = {.type = c->controller ? (up ? LCA_EV_SCS_UP : LCA_EV_SCS_DOWN)
+                                  : up          ? LCA_EV_PEER_UP
+                                                : LCA_EV_PEER_DOWN,
+                          .scs = c->scs,
+                          .name = c->name,
                           .reason = reason};
     int peer = host_index(w, c->name);
     if (c->controller)
@@ -168,7 +174,8 @@ static void promote(struct world *w, unsigned host, struct connection *c)
 static void call_later(struct world *w, struct connection *c)
 {
     unsigned n = c->failures++;
-    c->call_at = c->wanted && !c->link ? w->now + (MS(20) << (n > 5 ? 5 : n)) + chance_span(&w->rng_net, 0, MS(5)) : NEVER;
+    c->call_at =
+        c->wanted && !c->link ? w->now + (MS(20) << (n > 5 ? 5 : n)) + chance_span(&w->rng_net, 0, MS(5)) : NEVER;
 }
 
 static void lost(struct world *w, unsigned host, struct connection *c, const char *reason)
@@ -302,7 +309,8 @@ static void link_events(struct world *w, unsigned host, struct slink *l)
 
 static void session_base(const struct world *w, unsigned host, struct session_config *config)
 {
-    *config = (struct session_config){.self = {.role = ROLE_LCA}, .software = "simulated", .accept_roles = 1u << ROLE_SCS | 1u << ROLE_LCA};
+    *config = (struct session_config){
+        .self = {.role = ROLE_LCA}, .software = "simulated", .accept_roles = 1u << ROLE_SCS | 1u << ROLE_LCA};
     str_copy(config->self.site, NAME_SIZE, "sim");
     str_copy(config->self.name, NAME_SIZE, w->site.hosts[host].name);
     str_copy(config->expect.site, NAME_SIZE, "sim");

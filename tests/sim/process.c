@@ -1,17 +1,20 @@
 /* Processes and role commands, as a model: how long they take, what they say, how they end.
  *
- * A process is ready after a while or never, obeys SIGTERM or not, dies by SIGKILL at once or, in uninterruptible sleep, late. A role command changes what its
- * application *does* at its end (or, when it never ends, perhaps before): `acting` is the truth about who is primary, whatever the programs believe.
+ * A process is ready after a while or never, obeys SIGTERM or not, dies by SIGKILL at once or, in uninterruptible
+ * sleep, late. A role command changes what its application *does* at its end (or, when it never ends, perhaps before):
+ * `acting` is the truth about who is primary, whatever the programs believe.
  *
- * Every event of a process carries its token: events of a former process touch nothing. A paused host's processes are paused too. */
+ * Every event of a process carries its token: events of a former process touch nothing. A paused host's processes are
+ * paused too. */
 #include "tests/sim/sim.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define AT(host, s) ((uint64_t)(host) << 8 | (uint64_t)((s) - w->keepers[host].slots))
+#define AT(host, s) ((uint64_t)(host) << 8 | (uint64_t)((s)-w->keepers[host].slots))
 
-static void note(struct world *w, unsigned host, const struct slot *s, enum note_type type, uint64_t start_id, uint32_t pid, const struct exit_info *exit, int64_t delay)
+static void note(struct world *w, unsigned host, const struct slot *s, enum note_type type, uint64_t start_id,
+                 uint32_t pid, const struct exit_info *exit, int64_t delay)
 {
     struct note n = {.type = type, .start_id = start_id, .pid = pid, .at = node_now(w, host)};
     if (exit)
@@ -26,7 +29,8 @@ static int64_t latency(struct world *w)
     return chance_span(&w->rng_process, US(10), US(400));
 }
 
-/* The slot that an event is about, or NULL: the process is not the same any more, or its host is paused (then the event comes again). */
+/* The slot that an event is about, or NULL: the process is not the same any more, or its host is paused (then the event
+ * comes again). */
 static struct slot *event_slot(struct world *w, uint64_t at, uint64_t token, bool role, event_fn *again)
 {
     unsigned host = (unsigned)(at >> 8);
@@ -98,7 +102,8 @@ void process_kill(struct world *w, unsigned host, struct slot *s, int signal, in
         s->process.acting = false;
         check_acting(w, host, s);
     }
-    s->exit = signal ? (struct exit_info){.how = EXIT_SIGNAL, .signal = signal} : (struct exit_info){.how = EXIT_CODE, .code = code};
+    s->exit = signal ? (struct exit_info){.how = EXIT_SIGNAL, .signal = signal}
+                     : (struct exit_info){.how = EXIT_CODE, .code = code};
     if (s->adopted && !w->site.status_after_adoption)
         s->exit = (struct exit_info){.how = EXIT_ADOPTED};
     s->exit_at = node_now(w, host);
@@ -149,7 +154,8 @@ void keeper_signal(struct world *w, unsigned host, const char *app, uint64_t sta
     if (signal != 15 || s->process.ignores_term || s->process.hung || s->process.terminating)
         return;
     s->process.terminating = true;
-    world_at(w, w->now + chance_scale(&w->rng_process, US(300), MS(300)), process_terminated, AT(host, s), s->process.token);
+    world_at(w, w->now + chance_scale(&w->rng_process, US(300), MS(300)), process_terminated, AT(host, s),
+             s->process.token);
 }
 
 void keeper_kill_tree(struct world *w, unsigned host, const char *app, uint64_t start_id)
@@ -164,7 +170,8 @@ void keeper_kill_tree(struct world *w, unsigned host, const char *app, uint64_t 
     }
     say(w, "host%u %s kill tree", host + 1, app);
     check_signal(w, host, s, "killed");
-    int64_t delay = s->process.slow_kill ? chance_span(&w->rng_process, MS(200), SEC(4)) : chance_span(&w->rng_process, US(50), MS(1));
+    int64_t delay = s->process.slow_kill ? chance_span(&w->rng_process, MS(200), SEC(4))
+                                         : chance_span(&w->rng_process, US(50), MS(1));
     world_at(w, w->now + delay, process_killed, AT(host, s), s->process.token);
 }
 
@@ -183,7 +190,12 @@ static void process_begin(struct world *w, unsigned host, struct slot *s)
 {
     const struct site_app *a = &w->site.apps[s->app];
     struct keeper *k = &w->keepers[host];
-    s->process = (struct process){.alive = true, .pid = 1000 * (host + 1) + ++k->pids, .token = ++k->tokens, .started = w->now, .ready = !a->notify, .ready_since = w->now};
+    s->process = (struct process){.alive = true,
+                                  .pid = 1000 * (host + 1) + ++k->pids,
+                                  .token = ++k->tokens,
+                                  .started = w->now,
+                                  .ready = !a->notify,
+                                  .ready_since = w->now};
     s->process.ignores_term = chance(&w->rng_process, w->calm ? 0 : w->swarm.ignores_term);
     s->process.slow_kill = chance(&w->rng_process, w->calm ? 0 : w->swarm.slow_kill);
     s->adopted = false;
@@ -245,7 +257,8 @@ static void role_end(struct world *w, unsigned host, struct slot *s, const struc
     struct exit_info told = *exit;
     if (s->role.adopted && !w->site.status_after_adoption)
         told = (struct exit_info){.how = EXIT_ADOPTED};
-    say(w, "host%u %s role command %s ends (code %d signal %d)", host + 1, s->name, app_role_name(s->role.role), exit->code, exit->signal);
+    say(w, "host%u %s role command %s ends (code %d signal %d)", host + 1, s->name, app_role_name(s->role.role),
+        exit->code, exit->signal);
     note(w, host, s, NOTE_ROLE_ENDED, s->role.start_id, s->role.pid, &told, latency(w));
 }
 
@@ -277,19 +290,28 @@ static void role_killed(struct world *w, uint64_t at, uint64_t token)
         role_end(w, (unsigned)(at >> 8), s, &exit);
 }
 
-void keeper_role(struct world *w, unsigned host, const char *app, uint64_t start_id, enum app_role role, struct epoch epoch)
+void keeper_role(struct world *w, unsigned host, const char *app, uint64_t start_id, enum app_role role,
+                 struct epoch epoch)
 {
     struct slot *s = keeper_slot(w, host, app, false);
     struct keeper *k = &w->keepers[host];
     if (!s || s->role.alive) {
-        violation(w, "two-role-commands", "%s on host %u: a role command is begun %s", app, host, s ? "while another one runs" : "without an application");
+        violation(w, "two-role-commands", "%s on host %u: a role command is begun %s", app, host,
+                  s ? "while another one runs" : "without an application");
         return;
     }
     check_role(w, host, s, role, epoch);
     struct rng *r = &w->rng_process;
     const struct site_app *a = &w->site.apps[s->app];
-    s->role = (struct role_run){.alive = true, .token = ++k->tokens, .start_id = start_id, .pid = 1000 * (host + 1) + ++k->pids, .role = role, .epoch = epoch, .started = w->now};
-    say(w, "host%u %s role command %s begins, epoch %llu.%llu", host + 1, app, app_role_name(role), (unsigned long long)epoch.term, (unsigned long long)epoch.n);
+    s->role = (struct role_run){.alive = true,
+                                .token = ++k->tokens,
+                                .start_id = start_id,
+                                .pid = 1000 * (host + 1) + ++k->pids,
+                                .role = role,
+                                .epoch = epoch,
+                                .started = w->now};
+    say(w, "host%u %s role command %s begins, epoch %llu.%llu", host + 1, app, app_role_name(role),
+        (unsigned long long)epoch.term, (unsigned long long)epoch.n);
     note(w, host, s, NOTE_STARTED, start_id, s->role.pid, NULL, latency(w));
     uint64_t at = AT(host, s);
     if (chance(r, w->calm ? 0 : w->swarm.role_hangs)) {

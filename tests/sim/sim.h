@@ -1,10 +1,12 @@
-/* The simulator's own world: virtual time, a network, processes, keepers, the two programs' shells, faults and the checker.
+/* The simulator's own world: virtual time, a network, processes, keepers, the two programs' shells, faults and the
+ * checker.
  *
- * What is real: proto (sessions, hello, ADDP, wire), lca/core, scs/core. What is a model: sockets, processes, the keeper, and the two shells, which
- * do with actions and links what lca/agent and scs/shell do. One seed is one world; the same seed gives the same run on every machine.
+ * What is real: proto (sessions, hello, ADDP, wire), lca/core, scs/core. What is a model: sockets, processes, the
+ * keeper, and the two shells, which do with actions and links what lca/agent and scs/shell do. One seed is one world;
+ * the same seed gives the same run on every machine.
  *
- * Time is int64_t nanoseconds of the world. Every node has a clock of its own (world time plus an offset that changes with each boot), and the real
- * code sees that one only, so a comparison of two hosts' clocks would show. */
+ * Time is int64_t nanoseconds of the world. Every node has a clock of its own (world time plus an offset that changes
+ * with each boot), and the real code sees that one only, so a comparison of two hosts' clocks would show. */
 #pragma once
 
 #include "common/base/rng.h"
@@ -105,7 +107,8 @@ struct conn *conn_find(struct world *w, uint64_t id);
 struct conn *conn_call(struct world *w, unsigned from, unsigned to);
 void conn_send(struct world *w, struct conn *c, unsigned side, const uint8_t *bytes, size_t n);
 void conn_close(struct world *w, struct conn *c, unsigned side);
-/* The program of a node has died: its kernel closes what it held. Or the node has lost power: nothing is said to anybody. */
+/* The program of a node has died: its kernel closes what it held. Or the node has lost power: nothing is said to
+ * anybody. */
 void conn_program_died(struct world *w, unsigned node);
 void conn_power_lost(struct world *w, unsigned node);
 /* The next connection that waits to be accepted at a node. */
@@ -137,7 +140,8 @@ struct slink_event {
     const char *reason;
 };
 
-struct slink *slink_dial(struct world *w, unsigned node, unsigned to, enum link_purpose purpose, const struct session_config *config, int64_t timeout);
+struct slink *slink_dial(struct world *w, unsigned node, unsigned to, enum link_purpose purpose,
+                         const struct session_config *config, int64_t timeout);
 void slink_accept_all(struct world *w, unsigned node, const struct session_config *config);
 /* After SL_DOWN the link is gone. */
 void slink_next(struct world *w, unsigned node, struct slink *l, struct slink_event *ret_event);
@@ -150,7 +154,7 @@ void slinks_forget(struct world *w, unsigned node);
 
 struct node {
     bool power;
-    bool alive;    /* its program: agent or controller */
+    bool alive; /* its program: agent or controller */
     bool listening;
     uint32_t boot; /* generation of the kernel */
     uint32_t run;  /* generation of the program */
@@ -233,7 +237,8 @@ struct keeper {
 
 struct slot *keeper_slot(struct world *w, unsigned host, const char *app, bool create);
 void keeper_start(struct world *w, unsigned host, const char *app, uint64_t start_id);
-void keeper_role(struct world *w, unsigned host, const char *app, uint64_t start_id, enum app_role role, struct epoch epoch);
+void keeper_role(struct world *w, unsigned host, const char *app, uint64_t start_id, enum app_role role,
+                 struct epoch epoch);
 void keeper_signal(struct world *w, unsigned host, const char *app, uint64_t start_id, int signal);
 void keeper_kill_tree(struct world *w, unsigned host, const char *app, uint64_t start_id);
 void keeper_kill_role(struct world *w, unsigned host, const char *app);
@@ -273,7 +278,7 @@ struct connection {
 struct agent {
     struct lca_core *core;
     bool resumed, announce_due, unwanted_due;
-    bool echo;             /* the next order comes twice */
+    bool echo; /* the next order comes twice */
     int64_t began;
     struct connection connections[CONNECTIONS];
     bool peer_up[HOSTS_MAX];
@@ -357,16 +362,39 @@ int site_app(const struct world *w, const char *name);
 
 /* ---- faults.c ---- */
 
-enum fault { FAULT_KILL_AGENT, FAULT_KILL_KEEPER, FAULT_KILL_SCS, FAULT_APP_DIES, FAULT_APP_EXITS, FAULT_APP_HANGS, FAULT_APP_UNAVAILABLE, FAULT_POWER,
-             FAULT_SCS_POWER, FAULT_CUT_SCS, FAULT_CUT_PEER, FAULT_CUT_HOST, FAULT_CUT_ONE_WAY, FAULT_FLAP, FAULT_FREEZE_AGENT, FAULT_FREEZE_SCS,
-             FAULT_PAUSE_HOST, FAULT_LOSS, FAULT_APP_LINK, FAULT_ECHO, FAULT_OPERATOR, FAULT_RELOAD, FAULT_COUNT };
+enum fault {
+    FAULT_KILL_AGENT,
+    FAULT_KILL_KEEPER,
+    FAULT_KILL_SCS,
+    FAULT_APP_DIES,
+    FAULT_APP_EXITS,
+    FAULT_APP_HANGS,
+    FAULT_APP_UNAVAILABLE,
+    FAULT_POWER,
+    FAULT_SCS_POWER,
+    FAULT_CUT_SCS,
+    FAULT_CUT_PEER,
+    FAULT_CUT_HOST,
+    FAULT_CUT_ONE_WAY,
+    FAULT_FLAP,
+    FAULT_FREEZE_AGENT,
+    FAULT_FREEZE_SCS,
+    FAULT_PAUSE_HOST,
+    FAULT_LOSS,
+    FAULT_APP_LINK,
+    FAULT_ECHO,
+    FAULT_OPERATOR,
+    FAULT_RELOAD,
+    FAULT_COUNT
+};
 
 struct swarm {
     bool on[FAULT_COUNT];
     int64_t interval; /* mean time between two faults */
     int64_t longest;  /* of a cut, a freeze, a power loss */
     /* percent of the starts, stops, role commands that go wrong */
-    unsigned start_fails, slow_start, never_ready, declines, role_fails, role_hangs, ignores_term, slow_kill, loses_database, dies_young;
+    unsigned start_fails, slow_start, never_ready, declines, role_fails, role_hangs, ignores_term, slow_kill,
+        loses_database, dies_young;
 };
 
 void faults_begin(struct world *w);
@@ -376,13 +404,13 @@ void faults_heal(struct world *w);
 
 #define GRANTS_KEPT 64
 struct member_truth {
-    int wanted;                        /* what its agent was ordered last in this boot: 0 nothing, 1 up, 2 down */
-    int operator_wants;                /* what an operator was granted last: the same */
-    uint32_t operator_boot;            /* of the host, then */
-    unsigned starts;                   /* since the last order */
-    int64_t start_at[GRANTS_KEPT];     /* the latest ones, a ring */
-    int reported_status;               /* as the controller received it last */
-    uint64_t poll_seq, incarnation;    /* of the newest poll that arrived at the controller */
+    int wanted;                     /* what its agent was ordered last in this boot: 0 nothing, 1 up, 2 down */
+    int operator_wants;             /* what an operator was granted last: the same */
+    uint32_t operator_boot;         /* of the host, then */
+    unsigned starts;                /* since the last order */
+    int64_t start_at[GRANTS_KEPT];  /* the latest ones, a ring */
+    int reported_status;            /* as the controller received it last */
+    uint64_t poll_seq, incarnation; /* of the newest poll that arrived at the controller */
     bool poll_echoed;
     int64_t order_at;                  /* when its agent was last ordered anything but a start */
     bool demote_ordered;               /* since it acts */
@@ -396,9 +424,9 @@ struct pair_truth {
     struct epoch highest; /* granted */
     int owner, former;    /* member that holds `highest`, and who held the role before; -1: nobody yet */
     int64_t both_since;
-    int last_acting;      /* member that began to act last, -1: nobody yet */
-    int64_t moved[2];     /* when the role moved from one member to the other, the latest two */
-    bool both; /* primaries, where somebody sees both */
+    int last_acting;  /* member that began to act last, -1: nobody yet */
+    int64_t moved[2]; /* when the role moved from one member to the other, the latest two */
+    bool both;        /* primaries, where somebody sees both */
 };
 
 struct checker {
@@ -416,7 +444,7 @@ struct checker {
     uint16_t executing_app;
     bool executed;
     int64_t host_cause[HOSTS_MAX]; /* until when a fault may have cost its connection */
-    bool host_told[HOSTS_MAX]; /* REPORT_END has come on this connection */
+    bool host_told[HOSTS_MAX];     /* REPORT_END has come on this connection */
     /* What happened, for the summary: a run that sees nothing proves nothing. */
     uint64_t grants, switchovers, starts, overlaps, losses, requests;
 };
@@ -436,7 +464,8 @@ void check_term(struct world *w, uint64_t term, bool fresh_run);
 void check_lost(struct world *w, unsigned node, const struct slink *l);
 void check_calm(struct world *w);
 
-/* Messages on their way. The sender's or receiver's end tells the tap; with a mutant the tap may change the copy, drop it (false) or add others. */
+/* Messages on their way. The sender's or receiver's end tells the tap; with a mutant the tap may change the copy, drop
+ * it (false) or add others. */
 void tap_scs_sends(struct world *w, unsigned host, const uint8_t *payload, size_t n);
 void tap_scs_receives(struct world *w, unsigned host, const uint8_t *payload, size_t n);
 void tap_agent_receives(struct world *w, unsigned host, const uint8_t *payload, size_t n);
@@ -444,9 +473,28 @@ void tap_agent_sends(struct world *w, unsigned host, const uint8_t *payload, siz
 
 /* ---- mutants.c: the world or the messages broken on purpose, to prove that the checker bites ---- */
 
-enum mutant { MUTANT_NONE, MUTANT_DROP_DEMOTE, MUTANT_FORGED_GRANT, MUTANT_GRANT_BOTH, MUTANT_BLIND_GRANT, MUTANT_LYING_ROLE, MUTANT_LYING_STATUS,
-              MUTANT_TWO_PROCESSES, MUTANT_UNWANTED_START, MUTANT_OLD_TERM, MUTANT_DEAF_LINK, MUTANT_GARBLED_BYTES, MUTANT_LOST_STATE, MUTANT_SILENT_DEATH,
-              MUTANT_NO_RESULT, MUTANT_FALSE_ALARM, MUTANT_DOUBLE_ORDER, MUTANT_NEEDLESS_DEMOTE, MUTANT_NEEDLESS_KILL, MUTANT_COUNT };
+enum mutant {
+    MUTANT_NONE,
+    MUTANT_DROP_DEMOTE,
+    MUTANT_FORGED_GRANT,
+    MUTANT_GRANT_BOTH,
+    MUTANT_BLIND_GRANT,
+    MUTANT_LYING_ROLE,
+    MUTANT_LYING_STATUS,
+    MUTANT_TWO_PROCESSES,
+    MUTANT_UNWANTED_START,
+    MUTANT_OLD_TERM,
+    MUTANT_DEAF_LINK,
+    MUTANT_GARBLED_BYTES,
+    MUTANT_LOST_STATE,
+    MUTANT_SILENT_DEATH,
+    MUTANT_NO_RESULT,
+    MUTANT_FALSE_ALARM,
+    MUTANT_DOUBLE_ORDER,
+    MUTANT_NEEDLESS_DEMOTE,
+    MUTANT_NEEDLESS_KILL,
+    MUTANT_COUNT
+};
 const char *mutant_name(enum mutant m);
 /* Each may change bytes in place (up to `size`), or return 0 to drop the message. */
 size_t mutant_to_agent(struct world *w, unsigned host, uint8_t *payload, size_t n, size_t size);

@@ -1,7 +1,8 @@
 /* The site of a seed: how many hosts, pairs and applications there are, and every option that is worth varying.
  *
- * It owns the configuration's model and writes it, option by option as text, into the real struct scs_config through the real option tables; the real check has to find
- * nothing wrong with it. Options are drawn from short lists, so that their extremes meet often. Durations are far below the defaults: a run has two minutes. */
+ * It owns the configuration's model and writes it, option by option as text, into the real struct scs_config through
+ * the real option tables; the real check has to find nothing wrong with it. Options are drawn from short lists, so that
+ * their extremes meet often. Durations are far below the defaults: a run has two minutes. */
 #include "tests/sim/sim.h"
 
 #include <stdio.h>
@@ -54,7 +55,8 @@ void site_generate(struct world *w)
 {
     struct site *s = &w->site;
     struct rng *r = &w->rng_site;
-    *s = (struct site){.n_hosts = 2 + (unsigned)chance_below(r, HOSTS_MAX - 1), .n_pairs = 1 + (unsigned)chance_below(r, PAIRS_MAX)};
+    *s = (struct site){.n_hosts = 2 + (unsigned)chance_below(r, HOSTS_MAX - 1),
+                       .n_pairs = 1 + (unsigned)chance_below(r, PAIRS_MAX)};
     w->scs = s->n_hosts;
     w->n_nodes = s->n_hosts + 1;
     for (unsigned i = 0; i < s->n_hosts; i++) {
@@ -81,7 +83,8 @@ void site_generate(struct world *w)
     s->status_after_adoption = chance(r, 50);
     for (unsigned a = 0; a < w->n_nodes; a++)
         for (unsigned b = 0; b < w->n_nodes; b++)
-            w->paths[a][b] = (struct path){.delay = chance_scale(r, US(20), MS(4)), .jitter = chance_scale(r, US(10), MS(5))};
+            w->paths[a][b] =
+                (struct path){.delay = chance_scale(r, US(20), MS(4)), .jitter = chance_scale(r, US(10), MS(5))};
 }
 
 int site_app(const struct world *w, const char *name)
@@ -116,7 +119,8 @@ static struct filling fill_open(struct scs_config *config, const char *kind, con
     return f;
 }
 
-static void fill(const struct filling *f, const char *key, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void fill(const struct filling *f, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 static void fill(const struct filling *f, const char *key, const char *format, ...)
 {
     char text[256], why[256];

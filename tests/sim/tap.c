@@ -1,7 +1,8 @@
 /* The tap: reads messages on their way, with the schema alone, and holds them against what must be.
  *
- * At the controller's end it sees grants and orders leave and reports arrive; at the agent's end the reverse. It refuses to know the cores' insides. A grant is
- * judged when it leaves: at that moment the controller has to have had a right to it. */
+ * At the controller's end it sees grants and orders leave and reports arrive; at the agent's end the reverse. It
+ * refuses to know the cores' insides. A grant is judged when it leaves: at that moment the controller has to have had a
+ * right to it. */
 #include "tests/sim/sim.h"
 
 #include "proto/agent.pb-c.h"
@@ -36,18 +37,21 @@ static void grant_epoch(struct world *w, uint16_t app, struct epoch epoch)
     struct pair_truth *p = &w->checker.pair[w->site.apps[app].pair];
     int member = (int)w->site.apps[app].member, order = epoch_compare(epoch, p->highest);
     if (order < 0 || (order == 0 && p->owner != member))
-        violation(w, "epoch", "%s is granted epoch %llu.%llu after %llu.%llu was granted%s", w->site.apps[app].name, (unsigned long long)epoch.term,
-                  (unsigned long long)epoch.n, (unsigned long long)p->highest.term, (unsigned long long)p->highest.n, order == 0 ? " to the other member" : "");
+        violation(w, "epoch", "%s is granted epoch %llu.%llu after %llu.%llu was granted%s", w->site.apps[app].name,
+                  (unsigned long long)epoch.term, (unsigned long long)epoch.n, (unsigned long long)p->highest.term,
+                  (unsigned long long)p->highest.n, order == 0 ? " to the other member" : "");
 }
 
-/* An operator asked for a switchover or a stop: no waiting timer of a lost host applies, and --force knows better than the peer. */
+/* An operator asked for a switchover or a stop: no waiting timer of a lost host applies, and --force knows better than
+ * the peer. */
 bool operator_asked(const struct world *w, uint16_t app, bool forced)
 {
     int64_t span = MS(500) + 2 * w->site.apps[app].role_timeout.ns + SEC(15);
     for (unsigned i = 0; i < w->controller.n_requests; i++) {
         const struct request *r = &w->controller.requests[i];
         bool moves = r->kind == SO_SWITCHOVER || r->kind == SO_STOP;
-        if (moves && w->site.apps[r->app].pair == w->site.apps[app].pair && w->now - r->at < span && (r->forced || !forced))
+        if (moves && w->site.apps[r->app].pair == w->site.apps[app].pair && w->now - r->at < span &&
+            (r->forced || !forced))
             return true;
     }
     return false;
@@ -64,10 +68,12 @@ static void grant_eligible(struct world *w, uint16_t app, const Understudy__Agen
     bool known = p->owner == member || p->former == member || operator_asked(w, app, true);
     bool back = known && t->reported_status == UNDERSTUDY__AGENT__STATUS__SERVICE_UNAVAILABLE;
     if (t->reported_status != UNDERSTUDY__AGENT__STATUS__STARTED && !back)
-        violation(w, "grant-ineligible", "%s is granted the primary role, but its last reported status is %d", name, t->reported_status);
+        violation(w, "grant-ineligible", "%s is granted the primary role, but its last reported status is %d", name,
+                  t->reported_status);
     if (g->poll_seq != t->poll_seq || g->incarnation != t->incarnation)
-        violation(w, "grant-poll", "%s is granted the primary role for poll %llu, the newest is %llu%s", name, (unsigned long long)g->poll_seq,
-                  (unsigned long long)t->poll_seq, g->incarnation != t->incarnation ? " of another incarnation" : "");
+        violation(w, "grant-poll", "%s is granted the primary role for poll %llu, the newest is %llu%s", name,
+                  (unsigned long long)g->poll_seq, (unsigned long long)t->poll_seq,
+                  g->incarnation != t->incarnation ? " of another incarnation" : "");
     if (!t->poll_echoed)
         violation(w, "grant-poll", "%s is granted the primary role before its agent has proved the round trip", name);
 }
@@ -81,23 +87,33 @@ static void grant_cause(struct world *w, uint16_t app)
     if (!app_acts(w, other))
         return;
     if (c->host_up[o->host])
-        violation(w, "grant-over-acting", "%s is granted the primary role while %s acts and its host is connected", w->site.apps[app].name, o->name);
+        violation(w, "grant-over-acting", "%s is granted the primary role while %s acts and its host is connected",
+                  w->site.apps[app].name, o->name);
     if (!w->site.licence)
-        violation(w, "no-licence", "%s is granted the primary role without a licence while %s acts", w->site.apps[app].name, o->name);
+        violation(w, "no-licence", "%s is granted the primary role without a licence while %s acts",
+                  w->site.apps[app].name, o->name);
     int64_t since = w->now - c->lost_since[o->host];
     bool came_down = c->lost_since[o->host] > c->began;
-    /* A host that is not connected was cut, frozen, killed or the like not long before: ADDP needs up to 2T on either side, a kernel as long to give up. */
+    /* A host that is not connected was cut, frozen, killed or the like not long before: ADDP needs up to 2T on either
+     * side, a kernel as long to give up. */
     int64_t late = 3 * (w->site.addp.ns > w->site.addp_remote.ns ? w->site.addp.ns : w->site.addp_remote.ns) + SEC(3);
     if (came_down && w->checker.host_cause[o->host] + late < c->lost_since[o->host])
-        violation(w, "no-cause", "%s is granted the primary role: host%u was lost at %.6f s, and nothing had happened to it since %.6f s", w->site.apps[app].name,
-                  o->host + 1, (double)c->lost_since[o->host] / 1e9, (double)w->checker.host_cause[o->host] / 1e9);
-    bool unavailable = w->checker.app[other].reported_status == UNDERSTUDY__AGENT__STATUS__SERVICE_UNAVAILABLE; /* another cause, which waits for nothing */
+        violation(
+            w, "no-cause",
+            "%s is granted the primary role: host%u was lost at %.6f s, and nothing had happened to it since %.6f s",
+            w->site.apps[app].name, o->host + 1, (double)c->lost_since[o->host] / 1e9,
+            (double)w->checker.host_cause[o->host] / 1e9);
+    bool unavailable = w->checker.app[other].reported_status ==
+                       UNDERSTUDY__AGENT__STATUS__SERVICE_UNAVAILABLE; /* another cause, which waits for nothing */
     if (came_down && since + MS(1) < w->site.disconnect.ns && !operator_asked(w, app, false) && !unavailable)
-        violation(w, "too-soon", "switchover to %s %.3f s after host%u was lost, disconnect-switchover-timeout is %.3f s", w->site.apps[app].name, (double)since / 1e9,
-                  o->host + 1, (double)w->site.disconnect.ns / 1e9);
-    if (w->site.confirmed && !operator_asked(w, app, false) && !c->lost_surely[o->host] && came_down && since + MS(1) < w->site.agent_return.ns)
-        violation(w, "too-soon", "switchover to %s %.3f s after the agent of host%u ended, agent-return-timeout is %.3f s", w->site.apps[app].name, (double)since / 1e9,
-                  o->host + 1, (double)w->site.agent_return.ns / 1e9);
+        violation(w, "too-soon",
+                  "switchover to %s %.3f s after host%u was lost, disconnect-switchover-timeout is %.3f s",
+                  w->site.apps[app].name, (double)since / 1e9, o->host + 1, (double)w->site.disconnect.ns / 1e9);
+    if (w->site.confirmed && !operator_asked(w, app, false) && !c->lost_surely[o->host] && came_down &&
+        since + MS(1) < w->site.agent_return.ns)
+        violation(w, "too-soon",
+                  "switchover to %s %.3f s after the agent of host%u ended, agent-return-timeout is %.3f s",
+                  w->site.apps[app].name, (double)since / 1e9, o->host + 1, (double)w->site.agent_return.ns / 1e9);
 }
 
 /* With host-loss = confirmed a host that the standby's agent sees is not lost. */
@@ -105,15 +121,18 @@ static void grant_seen(struct world *w, uint16_t app)
 {
     const struct site_app *a = &w->site.apps[app], *o = &w->site.apps[other_member(w, app)];
     const struct agent *agent = &w->agents[a->host];
-    if (!w->site.confirmed || !app_acts(w, other_member(w, app)) || a->host == o->host || w->controller.host_up[o->host])
+    if (!w->site.confirmed || !app_acts(w, other_member(w, app)) || a->host == o->host ||
+        w->controller.host_up[o->host])
         return;
     int64_t settled = 2 * w->site.poll.ns + MS(100);
     if (operator_asked(w, app, true) || w->checker.pair[a->pair].owner == (int)a->member)
         return; /* the second: it has had the role before, and only gets it back */
-    bool told = w->now - w->controller.host_since[a->host] > settled && w->now - w->nodes[a->host].stalled > settled && w->paths[a->host][w->scs].loss == 0 &&
-                w->paths[a->host][w->scs].cuts == 0;
-    if (told && agent->peer_up[o->host] && w->now - agent->peer_since[o->host] > settled && w->now - w->nodes[w->scs].stalled > settled)
-        violation(w, "seen-by-peer", "%s is granted the primary role while its agent sees host%u, where %s acts", a->name, o->host + 1, o->name);
+    bool told = w->now - w->controller.host_since[a->host] > settled && w->now - w->nodes[a->host].stalled > settled &&
+                w->paths[a->host][w->scs].loss == 0 && w->paths[a->host][w->scs].cuts == 0;
+    if (told && agent->peer_up[o->host] && w->now - agent->peer_since[o->host] > settled &&
+        w->now - w->nodes[w->scs].stalled > settled)
+        violation(w, "seen-by-peer", "%s is granted the primary role while its agent sees host%u, where %s acts",
+                  a->name, o->host + 1, o->name);
 }
 
 static void grant_sent(struct world *w, const Understudy__Agent__Grant *g)
@@ -126,8 +145,8 @@ static void grant_sent(struct world *w, const Understudy__Agent__Grant *g)
     struct epoch epoch = epoch_of(g->epoch);
     struct pair_truth *p = &w->checker.pair[w->site.apps[app].pair];
     struct member_truth *t = &w->checker.app[app];
-    say(w, "scs grants %s epoch %llu.%llu for poll %llu", w->site.apps[app].name, (unsigned long long)epoch.term, (unsigned long long)epoch.n,
-        (unsigned long long)g->poll_seq);
+    say(w, "scs grants %s epoch %llu.%llu for poll %llu", w->site.apps[app].name, (unsigned long long)epoch.term,
+        (unsigned long long)epoch.n, (unsigned long long)g->poll_seq);
     w->checker.grants++;
     grant_epoch(w, (uint16_t)app, epoch);
     grant_eligible(w, (uint16_t)app, g);
@@ -149,7 +168,8 @@ static void order_sent(struct world *w, const Understudy__Agent__Order *o)
         return;
     const struct member_truth *t = &w->checker.app[app];
     if (t->operator_wants == 2 && t->operator_boot == w->nodes[w->site.apps[app].host].boot)
-        violation(w, "start-against-stop", "%s is ordered to start although an operator stopped it", w->site.apps[app].name);
+        violation(w, "start-against-stop", "%s is ordered to start although an operator stopped it",
+                  w->site.apps[app].name);
 }
 
 /* RECOVERING, as the controller does it for each pair: nothing is ordered before its hosts have told everything. */
@@ -159,10 +179,13 @@ static void learned(struct world *w, unsigned host, int app)
     if (app < 0)
         return;
     if (!w->checker.host_told[host])
-        violation(w, "recovering-acts", "%s is ordered something before its agent has told everything", w->site.apps[app].name);
-    uint16_t pair = w->site.apps[app].pair < 0 ? SCS_NONE : scs_core_find_pair(w->controller.core, w->site.apps[app].name);
+        violation(w, "recovering-acts", "%s is ordered something before its agent has told everything",
+                  w->site.apps[app].name);
+    uint16_t pair =
+        w->site.apps[app].pair < 0 ? SCS_NONE : scs_core_find_pair(w->controller.core, w->site.apps[app].name);
     if (pair != SCS_NONE && scs_core_pair(w->controller.core, pair, &v) && strcmp(v.state, "learning") == 0)
-        violation(w, "recovering-acts", "%s is ordered something while its pair is being learned", w->site.apps[app].name);
+        violation(w, "recovering-acts", "%s is ordered something while its pair is being learned",
+                  w->site.apps[app].name);
 }
 
 void tap_scs_sends(struct world *w, unsigned host, const uint8_t *payload, size_t n)
@@ -228,7 +251,8 @@ static void order_received(struct world *w, const Understudy__Agent__Order *o)
         return;
     struct member_truth *t = &w->checker.app[app];
     static const char *const kinds[] = {"none", "START", "STOP", "RESET", "KILL"};
-    say(w, "%s is ordered: %s (order %llu.%llu)", w->site.apps[app].name, kinds[o->kind <= 4 ? o->kind : 0], (unsigned long long)o->term, (unsigned long long)o->order_id);
+    say(w, "%s is ordered: %s (order %llu.%llu)", w->site.apps[app].name, kinds[o->kind <= 4 ? o->kind : 0],
+        (unsigned long long)o->term, (unsigned long long)o->order_id);
     if (o->kind == UNDERSTUDY__AGENT__ORDER__KIND__START)
         t->wanted = 1;
     else
@@ -267,14 +291,16 @@ static void released_sent(struct world *w, unsigned host, ProtobufCBinaryData na
 {
     int app = app_of(w, name);
     if (app >= 0 && app_acts(w, (uint16_t)app))
-        violation(w, "released-acting", "agent of host%u says that %s is released, and it still acts as primary", host + 1, w->site.apps[app].name);
+        violation(w, "released-acting", "agent of host%u says that %s is released, and it still acts as primary",
+                  host + 1, w->site.apps[app].name);
 }
 
 static void poll_sent(struct world *w, unsigned host, const Understudy__Agent__Poll *p)
 {
     uint64_t *highest = &w->checker.agent_term[host];
     if (p->term_seen < *highest)
-        violation(w, "agent-term", "agent of host%u has seen term %llu, and %llu before", host + 1, (unsigned long long)p->term_seen, (unsigned long long)*highest);
+        violation(w, "agent-term", "agent of host%u has seen term %llu, and %llu before", host + 1,
+                  (unsigned long long)p->term_seen, (unsigned long long)*highest);
     *highest = p->term_seen;
     for (size_t i = 0; i < p->n_members; i++)
         if (p->members[i]->released)

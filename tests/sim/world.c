@@ -1,8 +1,9 @@
 /* Virtual time: the queue of events, chance, the transcript, and how a run begins and ends.
  *
- * It owns the order in which things happen: by instant, then by the order in which they were planned. It refuses to know what happens. Chance comes from
- * four streams (site, network, processes, faults), so that a change in one part of the simulator moves as little as possible in the others.
- * Instants are nanoseconds of the world; nodes see them through their own offset. */
+ * It owns the order in which things happen: by instant, then by the order in which they were planned. It refuses to
+ * know what happens. Chance comes from four streams (site, network, processes, faults), so that a change in one part of
+ * the simulator moves as little as possible in the others. Instants are nanoseconds of the world; nodes see them
+ * through their own offset. */
 #include "tests/sim/sim.h"
 
 #include "lca/core/core_state.h"
@@ -241,7 +242,8 @@ static void world_seed(struct world *w, uint64_t seed)
 static void node_begin(struct world *w, unsigned node)
 {
     struct node *n = &w->nodes[node];
-    *n = (struct node){.power = true, .boot = 1, .wake_at = NEVER, .offset = chance_span(&w->rng_net, SEC(10), SEC(3000000))};
+    *n = (struct node){
+        .power = true, .boot = 1, .wake_at = NEVER, .offset = chance_span(&w->rng_net, SEC(10), SEC(3000000))};
 }
 
 static void world_reset(struct world *w, uint64_t seed, enum mutant mutant)
