@@ -16,6 +16,7 @@ import world
 from report import Report
 
 FIGURES = {"failover": failover.measure, "restart": restart.measure, "silence": silence.measure, "footprint": footprint.measure}
+TIMED = {"failover", "restart", "silence"}
 
 
 def samples_folder(args):
@@ -27,12 +28,22 @@ def samples_folder(args):
     return pathlib.Path(cache) / "understudy/bench" / time.strftime("%Y%m%d-%H%M%S")
 
 
+def set_policy(name, fair):
+    """What is timed runs under SCHED_FIFO, product, floor and control timer alike: everything started from here inherits it. What it came to, in words."""
+    fifo = name in TIMED and not fair
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO if fifo else os.SCHED_OTHER, os.sched_param(1 if fifo else 0))
+    except PermissionError:
+        return "SCHED_OTHER: SCHED_FIFO is not allowed here"
+    return "all under SCHED_FIFO" if fifo else "SCHED_OTHER"
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tests/bench/run")
     parser.add_argument("names", nargs="*", metavar="NAME", help=" ".join(FIGURES))
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--samples")
-    parser.add_argument("--fifo", action="store_true")
+    parser.add_argument("--fair", action="store_true")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     args = parser.parse_args()
     unknown = [n for n in args.names if n not in FIGURES]
@@ -42,12 +53,11 @@ def main():
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
     report = Report(samples_folder(args))
     started = time.monotonic()
-    if args.fifo:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-    print(f"tests/bench/run {' '.join(args.names)}{' --quick' if args.quick else ''}{' --fifo' if args.fifo else ''} --seed {args.seed}; {report.machine()}", flush=True)
+    print(f"tests/bench/run {' '.join(args.names)}{' --quick' if args.quick else ''}{' --fair' if args.fair else ''} --seed {args.seed}; {report.machine()}", flush=True)
     try:
         for name in args.names or FIGURES:
             begun = time.monotonic()
+            report.policy = set_policy(name, args.fair)
             FIGURES[name](report, args.quick, random.Random(f"{args.seed} {name}"))
             report.say(f"  ({time.monotonic() - begun:.0f} s)")
     except AssertionError as e:

@@ -2,20 +2,21 @@
  *
  *   bench_cut    in the bridge's namespace; commands on standard input, one per line: "cut DEVICE", "heal DEVICE"
  *
- * Answers one line: CLOCK_BOOTTIME in ns before and after the one system call that did it. A cut is the port's state "disabled": one store in the bridge, from which on it forwards
- * nothing from the port and nothing to it, while the link stays up on both ends: nobody on the host can see it but by silence. A rule of nft or a link set down waits for the kernel's
- * grace periods, and the instant of the cut would be unknown by milliseconds. */
+ * Answers one line: CLOCK_BOOTTIME in ns before and after the one system call that did it. A cut is the port's state
+ * "disabled": one store in the bridge, from which on it forwards nothing from the port and nothing to it, while the
+ * link stays up on both ends: nobody on the host can see it but by silence. A rule of nft or a link set down waits for
+ * the kernel's grace periods, and the instant of the cut would be unknown by milliseconds. */
 #include <inttypes.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,7 +54,8 @@ static void port_set(int fd, const char *device, int state)
     struct request r = {
         .h = {.nlmsg_len = sizeof r, .nlmsg_type = RTM_SETLINK, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
         .i = {.ifi_family = AF_BRIDGE, .ifi_index = (int)if_nametoindex(device)},
-        .nest = {.rta_len = sizeof r.nest + sizeof r.state + sizeof r.value + sizeof r.pad, .rta_type = IFLA_PROTINFO | NLA_F_NESTED},
+        .nest = {.rta_len = sizeof r.nest + sizeof r.state + sizeof r.value + sizeof r.pad,
+                 .rta_type = IFLA_PROTINFO | NLA_F_NESTED},
         .state = {.rta_len = sizeof r.state + sizeof r.value, .rta_type = IFLA_BRPORT_STATE},
         .value = (uint8_t)state,
     };

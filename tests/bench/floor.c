@@ -1,12 +1,12 @@
 /* The floors: the least that the job takes on this machine, with no product around it.
  *
  *   bench_floor respawn COMMAND…               one process: fork and exec, wait by pidfd, again
- *   bench_floor watch ADDRESS PORT COMMAND…    the same, and every death is told to ADDRESS:PORT before the next start: the dead primary's agent
+ *   bench_floor watch ADDRESS PORT COMMAND…    the same, and tells ADDRESS:PORT every death: the dead primary's agent
  *   bench_floor pass PORT_IN PORT_OUT          what comes in is passed on: the controller
- *   bench_floor act ADDRESS PORT COMMAND…      for everything that comes from ADDRESS:PORT a COMMAND is started: the standby's agent
+ *   bench_floor act ADDRESS PORT COMMAND…      starts COMMAND for every message: the standby's agent
  *
- * No TLS, no log, no record, no check; blocking sockets with TCP_NODELAY, a message as long as the product's own report of a death. "ready" is printed when connections stand. A
- * command that cannot be executed ends the program. */
+ * No TLS, no log, no record, no check; blocking sockets with TCP_NODELAY, a message as long as the product's own report
+ * of a death. "ready" is printed when connections stand. A command that cannot be executed ends the program. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -78,7 +78,8 @@ static int listen_at(const char *port)
 {
     struct sockaddr_in a = address_of(NULL, port);
     int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, 1) < 0)
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+        bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, 1) < 0)
         die("listen");
     return fd;
 }
@@ -175,6 +176,9 @@ int main(int argc, char **argv)
     else if (strcmp(mode, "act") == 0 && argc > 4)
         act(dial(argv[2], argv[3]), argv + 4);
     else
-        fprintf(stderr, "usage: %s respawn COMMAND… | watch ADDRESS PORT COMMAND… | pass PORT_IN PORT_OUT | act ADDRESS PORT COMMAND…\n", argv[0]);
+        fprintf(stderr,
+                "usage: %s respawn COMMAND… | watch ADDRESS PORT COMMAND… | pass PORT_IN PORT_OUT | act ADDRESS PORT "
+                "COMMAND…\n",
+                argv[0]);
     return 2;
 }

@@ -14,7 +14,7 @@ class Report:
     HEAD = f"  {'':44} {'figure':>12} {'bound':>14} {'floor':>12} {'ratio':>8}"
 
     def __init__(self, folder):
-        self.folder, self.missed, self.judged = folder, [], 0
+        self.folder, self.missed, self.judged, self.policy = folder, [], 0, ""
 
     def machine(self):
         load = os.getloadavg()[0]
@@ -24,7 +24,7 @@ class Report:
         print(text, flush=True)
 
     def title(self, name, text):
-        self.say(f"\n{name}: {text}")
+        self.say(f"\n{name}: {text}; {self.policy}")
         self.say(self.HEAD)
 
     def row(self, name, what, figure, bound, floor="", ratio="", ok=None):

@@ -1,8 +1,10 @@
 /* The control timer: how late this machine itself is, measured while something else is.
  *
- *   bench_timer MS    sleeps MS again and again with the product's kind of timer until it gets SIGTERM; then prints every lateness in ns, one per line
+ *   bench_timer MS    sleeps MS again and again with the product's kind of timer until it gets SIGTERM; then prints
+ * every lateness in ns, one per line
  *
- * A timerfd on CLOCK_BOOTTIME, armed absolute, waited for by epoll: what the loop of the product has, and nothing beside it. At most SAMPLES are kept. */
+ * A timerfd on CLOCK_BOOTTIME, armed absolute, waited for by epoll: what the loop of the product has, and nothing
+ * beside it. At most SAMPLES are kept. */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdbool.h>
