@@ -15,6 +15,7 @@
 #define WIRE_FIELDS_MAX 4096
 #define WIRE_DEPTH_MAX 8
 #define WIRE_ARENA (1024 * 1024)
+#define WIRE_TERM_MAX (UINT64_C(1) << 40) /* terms, and the second halves of epochs, are below (PROTOCOL.md section 8) */
 
 struct arena {
     uint8_t *memory; /* borrowed */

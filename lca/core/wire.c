@@ -31,6 +31,12 @@ static const char *text_read(ProtobufCBinaryData b, struct arena *a)
     return text;
 }
 
+/* A term is kept for as long as the host is up: one beyond all that a controller can have would shut every other out. */
+static bool term_is_sane(uint64_t term)
+{
+    return term < WIRE_TERM_MAX;
+}
+
 static int peer_read(const Understudy__Agent__PeerHost *p, struct lca_peer_host *out)
 {
     memset(out, 0, sizeof *out);
@@ -51,9 +57,9 @@ static int configure_read(const Understudy__Agent__Configure *m, struct arena *a
 {
     e->type = LCA_EV_CONFIGURE;
     e->name = name_read(m->scs, a);
-    if (!e->name || m->n_peers > LCA_PEERS_MAX ||
+    if (!e->name || m->n_peers > LCA_PEERS_MAX || !term_is_sane(m->term) ||
         (m->poll_period_ms && (m->poll_period_ms < POLL_MIN_MS || m->poll_period_ms > POLL_MAX_MS))) {
-        strbuf_add(why, "Configure: name, poll period or number of peers out of range");
+        strbuf_add(why, "Configure: name, term, poll period or number of peers out of range");
         return -EPROTO;
     }
     for (size_t i = 0; i < m->n_peers; i++)
@@ -89,12 +95,21 @@ static struct epoch epoch_read(const Understudy__Agent__Epoch *m)
     return m ? (struct epoch){m->term, m->n} : (struct epoch){0};
 }
 
+static bool epoch_is_sane(struct epoch e)
+{
+    return e.term < WIRE_TERM_MAX && e.n < WIRE_TERM_MAX;
+}
+
 static int order_read(ProtobufCBinaryData app, ProtobufCBinaryData reason, struct arena *a, struct lca_event *e,
                       struct strbuf *why)
 {
     e->type = LCA_EV_ORDER;
     e->order.app = name_read(app, a);
     e->order.reason = text_read(reason, a);
+    if (!term_is_sane(e->order.term) || !epoch_is_sane(e->order.epoch)) {
+        strbuf_add(why, "an order with a term or an epoch out of range");
+        return -EPROTO;
+    }
     if (e->order.app)
         return 0;
     strbuf_add(why, "an order without a proper application name");
@@ -170,7 +185,9 @@ int lca_wire_read(const uint8_t *payload, size_t n, struct arena *a, struct lca_
         e.poll_answer.answer = m->poll_answer->answer;
         e.poll_answer.poll_seq = m->poll_answer->poll_seq;
         e.poll_answer.term = m->poll_answer->term;
-        r = 0;
+        r = term_is_sane(e.poll_answer.term) ? 0 : -EPROTO;
+        if (r < 0)
+            strbuf_add(why, "PollAnswer: term out of range");
         break;
     case UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT:
         r = grant_read(m->grant, a, &e, why);

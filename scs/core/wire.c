@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define TEXT_MAX 400
+_Static_assert(SCS_TERM_MAX == WIRE_TERM_MAX, "both ends refuse the same terms");
 #define AGE_MAX_US (UINT64_C(86400) * 1000000 * 365)
 
 static int wrong(struct strbuf *why, const char *what)

@@ -66,7 +66,43 @@ static void configure(void **state)
     c.poll_period_ms = 1;
     assert_true(read_message(&m, &e) < 0);
     c.poll_period_ms = 0;
+    c.term = WIRE_TERM_MAX - 1;
+    assert_int_equal(read_message(&m, &e), 0);
+    c.term = WIRE_TERM_MAX;
+    assert_true(read_message(&m, &e) < 0);
+    c.term = 9;
     c.scs = wire_text("../scs");
+    assert_true(read_message(&m, &e) < 0);
+}
+
+/* What the controller's side refuses in a poll must not get into one: it would be a host that nobody can control any more. */
+static void terms_out_of_range(void **state)
+{
+    Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
+    Understudy__Agent__Order o = UNDERSTUDY__AGENT__ORDER__INIT;
+    Understudy__Agent__Demote d = UNDERSTUDY__AGENT__DEMOTE__INIT;
+    Understudy__Agent__PollAnswer p = UNDERSTUDY__AGENT__POLL_ANSWER__INIT;
+    Understudy__Agent__Epoch epoch = UNDERSTUDY__AGENT__EPOCH__INIT;
+    struct lca_event e;
+    o.application = d.application = wire_text("one");
+    o.kind = UNDERSTUDY__AGENT__ORDER__KIND__STOP;
+    d.epoch = &epoch;
+    for (uint64_t excess = 0; excess < 2; excess++) {
+        o.term = d.term = p.term = WIRE_TERM_MAX - 1 + excess;
+        m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER;
+        m.order = &o;
+        assert_int_equal(read_message(&m, &e) == 0, !excess);
+        m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_DEMOTE;
+        m.demote = &d;
+        assert_int_equal(read_message(&m, &e) == 0, !excess);
+        m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_POLL_ANSWER;
+        m.poll_answer = &p;
+        assert_int_equal(read_message(&m, &e) == 0, !excess);
+    }
+    d.term = 1;
+    epoch.n = WIRE_TERM_MAX;
+    m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_DEMOTE;
+    m.demote = &d;
     assert_true(read_message(&m, &e) < 0);
 }
 
@@ -213,7 +249,7 @@ static void random_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(configure),   cmocka_unit_test(orders),       cmocka_unit_test(wrong_direction),
+        cmocka_unit_test(configure), cmocka_unit_test(terms_out_of_range),   cmocka_unit_test(orders),       cmocka_unit_test(wrong_direction),
         cmocka_unit_test(definitions), cmocka_unit_test(random_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
