@@ -263,27 +263,20 @@ static void operator_down(struct shell *s, struct operator *op, mono_t now)
     free(op);
 }
 
-static bool ask_read(const Understudy__Admin__Request *q, struct ask *ret_ask)
-{
-    *ret_ask = (struct ask){.id = q->id, .verb = (int)q->verb, .force = q->force, .no_wait = q->no_wait, .since_s = q->since_s, .limit = q->limit};
-    return q->object.len == 0 || wire_copy_name(ret_ask->object, q->object);
-}
-
 static void operator_message(struct shell *s, struct operator *op, const struct link_event *e, mono_t now)
 {
     if (op->role == ROLE_NONE)
         return;
-    arena_reset(&s->arena);
-    const Understudy__Admin__Request *q =
-        (const void *)wire_unpack(&understudy__admin__request__descriptor, e->payload, e->length, &s->arena);
     struct ask ask;
-    if (!q) {
+    arena_reset(&s->arena);
+    int r = ask_read(e->payload, e->length, &s->arena, &ask);
+    if (r < 0) {
         operator_drop(op, "request not understood");
         return;
     }
     s->admin.requests++;
-    if (!ask_read(q, &ask)) {
-        admin_end(s, op, q->id, false, "ObjectNotFound", "that is not a name", SPAN_ZERO);
+    if (r > 0) {
+        admin_end(s, op, ask.id, false, "ObjectNotFound", "that is not a name", SPAN_ZERO);
         return;
     }
     if (!rate_take(&s->admin, op->name, now)) {

@@ -16,6 +16,7 @@
 #include "proto/wire.h"
 #include "scs/core/core.h"
 #include "scs/core/wire.h"
+#include "scs/shell/ask.h"
 #include "scs/shell/outbox.h"
 
 #include <stdbool.h>
@@ -183,15 +184,6 @@ void admin_audit(struct shell *s, const char *operator, const char *command, con
 bool rate_take(struct admin *a, const char *name, mono_t now);
 
 /* verbs.c */
-/* A request, read and copied: nothing in it is borrowed from the arena. */
-struct ask {
-    uint64_t id;
-    int verb; /* Understudy__Admin__Request__Verb, unchecked */
-    char object[NAME_SIZE];
-    bool force, no_wait;
-    uint64_t since_s;
-    uint32_t limit;
-};
 void verbs_request(struct shell *s, struct operator *op, const struct ask *q, mono_t now);
 bool verb_allowed(enum session_role role, int verb);
 

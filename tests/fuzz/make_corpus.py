@@ -262,9 +262,195 @@ def options(rng):
         yield f"random-{i}", bytes([rng.randrange(11)]) + bytes(rng.choice(letters) for _ in range(rng.randrange(30)))
 
 
+# ---- operations into the cores: kind, argument, payload (ops.h) ----
+
+def op(kind, arg=0, payload=b""):
+    return struct.pack(">BBH", kind, arg, len(payload)) + payload
+
+
+def message(field, body, sender=0):
+    return op(sender, 0, number(1, 1) + block(field, body))
+
+
+def fixed64(field, value):
+    return varint(field << 3 | 1) + struct.pack("<Q", value)
+
+
+def epoch_of(term, n):
+    return number(1, term) + number(2, n)
+
+
+MS_0, MS_1, MS_20, MS_200, S_1, S_5, S_30, S_600 = (op(2, i) for i in range(8))
+
+
+def configured(term=5, names=(b"db1",), member=True, sender=0, extra=b""):
+    """Configure, one Define each, DefineEnd."""
+    peer = block(1, b"h2") + block(2, b"192.0.2.2") + number(3, 4999) + number(4, 1)
+    pair = block(18, block(1, b"db1") + block(2, b"db2") + block(3, b"h2") + block(5, b"/bin/up") + block(6, b"/bin/down") + number(7, 10000) + number(8, 75))
+    defines = b"".join(message(3, block(1, n) + block(2, b"/bin/db") + block(2, b"--port=1") + block(5, b"A=b") + number(7, 1) + number(8, 5000)
+                               + number(9, 1000) + number(10, 1) + number(11, 100) + number(12, 1000) + number(13, 3) + number(14, 60000)
+                               + (pair if member else b"") + extra, sender) for n in names)
+    return message(2, block(1, b"scs%d" % (sender + 1)) + number(2, term) + number(4, 200) + block(5, peer), sender) + defines + message(
+        4, number(1, len(names)), sender)
+
+
+def order(kind, name=b"db1", order_id=7, term=5, deadline=5000, sender=0):
+    return message(8, number(1, kind) + block(2, name) + number(3, term) + number(4, order_id) + number(5, deadline) + block(6, b"why"), sender)
+
+
+def grant(n=1, order_id=8, seq=1, term=5, incarnation=7):
+    return message(6, block(1, b"db1") + block(2, epoch_of(term, n)) + fixed64(3, incarnation) + number(4, seq) + number(6, order_id) + number(7, 9000))
+
+
+def demote(n=1, order_id=9, term=5):
+    return message(7, block(1, b"db1") + block(2, epoch_of(term, n)) + number(3, term) + number(4, order_id) + number(5, 9000))
+
+
+def ready(text=b"READY=1\nSTATUS=up"):
+    return op(4, 0, text)
+
+
+def lcas(rng):
+    up = configured() + order(1) + ready()
+    primary = up + MS_200 + grant(seq=1) + grant(seq=2, order_id=10) + op(6, 0)
+    end = op(5, 1)
+    stories = {
+        "started": up, "primary": primary, "demoted": primary + demote() + op(6, 0), "declined": up + MS_200 + grant() + op(6, 75),
+        "role-fails": up + MS_200 + grant() + op(6, 1), "role-hangs": up + MS_200 + grant() + S_30, "primary-dies": primary + end + S_5,
+        "flaps": up + (end + S_1) * 8 + order(3) + S_5, "not-ready": configured() + order(1) + S_30, "stopped": primary + order(2) + S_5,
+        "killed": primary + order(4) + S_5, "stop-while-starting": configured() + order(1) + order(2, order_id=8) + S_5,
+        "stale": primary + order(2, term=4) + demote(term=4) + grant(n=9, term=4), "expired": configured() + order(1, deadline=1) + S_5,
+        "unknown": configured() + order(1, name=b"nobody"), "twice": up + order(1) + order(1), "unavailable": primary + ready(b"X_STATUS=ServiceUnavailable"),
+        "controller-leaves": primary + op(3, 0) + end + S_600, "two-controllers": up + configured(term=6, sender=1) + order(2, term=5),
+        "redefined": primary + configured(names=(b"db3",)) + configured(), "many": configured(names=[b"a%d" % i for i in range(70)], member=False),
+        "not-a-member": configured(member=False) + order(1) + grant() + demote(), "huge-numbers": configured(term=2**64 - 1) + order(1, term=2**64 - 1, order_id=2**64 - 1),
+        "highest-epoch": configured(term=2**40 - 1) + order(1, term=2**40 - 1) + ready() + MS_200 + grant(n=2**40 - 1, term=2**40 - 1) + op(6, 0) + S_5, "no-define": order(1),
+        "environment-of-ours": configured(extra=block(5, b"NOTIFY_SOCKET=/x")) + order(1), "environment-odd": configured(extra=block(5, b"=") + block(5, b"x")) + order(1),
+        "long-words": configured(extra=block(2, b"w" * 4000)) + order(1), "many-words": configured(extra=block(2, b"w") * 1200) + order(1),
+        "define-again-after-end": configured() + message(3, block(1, b"db1")), "zeros": configured(extra=b"".join(number(f, 0) for f in range(8, 18))) + order(1) + ready() + end + S_5,
+        "hugest-times": configured(extra=b"".join(number(f, 2**32 - 1) for f in (8, 9, 11, 12, 13, 14, 15, 17))) + order(1, deadline=2**32 - 1) + ready() + S_600 + end + S_600,
+        "poll-answers": configured() + b"".join(message(5, number(1, i) + number(2, i) + number(3, 2**63)) for i in (0, 1, 2**64 - 1)) + S_5,
+        "heartbeat": configured(extra=number(15, 1000)) + order(1) + ready(b"READY=1\nWATCHDOG=1") + S_5, "agents-message": message(16, block(1, b"db1")),
+    }
+    yield from stories.items()
+    for i in range(16):
+        story = bytearray(rng.choice(list(stories.values())))
+        for _ in range(rng.randrange(1, 6)):
+            story[rng.randrange(len(story))] = rng.randrange(256)
+        yield f"flipped-{i}", bytes(story)
+
+
+def report(name, status, role, host, epoch=(100, 1), **more):
+    return message(16, block(1, name) + number(2, status) + number(3, role) + block(4, epoch_of(*epoch)) + number(5, 4711) + number(8, 1)
+                   + number(13, more.get("start", 1)) + more.get("extra", b""), host)
+
+
+def scss(rng):
+    def poll(host, *members):
+        return op(5, host, bytes(b for m in members for b in m))
+
+    def result(host, outcome):
+        return op(6, host | (outcome - 1) << 1)
+
+    def ask(verb, name, force=0):
+        return op(4, 0, number(1, 1) + number(2, verb) + block(3, name) + number(4, force))
+
+    def told(host, *reports):
+        return b"".join(reports) + message(17, number(1, len(reports)), host) + poll(host, (1, 0)) * 3
+
+    down, backup, started = 1, 1, 6
+    both = told(0, report(b"a1", started, backup, 0), report(b"c1", 1, 0, 0)) + told(1, report(b"b1", started, backup, 1))
+    normal = both + poll(0, (1, 0)) + result(0, 2) + report(b"a1", started, 2, 0) + poll(0, (2, 0)) + result(0, 1) + poll(0, (2, 0)) + poll(1, (1, 0))
+    died = report(b"a1", down, backup, 0, start=2, extra=block(10, number(1, 2) + number(3, 9))) + poll(0, (1, 1))
+    stories = {
+        "learned": both, "normal": normal, "primary-died": normal + died + poll(1, (1, 0)) + result(1, 1) + report(b"b1", started, 2, 1), "host-lost": normal + op(3, 16) + S_30,
+        "host-lost-and-back": normal + op(3, 16) + poll(1, (1, 0)) + result(1, 1) + report(b"b1", started, 2, 1) + S_5 + told(0, report(b"a1", started, 2, 0)),
+        "both-lost": normal + op(3, 16) + op(3, 17) + S_600, "switchover": normal + ask(5, b"a1") + result(0, 2) + report(b"a1", started, backup, 0) + poll(0, (1, 1)) + result(0, 1)
+        + poll(1, (1, 0)) + result(1, 1) + report(b"b1", started, 2, 1), "switchover-refused": normal + ask(5, b"b1") + result(0, 5) + S_30,
+        "forced": normal + op(3, 17) + ask(5, b"a1", 1) + S_30, "two-orders": normal + ask(3, b"a1") + ask(2, b"a1") + S_600, "stop-start": normal + ask(3, b"c1") + result(0, 1) + ask(2, b"c1")
+        + result(0, 7) + ask(4, b"c1"), "nobody": normal + ask(2, b"nobody") + ask(7, b"a1") + ask(0, b""), "two-primaries": told(0, report(b"a1", started, 2, 0, (90, 1)))
+        + told(1, report(b"b1", started, 2, 1, (90, 2))) + poll(0, (2, 0)) + result(0, 1) + poll(0, (1, 1)), "unavailable": normal + report(b"a1", 8, 2, 0) + S_5,
+        "declined": both + result(0, 3) + S_30, "stale": both + result(0, 4) + S_30, "failed": both + result(0, 6) + S_30, "timed-out": both + result(0, 7) + S_30,
+        "high-term": both + message(18, fixed64(1, 1) + block(2, bytes(16)) + number(3, 99) + number(5, 2**40 - 1)), "higher-term": message(
+            18, fixed64(1, 1) + block(2, bytes(16)) + number(3, 1) + number(5, 2**40)), "top-epoch": told(0, report(b"a1", started, 2, 0, (2**40 - 1, 2**40 - 1))),
+        "views": normal + message(22, block(1, b"a") + number(2, 1), 1) + op(3, 16) + S_30, "events": normal + message(
+            21, number(1, 5064) + block(2, block(1, b"application") + block(2, b"a1")) * 8), "controllers-message": message(8, number(1, 1)),
+        "request-garbage": op(4, 0, b"\xff" * 20), "request-bad-name": op(4, 0, number(2, 2) + block(3, b"../x\0")), "released": normal + message(
+            19, block(1, b"a1") + fixed64(2, 1) + block(3, epoch_of(100, 1)) + number(4, 2**63)), "poll-backwards": normal + message(
+                18, fixed64(1, 1) + block(2, bytes(16)) + number(3, 1)), "keeper-again": normal + message(18, fixed64(1, 2) + block(2, bytes(16)) + number(3, 1)),
+        "flapping": normal + (died + report(b"a1", started, backup, 0) + S_1) * 6, "boots-again": normal + op(3, 0) + S_5 + told(0, report(b"a1", down, backup, 0)),
+    }
+    yield from stories.items()
+    for i in range(16):
+        story = bytearray(rng.choice(list(stories.values())))
+        for _ in range(rng.randrange(1, 6)):
+            story[rng.randrange(len(story))] = rng.randrange(256)
+        yield f"flipped-{i}", bytes(story)
+
+
+# ---- the keeper's packets: modes, packet as it lies in memory (message.h) ----
+
+KM_HELLO, KM_START, KM_SIGNAL, KM_KILL_TREE, KM_ROLE, KM_KILL_ROLE, KM_STORE, KM_STORE_HOST, KM_EXIT_SEEN, KM_FORGET = range(1, 11)
+
+
+def packet(kind, body=b"", app=b"db1", start=5, size=None, modes=0):
+    length = 80 + len(body)
+    return bytes([modes]) + struct.pack("=II64sQ", kind, length if size is None else size, app, start) + body
+
+
+def start_body(argv=(b"/bin/db", b"-x"), env=(b"A=b",), rest=(b"/", b"root", b""), argc=None, envc=None, text_len=None):
+    text = b"".join(t + b"\0" for t in (*argv, *env, *rest))
+    return struct.pack("=HHB3xI", len(argv) if argc is None else argc, len(env) if envc is None else envc, 1,
+                       len(text) if text_len is None else text_len) + text
+
+
+def packets(rng):
+    good = {
+        "hello": packet(KM_HELLO, struct.pack("=IxxxxI", 1, 0)[:8], app=b"", start=0), "hello-exact": packet(KM_HELLO, struct.pack("=II", 1, 0), app=b"", start=0),
+        "start": packet(KM_START, start_body()), "role": packet(KM_ROLE, start_body()), "signal": packet(KM_SIGNAL, struct.pack("=II", 15, 0)),
+        "store": packet(KM_STORE, struct.pack("=I", 3) + b"abc"), "store-host": packet(KM_STORE_HOST, struct.pack("=I", 3) + b"abc", app=b"", start=0),
+        **{f"ref-{kind}": packet(kind) for kind in (KM_KILL_TREE, KM_KILL_ROLE, KM_EXIT_SEEN, KM_FORGET)},
+    }
+    yield from good.items()
+    bad = {
+        "type-0": packet(0), "type-11": packet(11), "type-huge": packet(2**32 - 1), "size-less": packet(KM_FORGET, size=79), "size-more": packet(KM_FORGET, size=81),
+        "header-only-start": packet(KM_START), "name-unterminated": packet(KM_FORGET, app=b"x" * 64), "name-path": packet(KM_FORGET, app=b"../x"), "name-empty": packet(KM_FORGET, app=b""),
+        "no-start-id": packet(KM_KILL_TREE, start=0), "signal-odd": packet(KM_SIGNAL, struct.pack("=II", 19, 0)), "start-argc-0": packet(KM_START, start_body(argc=0)),
+        "start-argc-65535": packet(KM_START, start_body(argc=65535, envc=65535)), "start-text-long": packet(KM_START, start_body(text_len=2**32 - 1)),
+        "start-text-short": packet(KM_START, start_body(text_len=1)), "start-count-wrong": packet(KM_START, start_body(argc=3)), "start-no-nul": packet(KM_START, start_body()[:-1], modes=0x80),
+        "start-environment": packet(KM_START, start_body(env=(b"NOTIFY_SOCKET=/x",))), "start-environment-odd": packet(KM_START, start_body(env=(b"=x",))),
+        "start-all-empty": packet(KM_START, start_body(argv=(b"",), env=(), rest=(b"", b"", b""))), "start-8192": packet(KM_START, start_body(argv=(b"x" * 8000,))),
+        "start-more": packet(KM_START, start_body(argv=(b"x" * 9000,)), modes=0x80), "store-long": packet(KM_STORE, struct.pack("=I", 2**32 - 1) + b"abc"),
+        "store-6145": packet(KM_STORE, struct.pack("=I", 6145) + b"x" * 6145),
+    }
+    yield from bad.items()
+    for i in range(20):
+        data = bytearray(rng.choice(list(good.values())))
+        for _ in range(rng.randrange(1, 5)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        data[0] |= 0x80 if rng.randrange(2) else 0
+        yield f"flipped-{i}", bytes(data)
+
+
+# ---- datagrams of applications ----
+
+def notifies(rng):
+    texts = [b"READY=1", b"READY=1\nSTATUS=caf\xc3\xa9\n", b"WATCHDOG=1\nSTOPPING=1\nRELOADING=1", b"X_STATUS=Started", b"X_STATUS=ServiceUnavailable\n", b"X_STATUS=else",
+             b"STATUS=" + b"x" * 127, b"STATUS=" + b"x" * 126 + b"\xc3\xa9", b"STATUS=" + b"x" * 125 + b"\xe2\x82\xac", b"STATUS=" + b"\xf0\x9f\x98\x80" * 40, b"STATUS=", b"=",
+             b"READY", b"=1", b"\n\n\n", b"STATUS=a\0b\nREADY=1", b"STATUS=\xff", b"STATUS=\x1b[2J", b"STATUS=a\tb", b"STATUS=\xc3", b"A" * 4096, b"A=" * 2048, b"\n" * 4096,
+             b"STATUS=a\nSTATUS=b", b"READY=0\nREADY=1", b"MAINPID=1\nEXTEND_TIMEOUT_USEC=5", b"STATUS=" + b"\x80" * 300, b""]
+    for i, text in enumerate(texts):
+        yield f"text-{i}", text
+    for i in range(12):
+        data = bytearray(rng.choice([t for t in texts if t]))
+        data[rng.randrange(len(data))] = rng.randrange(256)
+        yield f"flipped-{i}", bytes(data)
+
+
 def inputs():
     """Each stored input: (path below the corpus, bytes)."""
-    for target, make in (("session", sessions), ("wire", wires), ("option", options)):
+    for target, make in (("session", sessions), ("wire", wires), ("option", options), ("lca", lcas), ("scs", scss), ("packet", packets),
+                         ("notify", notifies)):
         for name, data in make(random.Random(4999)):
             yield f"{target}/{name}", data
 

@@ -1,0 +1,24 @@
+/* Fuzz target: what an application says on its NOTIFY_SOCKET. The input is one datagram.
+ *
+ * The text that is kept ends with a NUL and is UTF-8 without control bytes; something refused has a reason. */
+#include "tests/fuzz/fuzz.h"
+
+#include "common/base/str.h"
+#include "lca/core/notify.h"
+
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    struct notify notify;
+    notify_read((const char *)data, n, &notify);
+    size_t length = strnlen(notify.text, sizeof notify.text);
+    PROMISE(length < sizeof notify.text);
+    PROMISE(notify.has_text || length == 0);
+    PROMISE(str_is_utf8(notify.text, length));
+    for (size_t i = 0; i < length; i++)
+        PROMISE((unsigned char)notify.text[i] >= 0x20 || notify.text[i] == '\t');
+    PROMISE((notify.refused > 0) == (notify.why != NULL));
+    PROMISE(notify.refused <= n);
+    return 0;
+}
