@@ -7,6 +7,7 @@
  * fits a keeper's blob, and what is started passes the keeper's check but for what the definition itself says. */
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/ops.h"
+#include "tests/fuzz/zeroed.h"
 
 #include "lca/core/core_state.h"
 #include "lca/core/wire.h"
@@ -27,7 +28,8 @@ struct process {
     bool main;            /* the main process is there */
 };
 
-static struct lca_core core;
+static struct lca_core *core;
+static void *core_memory;
 static struct lca_actions actions;
 static struct process processes[PROCESSES];
 static struct lca_event waiting[TODO_MAX]; /* the keeper's answers */
@@ -111,13 +113,13 @@ static bool start_check(const struct lca_action *a)
     } u;
     struct lca_command command;
     memset(&u.p, 0, offsetof(struct keeper_start, text));
-    if (lca_wire_command(&core, a, u.p.text, sizeof u.p.text, &command) < 0)
+    if (lca_wire_command(core, a, u.p.text, sizeof u.p.text, &command) < 0)
         return false;
     PROMISE(command.text_len <= sizeof u.p.text);
     u.p.h.type = a->type == LCA_DO_START ? KM_START : KM_ROLE;
     u.p.h.size = (uint32_t)(offsetof(struct keeper_start, text) + command.text_len);
     u.p.h.start_id = a->start_id;
-    str_copy(u.p.h.app, NAME_SIZE, lca_core_app_name(&core, a->app));
+    str_copy(u.p.h.app, NAME_SIZE, lca_core_app_name(core, a->app));
     u.p.argc = (uint16_t)command.argc;
     u.p.envc = (uint16_t)command.envc;
     u.p.text_len = (uint32_t)command.text_len;
@@ -131,7 +133,7 @@ static void send_check(const struct lca_action *a)
     char text[200];
     struct strbuf why;
     static struct scs_event heard;
-    int n = lca_wire_pack(&core, a, now, packed, sizeof packed);
+    int n = lca_wire_pack(core, a, now, packed, sizeof packed);
     PROMISE(n > 0);
     strbuf_init(&why, text, sizeof text);
     arena_reset(&arena_there);
@@ -147,7 +149,7 @@ static void act(const struct lca_action *a)
     struct process *p = NULL;
     if (a->type == LCA_DO_START || a->type == LCA_DO_SIGNAL || a->type == LCA_DO_KILL_TREE || a->type == LCA_DO_ROLE ||
         a->type == LCA_DO_KILL_ROLE)
-        p = process_of(lca_core_app_name(&core, a->app));
+        p = process_of(lca_core_app_name(core, a->app));
     switch (a->type) {
     case LCA_DO_START:
         if (!p || !start_check(a)) {
@@ -183,10 +185,10 @@ static void act(const struct lca_action *a)
             end_role(p, EXIT_SIGNAL, 9);
         return;
     case LCA_DO_STORE:
-        PROMISE(lca_app_save(&core, a->app, blob, sizeof blob) >= 0);
+        PROMISE(lca_app_save(core, a->app, blob, sizeof blob) >= 0);
         return;
     case LCA_DO_STORE_HOST:
-        PROMISE(lca_core_save_host(&core, blob, sizeof blob) >= 0);
+        PROMISE(lca_core_save_host(core, blob, sizeof blob) >= 0);
         return;
     case LCA_DO_SEND:
         PROMISE(a->scs == LCA_ALL_SCS || a->scs < LCA_SCS_MAX);
@@ -203,7 +205,7 @@ static void act(const struct lca_action *a)
 
 static void step_once(const struct lca_event *e)
 {
-    lca_core_step(&core, e, now, &actions);
+    lca_core_step(core, e, now, &actions);
     PROMISE(actions.count <= LCA_ACTIONS_MAX);
     for (unsigned i = 0; i < actions.count; i++)
         act(&actions.list[i]);
@@ -215,7 +217,7 @@ static void step(const struct lca_event *e)
     static const struct lca_event timer = {.type = LCA_EV_TIMER};
     step_once(e);
     unsigned turns = 0, told = 0;
-    for (; told < n_waiting || mono_reached(lca_core_deadline(&core), now); turns++) {
+    for (; told < n_waiting || mono_reached(lca_core_deadline(core), now); turns++) {
         PROMISE(turns < REST_MAX);
         if (told < n_waiting) {
             waiting[told].name = waiting_name[told];
@@ -268,8 +270,8 @@ static void pass(span_t d)
 {
     static const struct lca_event timer = {.type = LCA_EV_TIMER};
     mono_t end = mono_add(now, d);
-    for (unsigned turns = 0; mono_reached(lca_core_deadline(&core), end) && turns < REST_MAX; turns++) {
-        now = mono_before(now, lca_core_deadline(&core)) ? lca_core_deadline(&core) : now;
+    for (unsigned turns = 0; mono_reached(lca_core_deadline(core), end) && turns < REST_MAX; turns++) {
+        now = mono_before(now, lca_core_deadline(core)) ? lca_core_deadline(core) : now;
         step(&timer);
     }
     now = end;
@@ -316,17 +318,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct op op;
     arena_init(&arena, memory, sizeof memory);
     arena_init(&arena_there, memory_there, sizeof memory_there);
-    memset(&core, 0, sizeof core);
+    core = zeroed(&core_memory, sizeof *core);
     memset(processes, 0, sizeof processes);
     memset(scs_up, 0, sizeof scs_up);
     n_waiting = 0;
     now = (mono_t){1000000000};
-    lca_core_init(&core, &config, now);
+    lca_core_init(core, &config, now);
     step(&(struct lca_event){.type = LCA_EV_KEEPER_WELCOME, .name = "", .reason = "", .welcome = {.incarnation = 7, .generation = 1}});
     step(&(struct lca_event){.type = LCA_EV_KEEPER_RESUMED, .name = "", .reason = ""});
     for (unsigned i = 0; i < 200 && op_next(&data, &n, &op); i++)
         operation(&op);
     strbuf_init(&dump, text, sizeof text);
-    lca_core_dump(&core, now, &dump);
+    lca_core_dump(core, now, &dump);
     return 0;
 }

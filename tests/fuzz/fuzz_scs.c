@@ -8,6 +8,7 @@
  * packed and read again; every request is answered once. */
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/ops.h"
+#include "tests/fuzz/zeroed.h"
 
 #include "common/io/config.h"
 #include "lca/core/wire.h"
@@ -31,6 +32,7 @@ static const char *const members_of[HOSTS] = {"a1", "b1"};
 
 static struct scs_config *config;
 static struct scs_core *core;
+static void *core_memory;
 static struct scs_actions actions;
 static mono_t now;
 static struct {
@@ -267,8 +269,7 @@ static void config_once(void)
     if (config)
         return;
     config = calloc(1, sizeof *config);
-    core = malloc(scs_core_size());
-    PROMISE(config && core);
+    PROMISE(config);
     config_parse("scs.conf", site, strlen(site), &scs_schema, config, &complaints);
     scs_config_check(config, &complaints);
     PROMISE(complaints.errors == 0);
@@ -282,7 +283,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     config_once();
     arena_init(&arena, memory, sizeof memory);
     arena_init(&arena_there, memory_there, sizeof memory_there);
-    memset(core, 0, scs_core_size());
+    core = zeroed(&core_memory, scs_core_size());
     memset(hosts, 0, sizeof hosts);
     memset(asked, 0, sizeof asked);
     n_asked = 0;
