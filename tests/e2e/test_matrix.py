@@ -4,6 +4,7 @@ Messages come from the schema's own descriptors and types of frames from proto/f
 refused until the table below allows it. TLS is off: the hello's role is all that there is to judge by. With TLS the certificate's role is judged as well, at the hello."""
 import contextlib
 import re
+import threading
 
 import conftest
 import pytest
@@ -25,6 +26,8 @@ ALLOWED = {
     ("admin", "OPERATOR"): {"STATUS", "START", "STOP", "RESET", "SWITCHOVER", "HISTORY", "WHY", "CONFIG_RELOAD", "CONFIG_CHECK"},
     ("socket", "OPERATOR"): {"STATUS", "START", "STOP", "RESET", "SWITCHOVER", "HISTORY", "WHY", "CONFIG_RELOAD", "CONFIG_CHECK"},
 }
+# The other direction: scs called, an agent answered, and this is what the agent may say.
+ALLOWED_TO_AN_AGENT_THAT_WAS_CALLED = {"Report", "ReportEnd", "Poll", "Released", "OrderResult", "Event", "PeerView"}
 FRAMES_OF_AN_OPEN_SESSION = {"POLL"}  # and MESSAGE, by the table above; any other ends the connection
 
 NO_HELLO = "no hello"
@@ -106,7 +109,7 @@ def cells():
 def test_the_matrix_knows_every_message():
     names = [name for name, _, _ in cells()]
     assert len(names) == len(set(names)), "one name, one cell"
-    assert set().union(*ALLOWED.values()) <= set(names), "what the table allows is in the schema"
+    assert set().union(ALLOWED_TO_AN_AGENT_THAT_WAS_CALLED, *ALLOWED.values()) <= set(names), "what the table allows is in the schema"
     assert all(role in ROLES for _, role in ALLOWED)
 
 
@@ -238,7 +241,7 @@ def results(outcome):
 
 def reads_as(port, payload, allowed):
     """The allowed message that these bytes of another channel also are: bytes do not say which schema made them."""
-    if port != "agent":
+    if port not in ("agent", "called"):
         return None
     with contextlib.suppress(Exception):
         body = agent.Message.FromString(payload).WhichOneof("body")
@@ -313,3 +316,61 @@ def test_role_of_the_certificate(secured, port, role, certified):
             s.hello(role, name)
             greeted = hasattr(s.greeted(), "role")
     assert greeted == (role == certified and (port, role) in ALLOWED)
+
+
+# ---- scs calls ----
+
+AGENTS = 8  # one that is cut off is called again after a second, so the cells are shared out
+
+
+class ScriptedAgent(threading.Thread):
+    """Answers each call of scs with a hello and one cell, and notes what became of the connection."""
+
+    def __init__(self, w, name, port, mine):
+        super().__init__(daemon=True)
+        self.name, self.mine, self.outcomes = name, mine, {}
+        self.server = wire.socket_in(w.net.namespace("a"))
+        self.server.bind((w.net.address["a"], port))
+        self.server.listen()
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while len(self.outcomes) < len(self.mine):
+                with Speaker(self.server.accept()[0]) as s:
+                    self.outcomes[self.mine[len(self.outcomes)][0]] = self.serve(s, self.mine[len(self.outcomes)])
+
+    def serve(self, s, cell):
+        outcome = Outcome()
+        with contextlib.suppress(Closed, OSError, TimeoutError):
+            assert s.receive()[0] == wire.HELLO
+            s.hello("LCA", self.name)
+            s.send(cell[1], cell[2])
+            s.send(wire.POLL, TOKEN)
+            read_on(s, outcome, "agent")
+        return outcome
+
+
+@pytest.mark.audit(False)
+def test_an_agent_that_was_called_by_message(make_world):
+    """What only controllers, operators or nobody says is not taken from an agent either, and scs goes on."""
+    w = make_world(hosts=("a",), tls=False)
+    todo = list(cells())
+    agents = [ScriptedAgent(w, f"h{i}", 5100 + i, todo[i::AGENTS]) for i in range(AGENTS)]
+    for i, a in enumerate(agents):
+        w.scs_conf[f"host h{i}"] = {"address": w.net.address["a"], "port": 5100 + i}
+        a.start()
+    w.write()
+    w.scs.start()
+    wait(lambda: not any(a.is_alive() for a in agents), 120, "every cell was said")
+    wrong = []
+    for a in agents:
+        for what, kind, payload in a.mine:
+            o = a.outcomes[what]
+            stays = what in ALLOWED_TO_AN_AGENT_THAT_WAS_CALLED if kind == wire.MESSAGE else what.removeprefix("frame ") in FRAMES_OF_AN_OPEN_SESSION
+            may = kind == wire.MESSAGE and reads_as("called", payload, ALLOWED_TO_AN_AGENT_THAT_WAS_CALLED)
+            if o.alive != stays and not may:
+                wrong.append(f"{what}: {'stayed' if o.alive else 'was cut off'} ({o})")
+        a.server.close()
+    assert not wrong, "\n".join(wrong)
+    assert w.ctl("status").code == 0 and not w.scs.ended
+    w.hosts.clear()
