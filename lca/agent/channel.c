@@ -168,6 +168,7 @@ static bool event_read(void *bytes, size_t n, struct lca_event *e)
         e->record.has_exit = p->has_exit;
         e->record.tree_left = p->tree_left;
         e->record.role_running = p->role_running;
+        e->record.ready = p->ready;
         e->record.exit = exit_read(&p->exit);
         e->record.exit_at = (mono_t){p->exit.at_boot_ns};
         e->record.blob = p->blob;

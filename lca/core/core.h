@@ -79,7 +79,7 @@ struct lca_event {
     const char *reason;
     union {
         struct { uint64_t incarnation; uint32_t generation; uint8_t boot_id[16]; const uint8_t *blob; size_t blob_len; } welcome;
-        struct { uint32_t pid; bool adopted, has_exit, tree_left, role_running; struct exit_info exit; mono_t exit_at; const uint8_t *blob; size_t blob_len; } record;
+        struct { uint32_t pid; bool adopted, has_exit, tree_left, role_running, ready; struct exit_info exit; mono_t exit_at; const uint8_t *blob; size_t blob_len; } record;
         struct { uint32_t pid; } started;
         struct { int error; } failed; /* `reason` says it */
         struct { struct exit_info exit; mono_t at; } exited; /* EXITED, ROLE_ENDED */

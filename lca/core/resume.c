@@ -36,7 +36,7 @@ static void take_unknown_start(struct lca_core *c, struct app *a, const struct l
     a->role = a->has_definition && a->def.member ? APP_BACKUP : APP_NO_ROLE;
 }
 
-static void resume_running(struct lca_core *c, struct app *a)
+static void resume_running(struct lca_core *c, struct app *a, bool ready)
 {
     enum phase was = a->phase;
     enum end_cause cause = a->cause;
@@ -49,7 +49,7 @@ static void resume_running(struct lca_core *c, struct app *a)
         health_begin(c, a);
     else if (a->has_definition && a->def.startup.ns > 0)
         a->ready_by = mono_add(c->now, a->def.startup);
-    if (a->phase == PHASE_INITIALIZING && !a->notify_started)
+    if (a->phase == PHASE_INITIALIZING && (ready || !a->notify_started))
         app_ready(c, a);
     if (a->intent == INTENT_STOP)
         app_stop(c, a, END_STOP);
@@ -71,7 +71,7 @@ static void resume_live(struct lca_core *c, struct app *a, const struct lca_even
     if (!known)
         take_unknown_start(c, a, e);
     a->pid = e->record.pid;
-    resume_running(c, a);
+    resume_running(c, a, e->record.ready);
     if (!a->has_definition)
         a->role = APP_EXITING;
     say_found(c, a, e->record.adopted);

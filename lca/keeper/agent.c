@@ -96,6 +96,7 @@ static int send_record(struct keeper *k, const struct app *a)
     p.has_exit = t->unseen;
     p.tree_left = t->state == TREE_ENDING;
     p.role_running = a->role.state != TREE_NONE;
+    p.ready = p.pid != 0 && t->ready;
     p.exit = t->unseen ? exit_packet(KM_EXITED, t) : (struct keeper_exit){0};
     p.blob_len = a->has_blob ? blob_load(k, a, p.blob) : 0;
     size_t n = offsetof(struct keeper_record, blob) + p.blob_len;

@@ -46,6 +46,7 @@ struct tree {
     bool is_role;
     enum tree_state state;
     bool adopted;         /* not our child: found again */
+    bool ready;           /* has said READY=1 since its start: an agent that died with the word learns it again */
     bool killing;         /* asked for by the agent, or remains of an ended one */
     bool unseen;          /* `exit` waits for KM_EXIT_SEEN */
     unsigned tell;        /* enum tree_tell */

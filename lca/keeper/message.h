@@ -133,6 +133,8 @@ struct keeper_record {
     uint8_t has_exit;       /* `exit` waits for KM_EXIT_SEEN */
     uint8_t tree_left;      /* processes of the start are still being killed */
     uint8_t role_running;
+    uint8_t ready;          /* the live process has said READY=1 since its start */
+    uint8_t zero[3];
     struct keeper_exit exit;
     uint32_t blob_len;
     uint8_t blob[KEEPER_BLOB_MAX]; /* only `blob_len` bytes are sent */

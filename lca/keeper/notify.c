@@ -162,6 +162,20 @@ static bool receive(struct app *a, char *data, size_t *ret_length, struct ucred 
     return true;
 }
 
+/* The one word whose loss would cost a healthy process its startup-timeout. */
+static bool says_ready(const char *data, size_t length)
+{
+    static const char word[] = "READY=1";
+    size_t n = sizeof word - 1;
+    for (const char *line = data, *end = data + length; line && (size_t)(end - line) >= n;) {
+        if (memcmp(line, word, n) == 0 && (line + n == end || line[n] == '\n'))
+            return true;
+        line = memchr(line, '\n', (size_t)(end - line));
+        line += line != NULL;
+    }
+    return false;
+}
+
 static void judge(struct app *a, const char *data, size_t length, const struct ucred *from)
 {
     char reason[120];
@@ -174,6 +188,7 @@ static void judge(struct app *a, const char *data, size_t length, const struct u
     } else if (length > KEEPER_NOTIFY_MAX) {
         refused(a, "too long");
     } else if (length > 0) {
+        a->main.ready |= says_ready(data, length);
         enqueue(a, data, length, from);
     }
 }

@@ -390,6 +390,7 @@ void tree_start(struct tree *t, const struct keeper_start *packet, mono_t now)
     strbuf_init(&why, text, sizeof text);
     tree_seen(t);
     t->tell = 0;
+    t->ready = false;
     t->start_id = packet->h.start_id;
     p.spawn = (struct spawn){0};
     plan_rest(&p, t, plan_words(&p, t, packet));

@@ -185,6 +185,7 @@ static void record_says(struct world *w, const char *app, const char *line)
     e.record.has_exit = strstr(line, " exit ") != NULL;
     e.record.tree_left = strstr(line, " tree-left") != NULL;
     e.record.role_running = strstr(line, " role-running") != NULL;
+    e.record.ready = strstr(line, " ready") != NULL;
     e.record.exit = exit_of(line);
     e.record.exit_at = w->now;
     e.record.blob = a->blob;

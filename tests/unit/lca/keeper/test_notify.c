@@ -59,6 +59,29 @@ static void forwards_with_the_sender(void **state)
     close(fd);
 }
 
+static void expect_ready(struct rig *r, bool ready)
+{
+    rig_hello(r);
+    rig_expect(r, KM_RECORD, "one", 5);
+    assert_int_equal(r->in.record.ready, ready);
+    rig_expect(r, KM_RESUMED, "", 0);
+}
+
+/* The former agent took the word with it. */
+static void remembers_that_it_is_ready(void **state)
+{
+    struct rig *r = *state;
+    begin(state);
+    int fd = connect_to(r);
+    say(fd, "STATUS=READY=1\nNOTREADY=1\nREADY=10");
+    expect_text(r, "STATUS=READY=1\nNOTREADY=1\nREADY=10");
+    expect_ready(r, false);
+    say(fd, "STATUS=up\nREADY=1\n");
+    expect_text(r, "STATUS=up\nREADY=1\n");
+    expect_ready(r, true);
+    close(fd);
+}
+
 /* In a child that is somebody else; the socket is writable for everybody, so only the keeper's check is in its way. */
 static void refuses_a_stranger(void **state)
 {
@@ -213,6 +236,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
     const struct CMUnitTest tests[] = {
         T(forwards_with_the_sender),
+        T(remembers_that_it_is_ready),
         T(refuses_a_stranger),
         T(refuses_what_is_too_long),
         T(bounds_the_rate),
