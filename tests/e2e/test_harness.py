@@ -132,3 +132,34 @@ def test_speaker_speaks_tls_with_itself(make_world):
     thread.join()
     server.close()
     assert heard[0][0] == wire.HELLO
+
+
+@pytest.mark.audit(False)
+def test_audit_sees_what_is_wrong(make_world):
+    """Each thing that the audit is for, done on purpose."""
+    w = make_world()
+    w.pair()
+    w.start()
+    w.audit()
+    stray = subprocess.Popen(w.net.inside("a", "sleep", "600"), start_new_session=True)
+    assert [p for _, p, _ in w.orphans()] == [stray.pid]
+    stray.kill()
+    stray.wait()
+    record = w.apps_dir / "p2.record"
+    before = record.read_text()
+    # The checker of overlaps must see one: p2 told that it is primary, with no higher epoch than p1's.
+    t, name, (term, n) = w.role_changes("p1", "p2")[-1]
+    record.write_text(before + f"{t + 1} role 1 primary {term}.{n} forged\n")
+    with pytest.raises(AssertionError, match="with epoch"):
+        w._audit_epochs("p1", "p2")
+    with pytest.raises(AssertionError, match="was last told"):
+        w._audit_pair("p1", "p2")
+    record.write_text(before)
+    w.audit()
+    w.baseline["a agent"] -= 10
+    with pytest.raises(AssertionError, match="descriptors"):
+        w._audit_descriptors(0.2)
+    os.kill(w.agent_pid("a"), signal.SIGKILL)  # not by the harness's hand
+    world.wait(lambda: "agent-died" in w.log("a"))
+    with pytest.raises(AssertionError, match="agents died"):
+        w._audit_ends()

@@ -535,9 +535,9 @@ class World:
         for label in self.daemons:
             assert not re.search(r"AddressSanitizer|runtime error:|Assertion .* failed", self.log(label)), f"{label}: see its log"
 
-    def _audit_descriptors(self):
+    def _audit_descriptors(self, patience=20):
         for label, before in self.baseline.items():
-            wait(lambda: descriptors(self.daemon_pids().get(label, 0)) <= before + 2, 20, f"{label} has its {before} descriptors again")
+            wait(lambda: descriptors(self.daemon_pids().get(label, 0)) <= before + 2, patience, f"{label} has its {before} descriptors again")
 
 
 def epoch_of(text):
