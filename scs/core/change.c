@@ -234,7 +234,8 @@ static bool other_may_act(struct scs_core *c, uint16_t pair, uint8_t m)
 {
     const struct core_change *ch = &c->pairs[pair].change;
     uint8_t other = other_member(m);
-    return !ch->forced && member(c, pair, other)->may_act && !member_is_gone(c, pair, other);
+    return !ch->forced && member(c, pair, other)->may_act &&
+           (!member_is_gone(c, pair, other) || host_delayed(c, host_of(c, pair, other)));
 }
 
 static bool step_grant(struct scs_core *c, uint16_t pair)
@@ -283,7 +284,8 @@ static bool step_confirm(struct scs_core *c, uint16_t pair)
             succeed(c, pair);
         return false;
     }
-    /* A death that was told before the grant arrived says nothing of the grant: its own answer, or its release, does. */
+    /* A death that was told before the grant arrived says nothing of the grant: its own answer, or its release, does.
+     */
     bool died = speaks && (!app_is_live(a) || a->start_id != ch->start_id) && a->grant_on == 0;
     if (died || (!speaks && member_is_gone(c, pair, m))) {
         char why[260];

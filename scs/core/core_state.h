@@ -188,6 +188,8 @@ bool host_speaks(const struct scs_core *c, uint16_t host);
 bool host_seen_by_peer(const struct scs_core *c, uint16_t host, uint16_t *ret_by);
 /* Not connected or not yet told everything, and not lost either: its return is awaited. */
 bool host_awaited(const struct scs_core *c, uint16_t host);
+/* Lost, and disconnect-switchover-timeout has not passed. */
+bool host_delayed(const struct scs_core *c, uint16_t host);
 /* The newest poll echoes an answer of this connection that is younger than three poll periods (SAFETY B4). */
 bool host_proven(const struct scs_core *c, uint16_t host);
 /* Not proven, but so shortly connected that it may become so. */

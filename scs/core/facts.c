@@ -104,7 +104,7 @@ static uint64_t bit(bool is, uint64_t fact)
     return is ? fact : FACT_NONE;
 }
 
-static bool is_delayed(const struct scs_core *c, uint16_t host)
+bool host_delayed(const struct scs_core *c, uint16_t host)
 {
     return c->hosts[host].lost &&
            mono_before(c->now, mono_add(c->hosts[host].lost_at, c->config->scs.disconnect_switchover_timeout));
@@ -126,7 +126,7 @@ static uint64_t principal_facts(const struct scs_core *c, uint16_t pair, uint8_t
     f |= bit(speaks && !acts && !a->failed && (live || a->wanted == SW_UP), FACT(P_RISING));
     f |= bit(lost, FACT(P_LOST)) | bit(host_seen_by_peer(c, host, &by), FACT(P_SEEN)) |
          bit(host_awaited(c, host), FACT(P_AWAITED));
-    f |= bit(lost && is_delayed(c, host) && ((p->holder != MEMBER_NONE && !p->ordered_down) || a->may_act),
+    f |= bit(lost && host_delayed(c, host) && ((p->holder != MEMBER_NONE && !p->ordered_down) || a->may_act),
              FACT(P_DELAYED));
     return f;
 }
@@ -138,7 +138,7 @@ static uint64_t standby_facts(const struct scs_core *c, uint16_t pair, uint8_t m
     uint16_t by, host = member_host(c, pair, m);
     bool able = member_able(c, pair, m, false), speaks = host_speaks(c, host);
     bool uncertain = speaks ? !c->hosts[host].polled : host_awaited(c, host) || host_seen_by_peer(c, host, &by),
-         delayed = !speaks && is_delayed(c, host);
+         delayed = !speaks && host_delayed(c, host);
     uint64_t f = bit(able, FACT(S_ABLE)) |
                  bit(!able && almost_able(c, pair, m, false) && host_proving(c, host), FACT(S_PROVING));
     f |= bit(speaks && app_is_live(a), FACT(S_LIVE)) | bit(!speaks, FACT(S_HOST_GONE));
