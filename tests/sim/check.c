@@ -18,7 +18,7 @@ void check_reset(struct world *w)
     memset(c, 0, sizeof *c);
     for (unsigned p = 0; p < PAIRS_MAX; p++) {
         c->pair[p].owner = c->pair[p].former = c->pair[p].last_acting = -1;
-        c->pair[p].moved[0] = c->pair[p].moved[1] = -SEC(1000);
+        c->pair[p].moved[0] = c->pair[p].moved[1] = c->pair[p].moved[2] = -SEC(1000);
         c->pair[p].both_since = NEVER;
     }
     for (unsigned i = 0; i < APPS_MAX; i++)
@@ -101,10 +101,11 @@ void check_flapping(struct world *w, const struct slot *s)
          excused = operator_asked(w, s->app, false) || w->controller.began > p->moved[0];
     if (again && !excused)
         violation(w, "flapping",
-                  "%s becomes primary, the third move of its pair in %.3f s (haflip-detect-timeout %.3f s)", s->name,
+                  "%s becomes primary, the fourth move of its pair in %.3f s (haflip-detect-timeout %.3f s)", s->name,
                   (double)(w->now - p->moved[0]) / 1e9, (double)w->site.flip.ns / 1e9);
     p->moved[0] = p->moved[1];
-    p->moved[1] = w->now;
+    p->moved[1] = p->moved[2];
+    p->moved[2] = w->now;
 }
 
 void check_acting(struct world *w, unsigned host, struct slot *s)

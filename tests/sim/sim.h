@@ -425,7 +425,7 @@ struct pair_truth {
     int owner, former;    /* member that holds `highest`, and who held the role before; -1: nobody yet */
     int64_t both_since;
     int last_acting;  /* member that began to act last, -1: nobody yet */
-    int64_t moved[2]; /* when the role moved from one member to the other, the latest two */
+    int64_t moved[3]; /* when the role moved from one member to the other, the latest three */
     bool both;        /* primaries, where somebody sees both */
 };
 

@@ -86,7 +86,7 @@ static void grant_cause(struct world *w, uint16_t app)
     const struct site_app *o = &w->site.apps[other];
     if (!app_acts(w, other))
         return;
-    if (c->host_up[o->host])
+    if (c->host_up[o->host] && w->checker.host_told[o->host])
         violation(w, "grant-over-acting", "%s is granted the primary role while %s acts and its host is connected",
                   w->site.apps[app].name, o->name);
     if (!w->site.licence)
