@@ -19,7 +19,7 @@
 #include <string.h>
 
 #define PROCESSES 32
-#define TODO_MAX 512
+#define WAITING_MAX 512
 #define REST_MAX 4000
 
 struct process {
@@ -32,8 +32,8 @@ static struct lca_core *core;
 static void *core_memory;
 static struct lca_actions actions;
 static struct process processes[PROCESSES];
-static struct lca_event waiting[TODO_MAX]; /* the keeper's answers */
-static char waiting_name[TODO_MAX][NAME_SIZE];
+static struct lca_event waiting[WAITING_MAX]; /* the keeper's answers */
+static char waiting_name[WAITING_MAX][NAME_SIZE];
 static unsigned n_waiting;
 static uint8_t role_code;
 static bool scs_up[LCA_SCS_MAX];
@@ -61,7 +61,7 @@ static struct process *process_of(const char *app)
 static struct lca_event *answer(enum lca_event_type type, const struct process *p, uint64_t id)
 {
     static struct lca_event lost;
-    if (n_waiting == TODO_MAX)
+    if (n_waiting == WAITING_MAX)
         return &lost;
     struct lca_event *e = &waiting[n_waiting];
     str_copy(waiting_name[n_waiting], NAME_SIZE, p->app);
