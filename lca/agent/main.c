@@ -7,6 +7,7 @@
 #include "lca/agent/agent.h"
 
 #include "common/io/config.h"
+#include "common/io/standard.h"
 #include "lca/agent/confine.h"
 #include "lca/core/core_state.h"
 
@@ -191,6 +192,7 @@ int main(int argc, char **argv)
     static struct lca_config config;
     struct daemon_args args;
     int status = 0, parent = getppid();
+    standard_open();
     umask(077);
     daemon_args_parse(argc, argv, CONFIG_DEFAULT, &lca_schema, false, &args, &status);
     if (args.mode == MODE_EXIT)

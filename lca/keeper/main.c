@@ -4,29 +4,18 @@
  * refuses to daemonise: a service manager (or a shell) has it in the foreground. Exit codes: 0 ended as asked, 1
  * refused or failed, 2 wrong usage. */
 #include "common/io/config.h"
+#include "common/io/standard.h"
 #include "lca/keeper/control.h"
 #include "lca/keeper/keeper.h"
 #include "lca/keeper/reload.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define PATH_ROOM 4096
-
-/* Descriptors 0–2 have to be something, or a socket would become standard output. */
-static void open_standard(void)
-{
-    int fd;
-    do
-        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    while (fd >= 0 && fd <= 2);
-    if (fd > 2)
-        close(fd);
-}
 
 /* Beside this program, in the build tree, or where it is installed. */
 static bool find_agent(char *out, size_t size)
@@ -106,7 +95,7 @@ int main(int argc, char **argv)
     struct daemon_args args;
     struct lca_config *config;
     int status;
-    open_standard();
+    standard_open();
     daemon_args_parse(argc, argv, SYSCONFDIR "/lca.conf", &lca_schema, true, &args, &status);
     if (args.mode == MODE_EXIT)
         return status;

@@ -5,6 +5,7 @@
 #include "scs/shell/shell.h"
 
 #include "common/io/config.h"
+#include "common/io/standard.h"
 #include "proto/frame.h"
 
 #include <errno.h>
@@ -202,6 +203,7 @@ int main(int argc, char **argv)
 {
     struct daemon_args args;
     int status = 0;
+    standard_open();
     umask(077);
     daemon_args_parse(argc, argv, CONFIG_DEFAULT, &scs_schema, false, &args, &status);
     if (args.mode == MODE_EXIT)

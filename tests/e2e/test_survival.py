@@ -241,3 +241,15 @@ def test_paused_scs_is_harmless(pair):
     wait(lambda: pair.ctl("status").code == 0)
     pair.wait_normal("p1")
     unchanged(pair, pids)
+
+
+def test_daemons_started_with_closed_standard_descriptors(make_world):
+    """`2>&-` in a start script: no lock file, timer or socket may become the standard error of a daemon."""
+    w = make_world()
+    w.pair()
+    for which in ("a", "b", "scs"):
+        d = w.daemon(which)
+        d.words = ["/bin/bash", "-c", 'exec "$@" <&- >&- 2>&-', "bash", *d.words]
+    w.start()
+    for label, pid in w.daemon_pids().items():
+        assert [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)] == ["/dev/null"] * 3, label
