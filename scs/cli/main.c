@@ -4,6 +4,9 @@
  * went wrong to standard error; with --json everything is in the one document. */
 #include "scs/cli/cli.h"
 
+#include "common/io/standard.h"
+
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -66,9 +69,13 @@ static int run(struct cli *cli)
     } else {
         code = call_controller(cli, print_step, cli, &answer);
     }
+    errno = 0;
     print_answer(cli, &answer);
     answer_free(&answer);
-    return code;
+    if (standard_flush(stdout) || errno == EPIPE) /* who closed a pipe has read what it wanted */
+        return code;
+    fprintf(stderr, "scsctl: not everything could be printed: %s\n", errno ? strerror(errno) : "output error");
+    return code == EXIT_DONE ? EXIT_REFUSED : code;
 }
 
 int main(int argc, char **argv)
@@ -77,6 +84,7 @@ int main(int argc, char **argv)
     char text[400];
     struct strbuf why;
     strbuf_init(&why, text, sizeof(text));
+    standard_open();
     signal(SIGPIPE, SIG_IGN);
     switch (cli_parse(argc, argv, &cli, &why)) {
     case CLI_HELP:

@@ -2,6 +2,7 @@
 import os
 import re
 import socket
+import subprocess
 
 import pytest
 
@@ -86,6 +87,20 @@ def test_exit_codes(pair):
     assert pair.ctl("stop", "p2").code == 0
     assert pair.ctl("switchover", "p1").code == 1
     assert pair.ctl("start", "p2").code == 0
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_output_that_cannot_be_written_is_no_success(pair, form):
+    words = [tree.program("scsctl"), "--socket", pair.path("admin.sock"), *form]
+    with open("/dev/full", "w") as full:
+        for command in (["status"], ["switchover", "p1"]):
+            done = subprocess.run([*words, *command], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+            assert done.returncode == 1 and "could be printed: No space left" in done.stderr, done
+    pair.wait_normal("p2")
+    closed = tree.run("bash", "-c", 'exec "$0" "$@" <&- >&-', *words, "status")
+    assert closed.returncode == 0 and closed.stderr == "", closed
+    away = tree.run("bash", "-o", "pipefail", "-c", '"$0" "$@" | true', *words, "status")
+    assert away.returncode == 0 and away.stderr == "", "a reader that went away is no failure"
 
 
 def test_force_asks_on_a_terminal_and_refuses_without(pair):
