@@ -41,6 +41,31 @@ static void check_tls(const struct scs_options *o, struct complaints *to)
                           needed[i].key);
 }
 
+/* One number of an IPv4 address, 0 to 255 without leading zeros; past it, NULL when it is none. */
+static const char *octet_end(const char *p)
+{
+    unsigned value = 0;
+    size_t n = strspn(p, "0123456789");
+    if (n == 0 || n > 3 || (p[0] == '0' && n > 1))
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        value = 10 * value + (unsigned)(p[i] - '0');
+    return value <= 255 ? p + n : NULL;
+}
+
+/* By its text: names are never looked up. Of IPv6 only the letters are judged; what they mean is found out by who connects. */
+static bool is_numeric(const char *address)
+{
+    if (strchr(address, ':')) {
+        size_t n = strspn(address, "0123456789abcdefABCDEF:.");
+        return address[n] == '\0' || (address[n] == '%' && address[n + 1] != '\0');
+    }
+    const char *p = octet_end(address);
+    for (unsigned i = 1; p && i < 4; i++)
+        p = *p == '.' ? octet_end(p + 1) : NULL;
+    return p && *p == '\0';
+}
+
 /* By its text: 127.0.0.0/8 or ::1. */
 static bool is_loopback(const char *address)
 {
@@ -54,7 +79,9 @@ static void check_scs(const struct scs_options *o, struct complaints *to)
     check_tls(o, to);
     check_addp(o->addp_timeout, "[scs]", "addp-timeout", o->line, to);
     check_addp(o->addp_remote_timeout, "[scs]", "addp-remote-timeout", o->line, to);
-    if (!o->tls && o->admin_address[0] && !is_loopback(o->admin_address))
+    if (o->admin_address[0] && !is_numeric(o->admin_address))
+        complaint_add(to, o->line, "[scs] admin-address '%s' is not numeric (like 192.0.2.1 or 2001:db8::1): names are not looked up", o->admin_address);
+    else if (!o->tls && o->admin_address[0] && !is_loopback(o->admin_address))
         complaint_add(to, o->line,
                       "[scs] admin-address %s: with tls = off operators are heard on a loopback address only",
                       o->admin_address);
@@ -62,6 +89,9 @@ static void check_scs(const struct scs_options *o, struct complaints *to)
 
 static void check_host(const struct scs_config *c, struct scs_host_config *h, struct complaints *to)
 {
+    if (h->address[0] && !is_numeric(h->address))
+        complaint_add(to, h->line, "[host %s] address '%s' is not numeric (like 192.0.2.1 or 2001:db8::1): names are not looked up", h->name,
+                      h->address);
     if (h->port < LCA_PORT_MIN)
         complaint_add(to, h->line, "[host %s] port %lld: agents listen on ports from %d up", h->name,
                       (long long)h->port, LCA_PORT_MIN);

@@ -192,6 +192,16 @@ static void host_lost(struct shell *s, struct host_link *h, const char *reason, 
         h->call_at = now;
 }
 
+/* A call that came to nothing. Where that is our own fault nobody else says so: `own_fault`, unless it is the one that was said last. */
+static void host_uncalled(struct shell *s, struct host_link *h, const char *own_fault, mono_t now)
+{
+    if (own_fault && !str_equal(h->rejected, own_fault)) {
+        (void)str_copy(h->rejected, sizeof(h->rejected), own_fault);
+        host_record(s, REC_LINK_DOWN, h, own_fault);
+    }
+    host_call_later(s, h, SPAN_ZERO, now);
+}
+
 static void host_down(struct shell *s, struct host_link *h, const struct link_event *e, mono_t now)
 {
     bool was_up = h->state == HOST_UP;
@@ -204,7 +214,7 @@ static void host_down(struct shell *s, struct host_link *h, const struct link_ev
     else if (was_up)
         host_lost(s, h, reason, now);
     else
-        host_call_later(s, h, SPAN_ZERO, now);
+        host_uncalled(s, h, e->down == DOWN_LOCAL ? reason : NULL, now);
     /* A call that failed for want of our own descriptors says nothing about the host. */
     if (was_up || e->down != DOWN_LOCAL || h->broken[0])
         shell_step(s, &event, now);

@@ -35,6 +35,7 @@ MISTAKES = [
     ("[host a]\naddress = 10.0.0.1\n[host a]\naddress = 10.0.0.2\n", 7, ["twice", "line 5"]),
     ("[host a]\naddress = 10.0.0.1\naddress = 10.0.0.2\n", 7, ["twice", "line 6"]),
     ("[host a]\nport = 5000\n", 5, ["address"]),
+    ("[host a]\naddress = alpha.example\n", 5, ["alpha.example", "numeric"]),
     ("[application x]\nhost = nowhere\ncommand = /bin/x\n", 5, ["nowhere"]),
     ("[host a]\naddress = 10.0.0.1\n[application x]\nhost = a\ncommand = relative\n", 7, ["absolute"]),
     ("[host a]\naddress = 10.0.0.1\n[application x]\nhost = a\ncommand = /bin/x\nbackup = absent\n", 7, ["absent"]),
@@ -95,6 +96,13 @@ def test_lca_complains_likewise(check):
     assert any(said.startswith("FILE:3: error: ") for said in lines), lines
     assert any(said.startswith("FILE:4: error: ") and "allow-commands" in said for said in lines), lines
     assert any("certificate" in said for said in lines), "tls is on by default and needs its files"
+
+
+def test_run_directory_leaves_room_for_its_sockets(check):
+    text = "[lca]\nhost = a\ntls = off\nrun-directory = /{}\n"
+    assert check("lca", text.format("r" * 93)) == (0, [])
+    status, lines = check("lca", text.format("r" * 94))
+    assert status == 1 and any("run-directory has 95 bytes" in said and "room for 94" in said for said in lines), lines
 
 
 def test_missing_file_and_wrong_usage():

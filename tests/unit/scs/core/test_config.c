@@ -26,6 +26,13 @@ static const struct row rows[] = {
      "addp-timeout is shorter than 1ms"},
     {"port below 2000", HEAD "[host c]\naddress = 192.0.2.3\nport = 1999\n", 7, false,
      "agents listen on ports from 2000 up"},
+    {"a host's name for its address", HEAD "[host c]\naddress = gamma.example\n", 7, false,
+     "[host c] address 'gamma.example' is not numeric (like 192.0.2.1 or 2001:db8::1): names are not looked up"},
+    {"a number too large in an address", HEAD "[host c]\naddress = 192.0.2.256\n", 7, false, "[host c] address '192.0.2.256' is not numeric"},
+    {"an address too short", HEAD "[host c]\naddress = 192.0.2\n", 7, false, "[host c] address '192.0.2' is not numeric"},
+    {"an address too long", HEAD "[host c]\naddress = 192.0.2.1.5\n", 7, false, "[host c] address '192.0.2.1.5' is not numeric"},
+    {"an address with a port", HEAD "[host c]\naddress = [::1]:4999\n", 7, false, "[host c] address '[::1]:4999' is not numeric"},
+    {"operators awaited at a name", "[scs]\ntls = off\nadmin-address = localhost\n", 1, false, "[scs] admin-address 'localhost' is not numeric"},
     {"one address twice", HEAD "[host c]\naddress = 192.0.2.1\n", 7, false,
      "[host c] has the address and port of [host a] in line 3"},
     {"dangling host", HEAD APP("x", "nowhere"), 7, false, "there is no [host nowhere]"},
@@ -86,7 +93,7 @@ static void all_are_told_at_once(void **state)
     struct complaints complaints;
     free(site_load("[scs]\naddp-timeout = 0.0001\n[host a]\naddress = x\nport = 80\n" APP("x", "b") "backup = z\n",
                    &complaints));
-    assert_int_equal(complaints.errors, 3 + 1 + 1 + 1 + 1); /* certificate, key, ca; addp; port; host; backup */
+    assert_int_equal(complaints.errors, 3 + 1 + 1 + 1 + 1 + 1); /* certificate, key, ca; addp; address; port; host; backup */
 }
 
 static void a_definition_too_large_is_refused(void **state)
