@@ -9,6 +9,8 @@
 
 static const char *const level_words[] = {"debug", "info", "notice", "warning", "error", NULL};
 
+#define SOCKET_PATH_SIZE 108 /* of sockaddr_un, with the end */
+
 #define FIELD(f) OPTION_FIELD(struct lca_config, f)
 #define PATH_BOUND .min = 0, .max = LCA_PATH_SIZE - 1
 
@@ -106,6 +108,14 @@ static bool lists_user(const struct lca_config *c, const char *user)
     return false;
 }
 
+/* A longer one makes names of sockets that the kernel does not take. How long an application's name may be then, the start of one with a long name says. */
+static void check_run_directory(const struct lca_config *c, struct complaints *complaints)
+{
+    const size_t room = SOCKET_PATH_SIZE - sizeof "/control.sock", n = strlen(c->run_directory);
+    if (n > room)
+        complaint_add(complaints, c->line, "[lca] run-directory has %zu bytes: the sockets in it leave room for %zu", n, room);
+}
+
 void lca_config_check(const struct lca_config *c, struct complaints *complaints)
 {
     if (c->line == 0)
@@ -113,6 +123,7 @@ void lca_config_check(const struct lca_config *c, struct complaints *complaints)
     if (c->tls)
         check_tls(c, complaints);
     check_commands(c, complaints);
+    check_run_directory(c, complaints);
     if (c->default_user[0] && !lists_user(c, c->default_user))
         complaint_warn(complaints, c->line, "[lca] default-user = %s is not in allow-users: nothing can run as it",
                        c->default_user);

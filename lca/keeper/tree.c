@@ -332,7 +332,7 @@ static int plan_check(struct plan *p, struct tree *t, const struct keeper_start 
     p->spawn.user = p->user;
     t->uid = p->user->uid;
     if (packet->notify && !t->is_role && (r = notify_bind(t->app)) < 0)
-        strbuf_printf(why, "notify socket %s/notify/%s.sock: %s", k->run, t->app->name, strerror(-r));
+        strbuf_printf(why, "notify socket: %s: %s/notify/%s.sock", strerror(-r), k->run, t->app->name);
     return r;
 }
 
