@@ -12,15 +12,17 @@ DEMO = [str(tree.SOURCE / "tests/demo")]
 ENVIRONMENT = {**os.environ, "UNDERSTUDY_BUILD": str(tree.BUILD)}
 
 
-def owners():
-    return {n[len(janitor.PREFIX) + 1:].split("-")[0] for n in janitor.namespaces()}
+def start_demo(*words):
+    """The demo as a process, and the tag of what it makes: the shell becomes the program that makes it."""
+    demo = subprocess.Popen([*DEMO, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    return demo, janitor.tag_of(demo.pid)
 
 
 def test_three_switchovers_with_evidence():
-    before = owners()
-    done = tree.run(*DEMO, "--json", timeout=240, env=ENVIRONMENT)
-    assert done.returncode == 0, done.stdout + done.stderr
-    data = json.loads(done.stdout)
+    demo, tag = start_demo("--json")
+    out, err = demo.communicate(timeout=240)
+    assert demo.returncode == 0, out + err
+    data = json.loads(out)
     assert [s["what"] for s in data["switchovers"]] == ["kill", "cut", "planned"]
     epoch = (0, 0)
     for s in data["switchovers"]:
@@ -33,7 +35,7 @@ def test_three_switchovers_with_evidence():
         if s["bound"] is not None:
             assert s["acknowledged_writes_lost"] <= s["bound"], s
     assert data["switchovers"][1]["two_primaries_ms"] > 0
-    wait(lambda: owners() <= before, what="the demo's namespaces are gone")
+    wait(lambda: not janitor.namespaces(tag) and not (janitor.BASE / tag).exists(), what="the demo's namespaces and folder are gone")
 
 
 def test_keep_and_end():
@@ -50,10 +52,7 @@ def test_keep_and_end():
 
 
 def test_interrupted_demo_cleans_up():
-    before = owners()
-    demo = subprocess.Popen([*DEMO], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT)
-    wait(lambda: owners() - before, 60, "its namespaces are there")
-    tag = (owners() - before).pop()
+    demo, tag = start_demo()
     inside = wait(lambda: [p for n in janitor.namespaces(tag) for p in janitor.pids_in(n)], 60)
     demo.send_signal(signal.SIGINT)
     demo.wait(60)
