@@ -5,11 +5,6 @@
  * its cause gone. */
 #include "scs/core/core_state.h"
 
-static const char *pair_name(const struct scs_core *c, uint16_t pair)
-{
-    return c->config->apps[pair_app(c, pair, 0)].name;
-}
-
 static void raise_no_primary(struct scs_core *c, uint16_t pair, const struct scs_rule *rule)
 {
     struct core_pair *p = &c->pairs[pair];
@@ -29,7 +24,7 @@ static void normal(struct scs_core *c, uint16_t pair)
     p->alarm_no_primary = p->alarm_two = false;
     struct record *r = emit_record(c, REC_PAIR_NORMAL);
     record_str(r, "pair", pair_name(c, pair));
-    record_str(r, "application", c->config->apps[pair_app(c, pair, pair_principal(c, pair))].name);
+    record_str(r, "application", member_name(c, pair, pair_principal(c, pair)));
 }
 
 void alarms_update(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, uint64_t facts)
@@ -62,9 +57,9 @@ void alarms_two(struct scs_core *c, uint16_t pair, uint8_t older)
                           *n = &c->apps[pair_app(c, pair, other_member(older))];
     struct record *r = emit_record(c, REC_TWO_PRIMARIES);
     record_str(r, "pair", pair_name(c, pair));
-    record_str(r, "older", c->config->apps[pair_app(c, pair, older)].name);
+    record_str(r, "older", member_name(c, pair, older));
     record_printf(r, "older_epoch", "%llu.%llu", (unsigned long long)o->epoch.term, (unsigned long long)o->epoch.n);
-    record_str(r, "newer", c->config->apps[pair_app(c, pair, other_member(older))].name);
+    record_str(r, "newer", member_name(c, pair, other_member(older)));
     record_printf(r, "newer_epoch", "%llu.%llu", (unsigned long long)n->epoch.term, (unsigned long long)n->epoch.n);
 }
 

@@ -10,26 +10,6 @@
  * carries an epoch above every one heard of; every phase has a deadline; a change ends exactly once. */
 #include "scs/core/core_state.h"
 
-static struct core_app *member(struct scs_core *c, uint16_t pair, uint8_t m)
-{
-    return &c->apps[pair_app(c, pair, m)];
-}
-
-static const char *name(const struct scs_core *c, uint16_t pair, uint8_t m)
-{
-    return c->config->apps[pair_app(c, pair, m)].name;
-}
-
-static uint16_t host_of(const struct scs_core *c, uint16_t pair, uint8_t m)
-{
-    return app_host(c, pair_app(c, pair, m));
-}
-
-static span_t role_timeout(const struct scs_core *c, uint16_t pair, uint8_t m)
-{
-    return c->config->apps[pair_app(c, pair, m)].role_timeout;
-}
-
 /* The member that is to be primary: the new one, or the old one that gets it back. */
 uint8_t change_target(const struct core_change *ch)
 {
@@ -44,7 +24,7 @@ void change_finish(struct scs_core *c, uint16_t pair, bool ok, const char *error
     uint8_t request = p->change.request;
     if (!ok) {
         struct record *r = emit_record(c, REC_SWITCHOVER_FAILED);
-        record_str(r, "pair", name(c, pair, 0));
+        record_str(r, "pair", pair_name(c, pair));
         record_int(r, "step", p->decision.n_steps);
         record_str(r, "reason", text);
     }
@@ -60,12 +40,12 @@ void change_finish(struct scs_core *c, uint16_t pair, bool ok, const char *error
 static void became_primary(struct scs_core *c, uint16_t pair, uint8_t m)
 {
     struct core_pair *p = &c->pairs[pair];
-    struct core_app *a = member(c, pair, m);
+    struct core_app *a = member_app(c, pair, m);
     p->holder = m;
     p->epoch = p->change.epoch;
     p->settled = true;
     p->ordered_down = p->fresh = p->both_unavailable = false;
-    a->hung = member(c, pair, other_member(m))->hung = false;
+    a->hung = member_app(c, pair, other_member(m))->hung = false;
     a->unanswered = false;
     a->declined_until = MONO_ZERO;
     p->decision.epoch = p->change.epoch;
@@ -84,16 +64,16 @@ static void succeed(struct scs_core *c, uint16_t pair)
     print_epoch(ch->epoch, &b);
     strbuf_init(&b, took, sizeof took);
     print_age(mono_sub(c->now, p->decision.decided_at), &b);
-    decision_step(c, pair, "%s is Primary, epoch %s", name(c, pair, ch->to), epoch);
+    decision_step(c, pair, "%s is Primary, epoch %s", member_name(c, pair, ch->to), epoch);
     struct record *r = emit_record(c, REC_SWITCHOVER_DONE);
-    record_str(r, "pair", name(c, pair, 0));
-    record_str(r, "application", name(c, pair, ch->to));
+    record_str(r, "pair", pair_name(c, pair));
+    record_str(r, "application", member_name(c, pair, ch->to));
     record_str(r, "epoch", epoch);
     record_str(r, "duration", took);
     if (ch->trip)
         alarms_trip(c, pair);
     strbuf_init(&b, text, sizeof text);
-    strbuf_printf(&b, "%s is primary, epoch %s, %s after the decision", name(c, pair, ch->to), epoch, took);
+    strbuf_printf(&b, "%s is primary, epoch %s, %s after the decision", member_name(c, pair, ch->to), epoch, took);
     change_finish(c, pair, true, "", text);
 }
 
@@ -118,8 +98,8 @@ void change_target_failed(struct scs_core *c, uint16_t pair, const char *why)
     struct core_pair *p = &c->pairs[pair];
     struct core_change *ch = &p->change;
     decision_step(c, pair, "failed: %s", why);
-    if (!ch->returning && ch->verdict == VERDICT_SWITCH && host_speaks(c, host_of(c, pair, ch->from)) &&
-        app_is_live(member(c, pair, ch->from)) && member(c, pair, ch->from)->role == SR_BACKUP) {
+    if (!ch->returning && ch->verdict == VERDICT_SWITCH && host_speaks(c, member_host(c, pair, ch->from)) &&
+        app_is_live(member_app(c, pair, ch->from)) && member_app(c, pair, ch->from)->role == SR_BACKUP) {
         str_copy(ch->why, sizeof ch->why, why);
         ch->returning = true;
         change_enter(c, pair, CH_GRANT, span_add(poll_proof(c), ORDER_MARGIN));
@@ -135,9 +115,9 @@ static void give_back_done(struct scs_core *c, uint16_t pair)
     struct strbuf b;
     became_primary(c, pair, ch->from);
     strbuf_init(&b, text, sizeof text);
-    strbuf_printf(&b, "%s; %s is primary again, epoch ", ch->why, name(c, pair, ch->from));
+    strbuf_printf(&b, "%s; %s is primary again, epoch ", ch->why, member_name(c, pair, ch->from));
     print_epoch(ch->epoch, &b);
-    decision_step(c, pair, "%s is Primary again", name(c, pair, ch->from));
+    decision_step(c, pair, "%s is Primary again", member_name(c, pair, ch->from));
     change_finish(c, pair, false, "UnableToExecute", text);
 }
 
@@ -145,13 +125,13 @@ static void give_back_done(struct scs_core *c, uint16_t pair)
 
 void change_mark_unanswered(struct scs_core *c, uint16_t pair, uint8_t m, const char *role)
 {
-    struct core_app *a = member(c, pair, m);
+    struct core_app *a = member_app(c, pair, m);
     a->unanswered = true;
     a->unanswered_start = a->start_id;
     a->kill_again = mono_add(c->now, KILL_TIMEOUT);
     struct record *r = emit_record(c, REC_ROLE_FAILED);
-    record_str(r, "application", name(c, pair, m));
-    record_str(r, "host", c->config->hosts[host_of(c, pair, m)].name);
+    record_str(r, "application", member_name(c, pair, m));
+    record_str(r, "host", c->config->hosts[member_host(c, pair, m)].name);
     record_str(r, "role", role);
     record_str(r, "reason", "the order was not carried out in time: it counts as failed");
 }
@@ -159,8 +139,8 @@ void change_mark_unanswered(struct scs_core *c, uint16_t pair, uint8_t m, const 
 static bool old_is_gone(struct scs_core *c, uint16_t pair)
 {
     struct core_change *ch = &c->pairs[pair].change;
-    const struct core_app *a = member(c, pair, ch->from);
-    decision_step(c, pair, "%s is %s%s%s", name(c, pair, ch->from), scs_status_name(a->status),
+    const struct core_app *a = member_app(c, pair, ch->from);
+    decision_step(c, pair, "%s is %s%s%s", member_name(c, pair, ch->from), scs_status_name(a->status),
                   a->role != SR_NONE ? " as " : "", a->role != SR_NONE ? scs_role_name(a->role) : "");
     if (ch->to == MEMBER_NONE) {
         change_finish(c, pair, true, "",
@@ -175,7 +155,7 @@ static bool old_is_gone(struct scs_core *c, uint16_t pair)
 static bool step_demote(struct scs_core *c, uint16_t pair)
 {
     struct core_change *ch = &c->pairs[pair].change;
-    uint16_t host = host_of(c, pair, ch->from);
+    uint16_t host = member_host(c, pair, ch->from);
     if (member_is_gone(c, pair, ch->from))
         return old_is_gone(c, pair);
     if (mono_reached(ch->deadline, c->now)) {
@@ -191,7 +171,7 @@ static bool step_demote(struct scs_core *c, uint16_t pair)
 static bool step_kill_old(struct scs_core *c, uint16_t pair)
 {
     struct core_change *ch = &c->pairs[pair].change;
-    struct core_app *a = member(c, pair, ch->from);
+    struct core_app *a = member_app(c, pair, ch->from);
     bool gone = ch->verdict == VERDICT_KILL ? !a->unanswered || !app_is_live(a) : member_is_gone(c, pair, ch->from);
     if (gone) {
         a->unanswered &= app_is_live(a) && a->start_id == a->unanswered_start;
@@ -205,11 +185,11 @@ static bool step_kill_old(struct scs_core *c, uint16_t pair)
         struct strbuf b;
         strbuf_init(&b, text, sizeof text);
         strbuf_printf(&b, "%s could not be killed: as long as it may act nobody else becomes primary",
-                      name(c, pair, ch->from));
+                      member_name(c, pair, ch->from));
         change_finish(c, pair, false, "OperatingSystemError", text);
         return false;
     }
-    if (host_speaks(c, host_of(c, pair, ch->from)) && !ch->kill_sent && mono_reached(ch->kill_at, c->now))
+    if (host_speaks(c, member_host(c, pair, ch->from)) && !ch->kill_sent && mono_reached(ch->kill_at, c->now))
         change_send_kill(c, pair, ch->from);
     return false;
 }
@@ -218,12 +198,13 @@ static bool step_kill_old(struct scs_core *c, uint16_t pair)
 static bool other_is_back(struct scs_core *c, uint16_t pair, uint8_t m)
 {
     uint8_t other = other_member(m);
-    if (!host_speaks(c, host_of(c, pair, other)) || !member_acts(c, pair, other))
+    if (!host_speaks(c, member_host(c, pair, other)) || !member_acts(c, pair, other))
         return false;
     char why[160];
     struct strbuf b;
     strbuf_init(&b, why, sizeof why);
-    strbuf_printf(&b, "%s is back as primary: nothing is granted to %s", name(c, pair, other), name(c, pair, m));
+    strbuf_printf(&b, "%s is back as primary: nothing is granted to %s", member_name(c, pair, other),
+                  member_name(c, pair, m));
     change_target_failed(c, pair, why);
     return true;
 }
@@ -234,29 +215,29 @@ static bool other_may_act(struct scs_core *c, uint16_t pair, uint8_t m)
 {
     const struct core_change *ch = &c->pairs[pair].change;
     uint8_t other = other_member(m);
-    return !ch->forced && member(c, pair, other)->may_act &&
-           (!member_is_gone(c, pair, other) || host_delayed(c, host_of(c, pair, other)));
+    return !ch->forced && member_app(c, pair, other)->may_act &&
+           (!member_is_gone(c, pair, other) || host_delayed(c, member_host(c, pair, other)));
 }
 
 static bool step_grant(struct scs_core *c, uint16_t pair)
 {
     struct core_change *ch = &c->pairs[pair].change;
     uint8_t m = change_target(ch);
-    uint16_t host = host_of(c, pair, m);
-    const struct core_app *a = member(c, pair, m);
+    uint16_t host = member_host(c, pair, m);
+    const struct core_app *a = member_app(c, pair, m);
     if (other_is_back(c, pair, m))
         return true;
     if (!host_speaks(c, host) || !app_is_live(a)) {
         char why[160];
         struct strbuf b;
         strbuf_init(&b, why, sizeof why);
-        strbuf_printf(&b, "%s is %s before it could be granted", name(c, pair, m), scs_status_name(a->status));
+        strbuf_printf(&b, "%s is %s before it could be granted", member_name(c, pair, m), scs_status_name(a->status));
         change_target_failed(c, pair, why);
         return true;
     }
     bool serves = a->status == ST_STARTED || a->status == ST_SERVICE_UNAVAILABLE;
     if (serves && host_proven(c, host) && !other_may_act(c, pair, m)) {
-        change_enter(c, pair, CH_CONFIRM, span_add(role_timeout(c, pair, m), ORDER_MARGIN));
+        change_enter(c, pair, CH_CONFIRM, span_add(member_role_timeout(c, pair, m), ORDER_MARGIN));
         change_send_grant(c, pair, m);
         return false;
     }
@@ -274,8 +255,8 @@ static bool step_confirm(struct scs_core *c, uint16_t pair)
 {
     struct core_change *ch = &c->pairs[pair].change;
     uint8_t m = change_target(ch);
-    uint16_t host = host_of(c, pair, m);
-    const struct core_app *a = member(c, pair, m);
+    uint16_t host = member_host(c, pair, m);
+    const struct core_app *a = member_app(c, pair, m);
     bool speaks = host_speaks(c, host);
     if (speaks && app_is_live(a) && a->role == SR_PRIMARY && scs_epoch_compare(a->epoch, ch->epoch) >= 0) {
         if (ch->returning)
@@ -291,7 +272,7 @@ static bool step_confirm(struct scs_core *c, uint16_t pair)
         char why[260];
         struct strbuf b;
         strbuf_init(&b, why, sizeof why);
-        strbuf_printf(&b, "%s %s while it was to become primary%s%s", name(c, pair, m),
+        strbuf_printf(&b, "%s %s while it was to become primary%s%s", member_name(c, pair, m),
                       died ? "ended" : "was lost with its host", a->reason[0] ? ": " : "", a->reason);
         change_target_failed(c, pair, why);
         return true;
@@ -299,7 +280,7 @@ static bool step_confirm(struct scs_core *c, uint16_t pair)
     if (mono_reached(ch->deadline, c->now)) {
         struct strbuf b;
         strbuf_init(&b, ch->why, sizeof ch->why);
-        strbuf_printf(&b, "%s did not carry out the order to become primary in time", name(c, pair, m));
+        strbuf_printf(&b, "%s did not carry out the order to become primary in time", member_name(c, pair, m));
         change_mark_unanswered(c, pair, m, "primary");
         change_enter_kill(c, pair, CH_KILL_NEW, SPAN_ZERO);
         return true;
@@ -317,8 +298,8 @@ static bool step_kill_new(struct scs_core *c, uint16_t pair)
 {
     struct core_change *ch = &c->pairs[pair].change;
     uint8_t m = change_target(ch);
-    struct core_app *a = member(c, pair, m);
-    uint16_t host = host_of(c, pair, m);
+    struct core_app *a = member_app(c, pair, m);
+    uint16_t host = member_host(c, pair, m);
     bool released =
         a->role == SR_BACKUP && a->released_incarnation == a->granted_incarnation && a->released_seq >= a->granted_seq;
     if (host_speaks(c, host) ? !app_is_live(a) || a->start_id != ch->start_id || released
@@ -379,10 +360,10 @@ static void adopt(struct scs_core *c, uint16_t pair, uint8_t m)
     struct core_pair *p = &c->pairs[pair];
     char text[120];
     struct strbuf b;
-    p->change.epoch = member(c, pair, m)->epoch;
+    p->change.epoch = member_app(c, pair, m)->epoch;
     became_primary(c, pair, m);
     strbuf_init(&b, text, sizeof text);
-    strbuf_printf(&b, "%s stays primary, epoch ", name(c, pair, m));
+    strbuf_printf(&b, "%s stays primary, epoch ", member_name(c, pair, m));
     print_epoch(p->epoch, &b);
     decision_end(c, pair, true, text);
 }
@@ -410,10 +391,10 @@ void change_start(struct scs_core *c, uint16_t pair, const struct scs_rule *rule
             alarms_two(c, pair, ch->from);
         break;
     case VERDICT_KILL:
-        ch->from =
-            member(c, pair, 0)->unanswered && app_is_live(member(c, pair, 0)) && host_speaks(c, host_of(c, pair, 0))
-                ? 0
-                : 1;
+        ch->from = member_app(c, pair, 0)->unanswered && app_is_live(member_app(c, pair, 0)) &&
+                           host_speaks(c, member_host(c, pair, 0))
+                       ? 0
+                       : 1;
         break;
     case VERDICT_SWITCH:
     case VERDICT_TAKEOVER:
@@ -437,9 +418,9 @@ void change_start(struct scs_core *c, uint16_t pair, const struct scs_rule *rule
         adopt(c, pair, principal);
     else if (rule->verdict == VERDICT_KILL)
         change_enter_kill(c, pair, CH_KILL_OLD, SPAN_ZERO);
-    else if (rule->verdict == VERDICT_DEMOTE ||
-             (rule->verdict == VERDICT_SWITCH && (facts & FACT(PRIMARY)) && host_speaks(c, host_of(c, pair, ch->from))))
-        change_enter(c, pair, CH_DEMOTE, span_add(role_timeout(c, pair, ch->from), ORDER_MARGIN));
+    else if (rule->verdict == VERDICT_DEMOTE || (rule->verdict == VERDICT_SWITCH && (facts & FACT(PRIMARY)) &&
+                                                 host_speaks(c, member_host(c, pair, ch->from))))
+        change_enter(c, pair, CH_DEMOTE, span_add(member_role_timeout(c, pair, ch->from), ORDER_MARGIN));
     else
         change_enter(c, pair, CH_GRANT, span_add(poll_proof(c), ORDER_MARGIN));
 }

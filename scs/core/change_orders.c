@@ -8,26 +8,6 @@
 
 #define STALE_ATTEMPTS 3
 
-static struct core_app *member(struct scs_core *c, uint16_t pair, uint8_t m)
-{
-    return &c->apps[pair_app(c, pair, m)];
-}
-
-static const char *name(const struct scs_core *c, uint16_t pair, uint8_t m)
-{
-    return c->config->apps[pair_app(c, pair, m)].name;
-}
-
-static uint16_t host_of(const struct scs_core *c, uint16_t pair, uint8_t m)
-{
-    return app_host(c, pair_app(c, pair, m));
-}
-
-static span_t role_timeout(const struct scs_core *c, uint16_t pair, uint8_t m)
-{
-    return c->config->apps[pair_app(c, pair, m)].role_timeout;
-}
-
 static struct scs_epoch next_epoch(const struct scs_core *c, const struct core_pair *p)
 {
     return (struct scs_epoch){c->term, p->heard.term == c->term ? p->heard.n + 1 : 1};
@@ -52,9 +32,9 @@ void change_send_demote(struct scs_core *c, uint16_t pair)
     a->app = app;
     a->epoch = c->apps[app].epoch;
     a->order_id = ch->order_id;
-    a->deadline = role_timeout(c, pair, ch->from);
+    a->deadline = member_role_timeout(c, pair, ch->from);
     reason_text(ch, a->text, sizeof a->text);
-    decision_step(c, pair, "%s %s to backup", again ? "order again" : "order", name(c, pair, ch->from));
+    decision_step(c, pair, "%s %s to backup", again ? "order again" : "order", member_name(c, pair, ch->from));
 }
 
 void change_send_kill(struct scs_core *c, uint16_t pair, uint8_t m)
@@ -65,7 +45,7 @@ void change_send_kill(struct scs_core *c, uint16_t pair, uint8_t m)
     ch->order_id = next_order_id(c);
     reason_text(ch, text, sizeof text);
     emit_order(c, pair_app(c, pair, m), AO_KILL, ch->order_id, KILL_TIMEOUT, text);
-    decision_step(c, pair, "kill %s: its role order was not carried out", name(c, pair, m));
+    decision_step(c, pair, "kill %s: its role order was not carried out", member_name(c, pair, m));
 }
 
 void change_send_grant(struct scs_core *c, uint16_t pair, uint8_t m)
@@ -93,19 +73,24 @@ void change_send_grant(struct scs_core *c, uint16_t pair, uint8_t m)
     a->incarnation = h->incarnation;
     a->poll_seq = h->poll_seq;
     a->order_id = ch->order_id;
-    a->deadline = role_timeout(c, pair, m);
+    a->deadline = member_role_timeout(c, pair, m);
     reason_text(ch, a->text, sizeof a->text);
     decision_step(c, pair, "%s %s primary, epoch %llu.%llu, by poll %llu", again ? "grant again" : "grant",
-                  name(c, pair, m), (unsigned long long)ch->epoch.term, (unsigned long long)ch->epoch.n,
+                  member_name(c, pair, m), (unsigned long long)ch->epoch.term, (unsigned long long)ch->epoch.n,
                   (unsigned long long)h->poll_seq);
 }
 
-static void tell_declined(struct scs_core *c, uint16_t pair, uint8_t m, const char *role, const char *why)
+/* The sentence about it goes to `to` too. */
+static void tell_declined(struct scs_core *c, uint16_t pair, uint8_t m, const char *role, const char *why, char *to,
+                          size_t size)
 {
-    member(c, pair, m)->declined_until = mono_add(c->now, DECLINED_HOLD);
+    struct strbuf b;
+    strbuf_init(&b, to, size);
+    strbuf_printf(&b, "%s declined to become %s: %s", member_name(c, pair, m), role, why);
+    member_app(c, pair, m)->declined_until = mono_add(c->now, DECLINED_HOLD);
     struct record *r = emit_record(c, REC_ROLE_DECLINED);
-    record_str(r, "application", name(c, pair, m));
-    record_str(r, "host", c->config->hosts[host_of(c, pair, m)].name);
+    record_str(r, "application", member_name(c, pair, m));
+    record_str(r, "host", c->config->hosts[member_host(c, pair, m)].name);
     record_str(r, "role", role);
     record_str(r, "reason", why);
 }
@@ -115,14 +100,12 @@ static void demote_result(struct scs_core *c, uint16_t pair, enum scs_outcome ou
 {
     struct core_change *ch = &c->pairs[pair].change;
     char text[240];
-    struct strbuf b;
-    strbuf_init(&b, text, sizeof text);
     switch (outcome) {
     case OUTCOME_NONE:
     case OUTCOME_ACCEPTED:
         return;
     case OUTCOME_DONE:
-        app_set_role(c, pair_app(c, pair, ch->from), SR_BACKUP, member(c, pair, ch->from)->epoch);
+        app_set_role(c, pair_app(c, pair, ch->from), SR_BACKUP, member_app(c, pair, ch->from)->epoch);
         return;
     case OUTCOME_STALE:
         if (++ch->attempts < STALE_ATTEMPTS) {
@@ -136,8 +119,7 @@ static void demote_result(struct scs_core *c, uint16_t pair, enum scs_outcome ou
             return; /* by an earlier order: its end is as good */
         if (ch->verdict != VERDICT_SWITCH)
             break;
-        tell_declined(c, pair, ch->from, "backup", why);
-        strbuf_printf(&b, "%s declined to become backup: %s", name(c, pair, ch->from), why);
+        tell_declined(c, pair, ch->from, "backup", why, text, sizeof text);
         decision_step(c, pair, "failed: %s", text);
         change_finish(c, pair, false, "ApplicationNotReady", text);
         return;
@@ -145,7 +127,7 @@ static void demote_result(struct scs_core *c, uint16_t pair, enum scs_outcome ou
     case OUTCOME_TIMED_OUT:
         break;
     }
-    decision_step(c, pair, "%s did not become backup: %s", name(c, pair, ch->from), why);
+    decision_step(c, pair, "%s did not become backup: %s", member_name(c, pair, ch->from), why);
     change_enter_kill(c, pair, CH_KILL_OLD, ORDER_MARGIN);
 }
 
@@ -155,7 +137,6 @@ static void grant_result(struct scs_core *c, uint16_t pair, enum scs_outcome out
     uint8_t m = change_target(ch);
     char text[240];
     struct strbuf b;
-    strbuf_init(&b, text, sizeof text);
     switch (outcome) {
     case OUTCOME_NONE:
     case OUTCOME_ACCEPTED:
@@ -171,16 +152,15 @@ static void grant_result(struct scs_core *c, uint16_t pair, enum scs_outcome out
         __attribute__((fallthrough)); /* it knows of something newer every time */
     case OUTCOME_DECLINED:
     case OUTCOME_REFUSED:
-        tell_declined(c, pair, m, "primary", why);
-        strbuf_printf(&b, "%s declined to become primary: %s", name(c, pair, m), why);
+        tell_declined(c, pair, m, "primary", why, text, sizeof text);
         change_target_failed(c, pair, text);
         return;
     case OUTCOME_FAILED:
     case OUTCOME_TIMED_OUT:
         strbuf_init(&b, ch->why, sizeof ch->why);
-        strbuf_printf(&b, "%s did not become primary: %s", name(c, pair, m), why);
+        strbuf_printf(&b, "%s did not become primary: %s", member_name(c, pair, m), why);
         decision_step(c, pair, "%s", ch->why);
-        member(c, pair, m)->declined_until = mono_add(c->now, DECLINED_HOLD); /* not again at once */
+        member_app(c, pair, m)->declined_until = mono_add(c->now, DECLINED_HOLD); /* not again at once */
         change_enter_kill(c, pair, CH_KILL_NEW, ORDER_MARGIN);
         return;
     }

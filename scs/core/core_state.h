@@ -296,6 +296,27 @@ static inline uint16_t app_host(const struct scs_core *c, uint16_t app)
 {
     return c->config->apps[app].host;
 }
+static inline struct core_app *member_app(struct scs_core *c, uint16_t pair, uint8_t member)
+{
+    return &c->apps[pair_app(c, pair, member)];
+}
+static inline const char *member_name(const struct scs_core *c, uint16_t pair, uint8_t member)
+{
+    return c->config->apps[pair_app(c, pair, member)].name;
+}
+/* A pair goes by its configured primary. */
+static inline const char *pair_name(const struct scs_core *c, uint16_t pair)
+{
+    return member_name(c, pair, 0);
+}
+static inline uint16_t member_host(const struct scs_core *c, uint16_t pair, uint8_t member)
+{
+    return app_host(c, pair_app(c, pair, member));
+}
+static inline span_t member_role_timeout(const struct scs_core *c, uint16_t pair, uint8_t member)
+{
+    return c->config->apps[pair_app(c, pair, member)].role_timeout;
+}
 static inline uint8_t other_member(uint8_t member)
 {
     return (uint8_t)(1 - member);

@@ -96,7 +96,7 @@ void decision_begin(struct scs_core *c, uint16_t pair, const struct scs_rule *ru
     p->ordered_by[0] = '\0';
     p->decision_grown = true;
     struct record *r = emit_record(c, REC_DECISION);
-    record_str(r, "pair", c->config->apps[pair_app(c, pair, 0)].name);
+    record_str(r, "pair", pair_name(c, pair));
     record_int(r, "rule", rule->number);
     record_str(r, "name", rule->name);
     record_str(r, "sentence", rule->sentence);

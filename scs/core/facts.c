@@ -9,11 +9,6 @@ static const struct core_app *member(const struct scs_core *c, uint16_t pair, ui
     return &c->apps[pair_app(c, pair, m)];
 }
 
-static uint16_t member_host(const struct scs_core *c, uint16_t pair, uint8_t m)
-{
-    return app_host(c, pair_app(c, pair, m));
-}
-
 static bool claims(const struct core_app *a)
 {
     return app_is_live(a) && (a->role == SR_PRIMARY || a->role == SR_EXITING || a->becoming);

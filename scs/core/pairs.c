@@ -13,7 +13,7 @@ void pair_init(struct scs_core *c, uint16_t pair)
     struct core_pair *p = &c->pairs[pair];
     span_t wait = span_max(span_mul(c->config->scs.poll_period, 2), c->config->scs.agent_return_timeout);
     for (uint8_t m = 0; m < 2; m++)
-        wait = span_max(wait, span_mul(c->config->hosts[app_host(c, pair_app(c, pair, m))].timeout, 2));
+        wait = span_max(wait, span_mul(c->config->hosts[member_host(c, pair, m)].timeout, 2));
     p->holder = MEMBER_NONE;
     p->held_until = p->first_wait = p->last_trip = MONO_NEVER;
     p->learn_deadline = mono_add(c->now, wait);
@@ -52,7 +52,7 @@ static void learn(struct scs_core *c, uint16_t pair)
     bool all = true;
     for (uint8_t m = 0; m < 2; m++) {
         const struct core_app *a = &c->apps[pair_app(c, pair, m)];
-        const struct core_host *h = &c->hosts[app_host(c, pair_app(c, pair, m))];
+        const struct core_host *h = &c->hosts[member_host(c, pair, m)];
         all &= h->reported && h->polled && a->known && a->reported_on == h->connection;
     }
     if (!all && !mono_reached(p->learn_deadline, c->now))
@@ -60,7 +60,7 @@ static void learn(struct scs_core *c, uint16_t pair)
     p->learned = true;
     c->n_unlearned--;
     for (uint8_t m = 0; m < 2; m++)
-        queue_host(c, app_host(c, pair_app(c, pair, m)), WORK_ORDERS);
+        queue_host(c, member_host(c, pair, m), WORK_ORDERS);
 }
 
 /* An ordered stop of the primary, and of both: the next start is a first start. */
@@ -71,7 +71,7 @@ static void note_orders(struct scs_core *c, uint16_t pair)
         return;
     const struct core_app *a = &c->apps[pair_app(c, pair, p->holder)],
                           *b = &c->apps[pair_app(c, pair, other_member(p->holder))];
-    if (!host_speaks(c, app_host(c, pair_app(c, pair, p->holder))))
+    if (!host_speaks(c, member_host(c, pair, p->holder)))
         return;
     if (a->status == ST_STOPPED && a->wanted == SW_DOWN)
         p->ordered_down = true;
@@ -115,7 +115,7 @@ static void note_flapping(struct scs_core *c, uint16_t pair, uint64_t f)
         return;
     p->held = false;
     p->held_until = MONO_NEVER;
-    record_str(emit_record(c, REC_FLAPPING_OVER), "pair", c->config->apps[pair_app(c, pair, 0)].name);
+    record_str(emit_record(c, REC_FLAPPING_OVER), "pair", pair_name(c, pair));
 }
 
 static void note_joined(struct scs_core *c, uint16_t pair, uint8_t principal, uint64_t f)
@@ -147,14 +147,14 @@ static uint64_t look(struct scs_core *c, uint16_t pair)
 /* A host whose standby is wanted is called without waiting. */
 static void hurry(struct scs_core *c, uint16_t pair, uint64_t f)
 {
-    uint16_t host = app_host(c, pair_app(c, pair, other_member(pair_principal(c, pair))));
+    uint16_t host = member_host(c, pair, other_member(pair_principal(c, pair)));
     if ((f & FACT(TROUBLE)) && !c->hosts[host].up)
         emit(c, SCS_DO_HURRY)->host = host;
 }
 
 static void tell_seen(struct scs_core *c, uint16_t pair)
 {
-    uint16_t by, host = app_host(c, pair_app(c, pair, pair_principal(c, pair)));
+    uint16_t by, host = member_host(c, pair, pair_principal(c, pair));
     struct core_host *h = &c->hosts[host];
     if (h->seen_told || !host_seen_by_peer(c, host, &by))
         return;
@@ -198,7 +198,7 @@ mono_t pair_deadline(const struct scs_core *c, uint16_t pair)
     at[n++] = p->first_wait;
     for (uint8_t m = 0; m < 2; m++) {
         const struct core_app *a = &c->apps[pair_app(c, pair, m)];
-        const struct core_host *h = &c->hosts[app_host(c, pair_app(c, pair, m))];
+        const struct core_host *h = &c->hosts[member_host(c, pair, m)];
         at[n++] = a->declined_until;
         at[n++] = a->unanswered ? a->kill_again : MONO_NEVER;
         at[n++] = h->lost ? mono_add(h->lost_at, c->config->scs.disconnect_switchover_timeout) : MONO_NEVER;

@@ -61,7 +61,7 @@ bool refuse_switchover(const struct scs_core *c, uint16_t pair, bool force, stru
 {
     const struct core_pair *p = &c->pairs[pair];
     uint8_t principal = pair_principal(c, pair);
-    uint16_t by, host = app_host(c, pair_app(c, pair, principal));
+    uint16_t by, host = member_host(c, pair, principal);
     for (uint8_t m = 0; m < 2; m++) {
         const struct core_app *a = &c->apps[pair_app(c, pair, m)];
         if (a->becoming && member_acts(c, pair, m))

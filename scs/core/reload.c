@@ -49,9 +49,8 @@ static void check_pair(const struct scs_core *c, uint16_t pair, const struct scs
         uint16_t app = pair_app(c, pair, m);
         if (runs(c, app) && scs_config_app(next, c->config->apps[app].name) != SCS_NONE)
             complaint_add(to, next->apps[scs_config_app(next, c->config->apps[app].name)].line,
-                          "the pair of %s is changed, but its member %s is %s: stop it first",
-                          c->config->apps[pair_app(c, pair, 0)].name, c->config->apps[app].name,
-                          scs_status_name(c->apps[app].status));
+                          "the pair of %s is changed, but its member %s is %s: stop it first", pair_name(c, pair),
+                          c->config->apps[app].name, scs_status_name(c->apps[app].status));
     }
 }
 

@@ -61,19 +61,18 @@ bool scs_core_app(const struct scs_core *c, uint16_t app, struct scs_app_view *r
         return false;
     const struct core_app *a = &c->apps[app];
     const struct scs_app_config *ac = &c->config->apps[app];
-    *ret_view =
-        (struct scs_app_view){.name = ac->name,
-                              .host = c->config->hosts[ac->host].name,
-                              .reason = a->reason,
-                              .status_text = a->status_text,
-                              .pair = ac->pair == SCS_NONE ? "" : c->config->apps[pair_app(c, ac->pair, 0)].name,
-                              .status = a->status,
-                              .role = a->role,
-                              .epoch = a->epoch,
-                              .pid = a->pid,
-                              .restarts = a->restarts,
-                              .failed = a->failed,
-                              .since = a->since};
+    *ret_view = (struct scs_app_view){.name = ac->name,
+                                      .host = c->config->hosts[ac->host].name,
+                                      .reason = a->reason,
+                                      .status_text = a->status_text,
+                                      .pair = ac->pair == SCS_NONE ? "" : pair_name(c, ac->pair),
+                                      .status = a->status,
+                                      .role = a->role,
+                                      .epoch = a->epoch,
+                                      .pid = a->pid,
+                                      .restarts = a->restarts,
+                                      .failed = a->failed,
+                                      .since = a->since};
     return true;
 }
 
@@ -96,9 +95,9 @@ bool scs_core_pair(const struct scs_core *c, uint16_t pair, struct scs_pair_view
     uint8_t m = pair_principal(c, pair);
     bool acts = member_acts(c, pair, m);
     const struct scs_rule *rule = rule_by_number(p->rule);
-    *ret_view = (struct scs_pair_view){.name = c->config->apps[pair_app(c, pair, 0)].name,
-                                       .primary = acts ? c->config->apps[pair_app(c, pair, m)].name : "",
-                                       .backup = acts ? c->config->apps[pair_app(c, pair, other_member(m))].name : "",
+    *ret_view = (struct scs_pair_view){.name = pair_name(c, pair),
+                                       .primary = acts ? member_name(c, pair, m) : "",
+                                       .backup = acts ? member_name(c, pair, other_member(m)) : "",
                                        .redundancy = c->config->apps[pair_app(c, pair, 0)].redundancy == REDUNDANCY_HOT
                                                          ? REDUNDANCY_HOT
                                                          : REDUNDANCY_WARM,
