@@ -297,6 +297,18 @@ unsigned rig_resume(struct rig *r)
     return records;
 }
 
+void rig_begin(struct rig *r)
+{
+    rig_start(r);
+    assert_int_equal(rig_resume(r), 0);
+}
+
+void rig_expect_end(struct rig *r, const char *app, uint64_t start_id)
+{
+    rig_expect(r, KM_EXITED, app, start_id);
+    rig_expect(r, KM_TREE_GONE, app, start_id);
+}
+
 /* ---- the world ---- */
 
 void rig_wait_text(const char *path, const char *wanted)

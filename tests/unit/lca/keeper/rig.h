@@ -39,6 +39,13 @@ int rig_setup(void **state);
 int rig_setup_without_cgroups(void **state);
 /* Kills the keeper and whatever it started. */
 int rig_teardown(void **state);
+#define RIG_TEST(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
+#define RIG_TEST_PLAIN(f)                                                                       \
+    (struct CMUnitTest)                                                                         \
+    {                                                                                           \
+        .name = #f " without cgroups", .test_func = f, .setup_func = rig_setup_without_cgroups, \
+        .teardown_func = rig_teardown                                                           \
+    }
 
 void rig_write_config(struct rig *r, const char *allow_users, const char *allow_commands);
 /* Starts a keeper on the directory; the test is its agent. */
@@ -49,6 +56,8 @@ void rig_start_with(struct rig *r, const char *agent_program);
 void rig_hello(struct rig *r);
 /* HELLO … RESUMED, where no or uninteresting records come. The number of records. */
 unsigned rig_resume(struct rig *r);
+/* rig_start() and rig_resume(), in a directory without records. */
+void rig_begin(struct rig *r);
 void rig_kill_keeper(struct rig *r, int signal);
 
 void rig_send(struct rig *r, void *packet, size_t n, uint32_t type, const char *app, uint64_t start_id);
@@ -69,6 +78,8 @@ void rig_sh(struct rig *r, const char *app, uint64_t start_id, const char *scrip
 void rig_expect(struct rig *r, uint32_t type, const char *app, uint64_t start_id);
 /* rig_expect(KM_STARTED); its pid. */
 pid_t rig_expect_started(struct rig *r, const char *app, uint64_t start_id);
+/* EXITED, TREE_GONE. */
+void rig_expect_end(struct rig *r, const char *app, uint64_t start_id);
 /* True when nothing comes within the time. */
 bool rig_is_quiet(struct rig *r, int ms);
 
@@ -79,5 +90,4 @@ void rig_wait_gone(pid_t pid);
 bool rig_is_alive(pid_t pid);
 /* The number written into a file by a script, once it is there. */
 pid_t rig_read_pid(struct rig *r, const char *name);
-#define RIG_PATH(r, name) rig_path(r, name)
 const char *rig_path(const struct rig *r, const char *name); /* dir/name; a few may be used at a time */

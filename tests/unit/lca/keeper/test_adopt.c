@@ -7,12 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void begin(void **state)
-{
-    rig_start(*state);
-    assert_int_equal(rig_resume(*state), 0);
-}
-
 static void again(struct rig *r)
 {
     rig_kill_keeper(r, SIGKILL);
@@ -23,7 +17,7 @@ static void again(struct rig *r)
 static void finds_a_running_application_again(void **state)
 {
     struct rig *r = *state;
-    begin(state);
+    rig_begin(r);
     rig_sh(r, "one", 7, "sleep 1001 & exec sleep 1000");
     pid_t pid = rig_expect_started(r, "one", 7);
     rig_blob(r, KM_STORE, "one", "what the agent knows");
@@ -59,7 +53,7 @@ static void finds_a_running_application_again(void **state)
 static void an_exit_while_away_is_unknown(void **state)
 {
     struct rig *r = *state;
-    begin(state);
+    rig_begin(r);
     rig_sh(r, "one", 7, "sleep 1001 & echo $! > child; echo up; exec sleep 1000");
     pid_t pid = rig_expect_started(r, "one", 7);
     rig_wait_text(r->out, "up");
@@ -92,7 +86,7 @@ static void a_status_still_there_is_told(void **state)
     struct rig *r = *state;
     if (geteuid() != 0)
         skip(); /* only root is told a stranger's status */
-    begin(state);
+    rig_begin(r);
     rig_sh(r, "one", 7, "echo up; while ! [ -e go ]; do sleep 0.01; done; exit 9");
     pid_t pid = rig_expect_started(r, "one", 7);
     rig_wait_text(r->out, "up");
@@ -113,11 +107,10 @@ static void a_status_still_there_is_told(void **state)
 static void an_unseen_exit_outlives_the_keeper(void **state)
 {
     struct rig *r = *state;
-    begin(state);
+    rig_begin(r);
     rig_sh(r, "one", 7, "exit 3");
     rig_expect_started(r, "one", 7);
-    rig_expect(r, KM_EXITED, "one", 7);
-    rig_expect(r, KM_TREE_GONE, "one", 7);
+    rig_expect_end(r, "one", 7);
     rig_blob(r, KM_STORE, "one", "x");
     assert_int_equal(rig_resume(r), 1); /* the record is on disk by then */
     again(r);
@@ -134,7 +127,7 @@ static void a_role_command_dies_with_the_keeper(void **state)
     const struct rig_command role = {.argv = {"/bin/sh", "-c", "sleep 1001 & echo $! > role; wait"},
                                      .env = {"PATH=/bin:/usr/bin"},
                                      .directory = r->dir};
-    begin(state);
+    rig_begin(r);
     rig_sh(r, "one", 7, "exec sleep 1000");
     pid_t pid = rig_expect_started(r, "one", 7);
     rig_command(r, KM_ROLE, "one", 8, &role);
@@ -165,7 +158,7 @@ static void wait_started(struct rig *r, uint64_t id)
 static void is_killed_at_any_moment(void **state)
 {
     struct rig *r = *state;
-    begin(state);
+    rig_begin(r);
     rig_sh(r, "one", 1, "exec sleep 1000");
     pid_t pid = rig_expect_started(r, "one", 1);
     for (uint64_t i = 0; i < 20; i++) {
@@ -195,7 +188,7 @@ static void ends_in_order_and_leaves_applications(void **state)
 {
     struct rig *r = *state;
     int status;
-    begin(state);
+    rig_begin(r);
     rig_sh(r, "one", 1, "exec sleep 1000");
     pid_t pid = rig_expect_started(r, "one", 1);
     kill(r->keeper, SIGTERM);
@@ -214,7 +207,7 @@ static void refuses_a_second_keeper(void **state)
 {
     struct rig *r = *state;
     int status;
-    begin(state);
+    rig_begin(r);
     pid_t first = r->keeper;
     int fd = r->fd;
     fflush(NULL);
@@ -231,7 +224,7 @@ static void refuses_a_second_keeper(void **state)
 static void believes_no_damaged_record(void **state)
 {
     struct rig *r = *state;
-    begin(state);
+    rig_begin(r);
     rig_sh(r, "one", 1, "exec sleep 1000");
     rig_expect_started(r, "one", 1);
     rig_blob(r, KM_STORE, "two", "bytes");
@@ -253,25 +246,20 @@ static void believes_no_damaged_record(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
-#define T_PLAIN(f)                                                              \
-    {                                                                           \
-#f " without cgroups", f, rig_setup_without_cgroups, rig_teardown, NULL \
-    }
     const struct CMUnitTest tests[] = {
-        T(finds_a_running_application_again),
-        T(an_exit_while_away_is_unknown),
-        T(a_status_still_there_is_told),
-        T(an_unseen_exit_outlives_the_keeper),
-        T(a_role_command_dies_with_the_keeper),
-        T(is_killed_at_any_moment),
-        T(ends_in_order_and_leaves_applications),
-        T(refuses_a_second_keeper),
-        T(believes_no_damaged_record),
-        T_PLAIN(finds_a_running_application_again),
-        T_PLAIN(an_exit_while_away_is_unknown),
-        T_PLAIN(a_role_command_dies_with_the_keeper),
-        T_PLAIN(is_killed_at_any_moment),
+        RIG_TEST(finds_a_running_application_again),
+        RIG_TEST(an_exit_while_away_is_unknown),
+        RIG_TEST(a_status_still_there_is_told),
+        RIG_TEST(an_unseen_exit_outlives_the_keeper),
+        RIG_TEST(a_role_command_dies_with_the_keeper),
+        RIG_TEST(is_killed_at_any_moment),
+        RIG_TEST(ends_in_order_and_leaves_applications),
+        RIG_TEST(refuses_a_second_keeper),
+        RIG_TEST(believes_no_damaged_record),
+        RIG_TEST_PLAIN(finds_a_running_application_again),
+        RIG_TEST_PLAIN(an_exit_while_away_is_unknown),
+        RIG_TEST_PLAIN(a_role_command_dies_with_the_keeper),
+        RIG_TEST_PLAIN(is_killed_at_any_moment),
     };
     return cmocka_run_group_tests_name("keeper adopt", tests, NULL, NULL);
 }

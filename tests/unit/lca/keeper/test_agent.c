@@ -55,8 +55,7 @@ static int wait_for_keeper(struct rig *r)
 /* An application under a keeper whose agent is then the fake one. */
 static pid_t begin_with_application(struct rig *r)
 {
-    rig_start(r);
-    assert_int_equal(rig_resume(r), 0);
+    rig_begin(r);
     rig_sh(r, "one", 1, "echo $$ > pid; exec sleep 1000");
     pid_t pid = rig_expect_started(r, "one", 1);
     rig_kill_keeper(r, SIGKILL);
@@ -269,13 +268,20 @@ static void stop_all_survives_the_agent(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
     const struct CMUnitTest tests[] = {
-        T(starts_a_killed_agent_again), T(the_agent_dies_with_the_keeper),        T(a_deaf_agent_costs_nothing),
-        T(ends_the_agent_in_order),     T(a_refusing_agent_ends_a_first_start),   T(a_dying_agent_ends_a_first_start),
-        T(a_missing_agent_is_said),     T(a_running_keeper_does_not_give_up),     T(reload_takes_a_good_file),
-        T(reload_refuses_a_wrong_file), T(reload_refuses_what_the_agent_refuses), T(stop_all_stops_all_and_waits),
-        T(stop_all_survives_the_agent),
+        RIG_TEST(starts_a_killed_agent_again),
+        RIG_TEST(the_agent_dies_with_the_keeper),
+        RIG_TEST(a_deaf_agent_costs_nothing),
+        RIG_TEST(ends_the_agent_in_order),
+        RIG_TEST(a_refusing_agent_ends_a_first_start),
+        RIG_TEST(a_dying_agent_ends_a_first_start),
+        RIG_TEST(a_missing_agent_is_said),
+        RIG_TEST(a_running_keeper_does_not_give_up),
+        RIG_TEST(reload_takes_a_good_file),
+        RIG_TEST(reload_refuses_a_wrong_file),
+        RIG_TEST(reload_refuses_what_the_agent_refuses),
+        RIG_TEST(stop_all_stops_all_and_waits),
+        RIG_TEST(stop_all_survives_the_agent),
     };
     return cmocka_run_group_tests_name("keeper agent", tests, NULL, NULL);
 }

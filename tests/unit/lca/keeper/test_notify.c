@@ -19,8 +19,7 @@ static void begin(void **state)
                                   .directory = r->dir,
                                   .output = r->out,
                                   .notify = true};
-    rig_start(r);
-    assert_int_equal(rig_resume(r), 0);
+    rig_begin(r);
     rig_command(r, KM_START, "one", 5, &c);
     rig_expect_started(r, "one", 5);
     rig_wait_text(r->out, rig_path(r, "run/notify/one.sock"));
@@ -221,8 +220,7 @@ static void a_path_that_does_not_fit_is_said(void **state)
         skip();
     snprintf(r->run, sizeof r->run, "%s/directory-of-a-long-name", r->dir);
     rig_write_config(r, "root nobody", "/bin/sh");
-    rig_start(r);
-    assert_int_equal(rig_resume(r), 0);
+    rig_begin(r);
     memset(name, 'n', sizeof name);
     name[NAME_MAX_LEN] = 0;
     rig_command(r, KM_START, name, 5, &c);
@@ -233,16 +231,15 @@ static void a_path_that_does_not_fit_is_said(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
     const struct CMUnitTest tests[] = {
-        T(forwards_with_the_sender),
-        T(remembers_that_it_is_ready),
-        T(refuses_a_stranger),
-        T(refuses_what_is_too_long),
-        T(bounds_the_rate),
-        T(keeps_the_newest_while_no_agent_listens),
-        T(closes_descriptors_that_come_along),
-        T(a_path_that_does_not_fit_is_said),
+        RIG_TEST(forwards_with_the_sender),
+        RIG_TEST(remembers_that_it_is_ready),
+        RIG_TEST(refuses_a_stranger),
+        RIG_TEST(refuses_what_is_too_long),
+        RIG_TEST(bounds_the_rate),
+        RIG_TEST(keeps_the_newest_while_no_agent_listens),
+        RIG_TEST(closes_descriptors_that_come_along),
+        RIG_TEST(a_path_that_does_not_fit_is_said),
     };
     return cmocka_run_group_tests_name("keeper notify", tests, NULL, NULL);
 }

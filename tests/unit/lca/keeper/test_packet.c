@@ -146,8 +146,7 @@ static void a_keeper_survives_garbage(void **state)
     print_message("seed %llu: SEED=%llu meson test keeper-packet\n", (unsigned long long)seed,
                   (unsigned long long)seed);
     rng_init(&rng, seed);
-    rig_start(r);
-    assert_int_equal(rig_resume(r), 0);
+    rig_begin(r);
     rig_sh(r, "one", 1, "exec sleep 1000");
     pid_t pid = rig_expect_started(r, "one", 1);
     for (int i = 0; i < 3000; i++) {

@@ -23,16 +23,10 @@ static void expect_gone(struct rig *r, const char *app, uint64_t id)
     rig_expect(r, KM_TREE_GONE, app, id);
 }
 
-static void begin(void **state)
-{
-    rig_start(*state);
-    assert_int_equal(rig_resume(*state), 0);
-}
-
 static void reports_an_exit_code(void **state)
 {
     struct rig *r = *state;
-    begin(state);
+    rig_begin(r);
     rig_sh(r, "one", 11, "exit 7");
     assert_true(rig_expect_started(r, "one", 11) > 1);
     expect_exit(r, "one", 11, KEEPER_EXITED, 7, 0);
@@ -42,7 +36,7 @@ static void reports_an_exit_code(void **state)
 static void reports_a_signal(void **state)
 {
     struct rig *r = *state;
-    begin(state);
+    rig_begin(r);
     rig_sh(r, "one", 11, "echo up; exec sleep 1000");
     rig_expect_started(r, "one", 11);
     rig_wait_text(r->out, "up");
@@ -59,7 +53,7 @@ static void reports_a_core(void **state)
     getrlimit(RLIMIT_CORE, &limit);
     if (limit.rlim_max == 0)
         skip(); /* no core can be made here */
-    begin(state);
+    rig_begin(r);
     rig_sh(r, "one", 11, "ulimit -c unlimited; kill -ABRT $$");
     rig_expect_started(r, "one", 11);
     expect_exit(r, "one", 11, KEEPER_SIGNALLED, 0, SIGABRT);
@@ -75,7 +69,7 @@ static void reports_a_core(void **state)
 static void leaves_a_wrong_start_id_alone(void **state)
 {
     struct rig *r = *state;
-    begin(state);
+    rig_begin(r);
     rig_sh(r, "one", 11, "exec sleep 1000");
     pid_t pid = rig_expect_started(r, "one", 11);
     rig_signal(r, "one", 10, SIGKILL);
@@ -89,7 +83,7 @@ static void leaves_a_wrong_start_id_alone(void **state)
 static void refuses_a_second_start(void **state)
 {
     struct rig *r = *state;
-    begin(state);
+    rig_begin(r);
     rig_sh(r, "one", 11, "exec sleep 1000");
     rig_expect_started(r, "one", 11);
     rig_sh(r, "one", 12, "exec sleep 1000");
@@ -103,7 +97,7 @@ static void gives_a_clean_environment(void **state)
 {
     struct rig *r = *state;
     const struct rig_command c = {.argv = {"/usr/bin/env"}, .env = {"A=1", "B=two words"}, .output = r->out};
-    begin(state);
+    rig_begin(r);
     rig_command(r, KM_START, "one", 0x1234abcd, &c);
     rig_expect_started(r, "one", 0x1234abcd);
     expect_exit(r, "one", 0x1234abcd, KEEPER_EXITED, 0, 0);
@@ -121,7 +115,7 @@ static void gives_a_clean_environment(void **state)
 static void leaks_nothing_into_the_child(void **state)
 {
     struct rig *r = *state;
-    begin(state);
+    rig_begin(r);
     rig_sh(r, "one", 11,
            "ls -l /proc/self/fd | wc -l; grep -E '^Sig(Blk|Ign)' /proc/self/status; ps -o sid= -p $$ | tr -d ' ' | "
            "grep -qx $$ && echo leader; pwd; umask");
@@ -142,7 +136,7 @@ static void switches_the_user(void **state)
     struct stat st;
     if (geteuid() != 0)
         skip();
-    begin(state);
+    rig_begin(r);
     assert_int_equal(chmod(r->dir, 0777), 0);
     c.directory = r->dir;
     c.output = r->out;
@@ -166,7 +160,7 @@ static void says_why_a_start_failed(void **state)
 {
     struct rig *r = *state;
     char reason[400];
-    begin(state);
+    rig_begin(r);
     expect_failure(r, 1, &(struct rig_command){.argv = {"/bin/sh"}, .directory = "/no/where"}, ENOENT,
                    "working directory /no/where: No such file or directory");
     expect_failure(r, 2, &(struct rig_command){.argv = {"/bin/sh"}, .output = "/no/where/out"}, ENOENT,
@@ -190,7 +184,7 @@ static void says_why_a_start_failed(void **state)
 static void tells_a_failed_start_again(void **state)
 {
     struct rig *r = *state;
-    begin(state);
+    rig_begin(r);
     expect_failure(r, 1, &(struct rig_command){.argv = {"/bin/sh"}, .directory = "/no/where"}, ENOENT,
                    "working directory /no/where: No such file or directory");
     rig_hello(r); /* as a restarted agent would */
@@ -210,7 +204,7 @@ static void runs_a_role_command_beside(void **state)
     const struct rig_command role = {.argv = {"/bin/sh", "-c", "echo role; exit 3"}, .output = r->out};
     const struct rig_command slow = {.argv = {"/bin/sh", "-c", "sleep 1000 & wait"}, .env = {"PATH=/bin"}};
     const struct rig_command wrong = {.argv = {"/bin/true"}};
-    begin(state);
+    rig_begin(r);
     rig_sh(r, "one", 1, "echo main; exec sleep 1000");
     pid_t main = rig_expect_started(r, "one", 1);
     rig_wait_text(r->out, "main\n");
@@ -234,7 +228,7 @@ static void runs_a_role_command_beside(void **state)
 static void forgets_only_what_is_gone(void **state)
 {
     struct rig *r = *state;
-    begin(state);
+    rig_begin(r);
     rig_sh(r, "one", 1, "exec sleep 1000");
     rig_expect_started(r, "one", 1);
     rig_ref(r, KM_FORGET, "one", 0);
@@ -249,27 +243,22 @@ static void forgets_only_what_is_gone(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
-#define T_PLAIN(f)                                                              \
-    {                                                                           \
-#f " without cgroups", f, rig_setup_without_cgroups, rig_teardown, NULL \
-    }
     const struct CMUnitTest tests[] = {
-        T(reports_an_exit_code),
-        T(reports_a_signal),
-        T(reports_a_core),
-        T(leaves_a_wrong_start_id_alone),
-        T(refuses_a_second_start),
-        T(gives_a_clean_environment),
-        T(leaks_nothing_into_the_child),
-        T(switches_the_user),
-        T(says_why_a_start_failed),
-        T(tells_a_failed_start_again),
-        T(runs_a_role_command_beside),
-        T(forgets_only_what_is_gone),
-        T_PLAIN(reports_an_exit_code),
-        T_PLAIN(runs_a_role_command_beside),
-        T_PLAIN(forgets_only_what_is_gone),
+        RIG_TEST(reports_an_exit_code),
+        RIG_TEST(reports_a_signal),
+        RIG_TEST(reports_a_core),
+        RIG_TEST(leaves_a_wrong_start_id_alone),
+        RIG_TEST(refuses_a_second_start),
+        RIG_TEST(gives_a_clean_environment),
+        RIG_TEST(leaks_nothing_into_the_child),
+        RIG_TEST(switches_the_user),
+        RIG_TEST(says_why_a_start_failed),
+        RIG_TEST(tells_a_failed_start_again),
+        RIG_TEST(runs_a_role_command_beside),
+        RIG_TEST(forgets_only_what_is_gone),
+        RIG_TEST_PLAIN(reports_an_exit_code),
+        RIG_TEST_PLAIN(runs_a_role_command_beside),
+        RIG_TEST_PLAIN(forgets_only_what_is_gone),
     };
     return cmocka_run_group_tests_name("keeper process", tests, NULL, NULL);
 }

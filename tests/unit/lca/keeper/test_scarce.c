@@ -27,8 +27,7 @@ static void out_of_descriptors(void **state)
     char name[16];
     uint64_t id = 1;
     r->files = 40;
-    rig_start(r);
-    assert_int_equal(rig_resume(r), 0);
+    rig_begin(r);
     for (;; id++) {
         snprintf(name, sizeof name, "app%d", (int)id);
         rig_command(r, KM_START, name, id, &c);
@@ -67,8 +66,7 @@ static void a_full_run_directory(void **state)
     assert_int_equal(mkdir(r->run, 0755), 0);
     if (mount("tmpfs", r->run, "tmpfs", 0, "size=128k,mode=0755") < 0)
         skip(); /* no leave to mount */
-    rig_start(r);
-    assert_int_equal(rig_resume(r), 0);
+    rig_begin(r);
     rig_sh(r, "one", 1, "exec sleep 1000");
     pid_t one = rig_expect_started(r, "one", 1);
     rig_blob(r, KM_STORE, "one", "before");
@@ -117,8 +115,7 @@ static void too_many_applications(void **state)
 {
     struct rig *r = *state;
     char name[16];
-    rig_start(r);
-    assert_int_equal(rig_resume(r), 0);
+    rig_begin(r);
     for (int i = 0; i < KEEPER_APPS_MAX; i++) {
         snprintf(name, sizeof name, "app%d", i);
         rig_blob(r, KM_STORE, name, "x");
@@ -135,9 +132,9 @@ static void too_many_applications(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(out_of_descriptors, rig_setup, rig_teardown),
+        RIG_TEST(out_of_descriptors),
         cmocka_unit_test_setup_teardown(a_full_run_directory, rig_setup, teardown_mounted),
-        cmocka_unit_test_setup_teardown(too_many_applications, rig_setup, rig_teardown),
+        RIG_TEST(too_many_applications),
     };
     return cmocka_run_group_tests_name("keeper scarce", tests, NULL, NULL);
 }

@@ -8,18 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static void begin(void **state)
-{
-    rig_start(*state);
-    assert_int_equal(rig_resume(*state), 0);
-}
-
-static void expect_end(struct rig *r, const char *app, uint64_t id)
-{
-    rig_expect(r, KM_EXITED, app, id);
-    rig_expect(r, KM_TREE_GONE, app, id);
-}
-
 /* A child, a grandchild in its own session whose parent is gone, and one that does both again with an empty environment
  * except the start id. */
 #define FAMILY                                                                         \
@@ -39,7 +27,7 @@ static void expect_family_gone(struct rig *r)
 static void kills_what_an_exit_leaves(void **state)
 {
     struct rig *r = *state;
-    begin(state);
+    rig_begin(r);
     rig_sh(r, "one", 1, FAMILY "exit 5");
     rig_expect_started(r, "one", 1);
     rig_expect(r, KM_EXITED, "one", 1);
@@ -52,19 +40,19 @@ static void kills_what_an_exit_leaves(void **state)
 static void kills_what_a_crash_leaves(void **state)
 {
     struct rig *r = *state;
-    begin(state);
+    rig_begin(r);
     rig_sh(r, "one", 1, FAMILY "exec sleep 1000");
     pid_t main = rig_expect_started(r, "one", 1);
     rig_wait_text(r->out, "up");
     kill(main, SIGKILL);
-    expect_end(r, "one", 1);
+    rig_expect_end(r, "one", 1);
     expect_family_gone(r);
 }
 
 static void kills_a_whole_tree_when_asked(void **state)
 {
     struct rig *r = *state;
-    begin(state);
+    rig_begin(r);
     rig_sh(r, "one", 1, "trap '' TERM\n" FAMILY "exec sleep 1000");
     rig_expect_started(r, "one", 1);
     rig_wait_text(r->out, "up");
@@ -79,25 +67,25 @@ static void kills_a_whole_tree_when_asked(void **state)
 static void leaves_other_trees_alone(void **state)
 {
     struct rig *r = *state;
-    begin(state);
+    rig_begin(r);
     rig_sh(r, "other", 9, "exec sleep 1000");
     pid_t other = rig_expect_started(r, "other", 9);
     rig_sh(r, "one", 1, FAMILY "exit 0");
     rig_expect_started(r, "one", 1);
-    expect_end(r, "one", 1);
+    rig_expect_end(r, "one", 1);
     expect_family_gone(r);
     assert_true(rig_is_alive(other));
     rig_sh(r, "one", 2, "exec sleep 1000"); /* and the next start is not hit by the last one's killing */
     pid_t next = rig_expect_started(r, "one", 2);
     rig_signal(r, "other", 9, SIGTERM);
-    expect_end(r, "other", 9);
+    rig_expect_end(r, "other", 9);
     assert_true(rig_is_alive(next));
 }
 
 static void reaps_orphans(void **state)
 {
     struct rig *r = *state;
-    begin(state);
+    rig_begin(r);
     /* Fifty orphans die under the keeper while the application lives. */
     rig_sh(r, "one", 1, "i=0; while [ $i -lt 50 ]; do (setsid true &); i=$((i+1)); done; echo up; exec sleep 1000");
     pid_t main = rig_expect_started(r, "one", 1);
@@ -125,7 +113,7 @@ static void loses_no_exit_of_many(void **state)
 {
     struct rig *r = *state;
     enum { APPS = 40, ROUNDS = 5 };
-    begin(state);
+    rig_begin(r);
     for (uint64_t round = 1; round <= ROUNDS; round++) {
         unsigned ended = 0, codes[APPS] = {0};
         for (int i = 0; i < APPS; i++) {
@@ -148,24 +136,19 @@ static void loses_no_exit_of_many(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
-#define T_PLAIN(f)                                                              \
-    {                                                                           \
-#f " without cgroups", f, rig_setup_without_cgroups, rig_teardown, NULL \
-    }
     const struct CMUnitTest tests[] = {
-        T(kills_what_an_exit_leaves),
-        T(kills_what_a_crash_leaves),
-        T(kills_a_whole_tree_when_asked),
-        T(leaves_other_trees_alone),
-        T(reaps_orphans),
-        T(loses_no_exit_of_many),
-        T_PLAIN(kills_what_an_exit_leaves),
-        T_PLAIN(kills_what_a_crash_leaves),
-        T_PLAIN(kills_a_whole_tree_when_asked),
-        T_PLAIN(leaves_other_trees_alone),
-        T_PLAIN(reaps_orphans),
-        T_PLAIN(loses_no_exit_of_many),
+        RIG_TEST(kills_what_an_exit_leaves),
+        RIG_TEST(kills_what_a_crash_leaves),
+        RIG_TEST(kills_a_whole_tree_when_asked),
+        RIG_TEST(leaves_other_trees_alone),
+        RIG_TEST(reaps_orphans),
+        RIG_TEST(loses_no_exit_of_many),
+        RIG_TEST_PLAIN(kills_what_an_exit_leaves),
+        RIG_TEST_PLAIN(kills_what_a_crash_leaves),
+        RIG_TEST_PLAIN(kills_a_whole_tree_when_asked),
+        RIG_TEST_PLAIN(leaves_other_trees_alone),
+        RIG_TEST_PLAIN(reaps_orphans),
+        RIG_TEST_PLAIN(loses_no_exit_of_many),
     };
     return cmocka_run_group_tests_name("keeper tree", tests, NULL, NULL);
 }
