@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -198,6 +199,35 @@ void temp_rmdir(char *dir)
         closedir(d);
     rmdir(dir);
     free(dir);
+}
+
+char *temp_disk(const char *options)
+{
+    char *dir = temp_dir();
+    if (mount("tmpfs", dir, "tmpfs", 0, options) == 0)
+        return dir;
+    temp_rmdir(dir);
+    return NULL;
+}
+
+void temp_disk_remove(char *dir)
+{
+    umount2(dir, MNT_DETACH);
+    temp_rmdir(dir);
+}
+
+char *case_dir;
+
+int case_dir_make(void **state)
+{
+    case_dir = temp_dir();
+    return 0;
+}
+
+int case_dir_remove(void **state)
+{
+    temp_rmdir(case_dir);
+    return 0;
 }
 
 const char *temp_path(const char *dir, const char *name)

@@ -58,9 +58,17 @@ struct link *rig_dial(struct rig *r, uint16_t port, struct tls_context *tls);
 
 /* A plain blocking socket connected to 127.0.0.1:port, with a receive timeout of 20 s. */
 int raw_connect(uint16_t port);
-/* A temporary directory, removed by rig_rmdir(). */
+/* A temporary directory, removed by temp_rmdir(). */
 char *temp_dir(void);
 void temp_rmdir(char *dir);
+/* The same with a tmpfs of its own on it, mounted with these options; NULL: that may not be done here. */
+char *temp_disk(const char *options);
+void temp_disk_remove(char *dir);
+/* A test that has a temporary directory: case_dir. */
+extern char *case_dir;
+int case_dir_make(void **state);
+int case_dir_remove(void **state);
+#define IN_DIR(test) cmocka_unit_test_setup_teardown(test, case_dir_make, case_dir_remove)
 /* "dir/name" in a static buffer of eight. */
 const char *temp_path(const char *dir, const char *name);
 unsigned open_descriptors(void);

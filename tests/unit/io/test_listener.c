@@ -19,19 +19,6 @@
 #include <cmocka.h>
 
 static struct rig rig;
-static char *dir;
-
-static int dir_make(void **state)
-{
-    dir = temp_dir();
-    return 0;
-}
-
-static int dir_remove(void **state)
-{
-    temp_rmdir(dir);
-    return 0;
-}
 
 static bool both_up(struct rig *r)
 {
@@ -43,7 +30,7 @@ static bool both_up(struct rig *r)
 static const char *unix_address(const char *name)
 {
     static char address[600];
-    snprintf(address, sizeof address, "unix:%s", temp_path(dir, name));
+    snprintf(address, sizeof address, "unix:%s", temp_path(case_dir, name));
     return address;
 }
 
@@ -70,7 +57,7 @@ static void a_unix_socket_tells_who_calls(void **state)
     char expected[64];
     rig_open(&rig, NULL);
     assert_int_equal(listen_unix("s", 0620, &listener), 0);
-    assert_int_equal(stat(temp_path(dir, "s"), &st), 0);
+    assert_int_equal(stat(temp_path(case_dir, "s"), &st), 0);
     assert_true(S_ISSOCK(st.st_mode));
     assert_int_equal(st.st_mode & 0777, 0620);
     assert_int_equal(listener_port(listener), 0);
@@ -88,7 +75,7 @@ static void a_unix_socket_tells_who_calls(void **state)
     rig_until(&rig, CLIENT, LINK_MESSAGE, 1);
     listener_close(listener);
     assert_null(link_listener(accepted));
-    assert_int_equal(access(temp_path(dir, "s"), F_OK), -1);
+    assert_int_equal(access(temp_path(case_dir, "s"), F_OK), -1);
     assert_int_equal(link_send(l, (const uint8_t *)"still", 5), 0);
     rig_until(&rig, CLIENT, LINK_MESSAGE, 2);
     rig_close(&rig);
@@ -107,7 +94,7 @@ static void no_socket_file_is_refused(void **state)
 static void leave_stale(const char *name)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
-    snprintf(a.sun_path, sizeof a.sun_path, "%s", temp_path(dir, name));
+    snprintf(a.sun_path, sizeof a.sun_path, "%s", temp_path(case_dir, name));
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
     close(fd);
@@ -132,11 +119,11 @@ static void a_file_that_is_no_socket_stays(void **state)
 {
     struct listener *listener;
     rig_open(&rig, NULL);
-    int fd = open(temp_path(dir, "s"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    int fd = open(temp_path(case_dir, "s"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     close(fd);
     assert_int_equal(listen_unix("s", 0600, &listener), -EADDRINUSE);
-    assert_int_equal(access(temp_path(dir, "s"), F_OK), 0);
+    assert_int_equal(access(temp_path(case_dir, "s"), F_OK), 0);
     assert_int_equal(listen_unix("no/such/directory", 0600, &listener), -ENOENT);
     rig_close(&rig);
 }
@@ -146,10 +133,10 @@ static void a_file_taken_over_by_another_stays(void **state)
     struct listener *listener;
     rig_open(&rig, NULL);
     assert_int_equal(listen_unix("s", 0600, &listener), 0);
-    assert_int_equal(rename(temp_path(dir, "s"), temp_path(dir, "old")), 0);
+    assert_int_equal(rename(temp_path(case_dir, "s"), temp_path(case_dir, "old")), 0);
     leave_stale("s");
     listener_close(listener);
-    assert_int_equal(access(temp_path(dir, "s"), F_OK), 0);
+    assert_int_equal(access(temp_path(case_dir, "s"), F_OK), 0);
     rig_close(&rig);
 }
 
@@ -380,11 +367,11 @@ static void without_descriptors_calls_are_shed_and_later_taken(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_unix_socket_tells_who_calls, dir_make, dir_remove),
-        cmocka_unit_test_setup_teardown(no_socket_file_is_refused, dir_make, dir_remove),
-        cmocka_unit_test_setup_teardown(a_stale_file_is_replaced_and_a_live_one_is_not, dir_make, dir_remove),
-        cmocka_unit_test_setup_teardown(a_file_that_is_no_socket_stays, dir_make, dir_remove),
-        cmocka_unit_test_setup_teardown(a_file_taken_over_by_another_stays, dir_make, dir_remove),
+        IN_DIR(a_unix_socket_tells_who_calls),
+        IN_DIR(no_socket_file_is_refused),
+        IN_DIR(a_stale_file_is_replaced_and_a_live_one_is_not),
+        IN_DIR(a_file_that_is_no_socket_stays),
+        IN_DIR(a_file_taken_over_by_another_stays),
         cmocka_unit_test(bad_addresses_are_refused),
         cmocka_unit_test(ipv6_callers_are_named_in_brackets),
         cmocka_unit_test(hostile_bytes_are_refused),

@@ -12,27 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-static char *dir;
 static char contents[1 << 20];
-
-static int dir_make(void **state)
-{
-    dir = temp_dir();
-    return 0;
-}
-
-static int dir_remove(void **state)
-{
-    temp_rmdir(dir);
-    return 0;
-}
 
 static const char *read_all(const char *path)
 {
@@ -66,7 +52,7 @@ static struct record primary(const char *application, const char *host)
 static struct log *open_file(const char *name, enum record_level level)
 {
     struct log *l;
-    assert_int_equal(log_open("test", temp_path(dir, name), level, &l), 0);
+    assert_int_equal(log_open("test", temp_path(case_dir, name), level, &l), 0);
     return l;
 }
 
@@ -76,7 +62,7 @@ static void a_line_has_time_level_number_name_text_and_fields(void **state)
     struct record r = primary("redis1", "a");
     log_write(l, &r);
     log_close(l);
-    const char *line = read_all(temp_path(dir, "log"));
+    const char *line = read_all(temp_path(case_dir, "log"));
     static const char shape[] = "dddd-dd-ddTdd:dd:dd.ddddddZ ";
     for (unsigned i = 0; shape[i]; i++)
         assert_true(shape[i] == 'd' ? isdigit((unsigned char)line[i]) : line[i] == shape[i]);
@@ -84,7 +70,7 @@ static void a_line_has_time_level_number_name_text_and_fields(void **state)
         line + sizeof shape - 1,
         "notice 5150 role-primary redis1 on a is Primary, epoch 7.1 application=redis1 host=a epoch=7.1\n");
     struct stat st;
-    assert_int_equal(stat(temp_path(dir, "log"), &st), 0);
+    assert_int_equal(stat(temp_path(case_dir, "log"), &st), 0);
     assert_int_equal(st.st_mode & 0137, 0);
 }
 
@@ -96,7 +82,7 @@ static void what_comes_from_elsewhere_stays_in_its_line(void **state)
     r = primary("", "a\\b");
     log_write(l, &r);
     log_close(l);
-    const char *text = read_all(temp_path(dir, "log"));
+    const char *text = read_all(temp_path(case_dir, "log"));
     assert_int_equal(count_lines(text, "\n"), 2);
     assert_null(strchr(text, '\x1b'));
     assert_non_null(
@@ -111,11 +97,11 @@ static void levels_below_are_left_out(void **state)
     log_write(l, &r);
     record_init(&r, REC_HANG);
     log_write(l, &r);
-    assert_int_equal(log_reopen(l, temp_path(dir, "log"), LEVEL_DEBUG), 0);
+    assert_int_equal(log_reopen(l, temp_path(case_dir, "log"), LEVEL_DEBUG), 0);
     r = primary("c", "b");
     log_write(l, &r);
     log_close(l);
-    const char *text = read_all(temp_path(dir, "log"));
+    const char *text = read_all(temp_path(case_dir, "log"));
     assert_int_equal(count_lines(text, "\n"), 2);
     assert_non_null(strstr(text, "warning 5160 hang"));
     assert_non_null(strstr(text, "application=c"));
@@ -128,20 +114,20 @@ static void reopening_follows_a_rotated_file(void **state)
     struct log *l = open_file("log", LEVEL_INFO);
     struct record r = primary("one", "a");
     log_write(l, &r);
-    assert_int_equal(rename(temp_path(dir, "log"), temp_path(dir, "log.1")), 0);
+    assert_int_equal(rename(temp_path(case_dir, "log"), temp_path(case_dir, "log.1")), 0);
     r = primary("two", "a");
     log_write(l, &r);
-    assert_int_equal(log_reopen(l, temp_path(dir, "no/such/log"), LEVEL_INFO), -ENOENT);
+    assert_int_equal(log_reopen(l, temp_path(case_dir, "no/such/log"), LEVEL_INFO), -ENOENT);
     r = primary("three", "a");
     log_write(l, &r);
-    assert_int_equal(log_reopen(l, temp_path(dir, "log"), LEVEL_INFO), 0);
+    assert_int_equal(log_reopen(l, temp_path(case_dir, "log"), LEVEL_INFO), 0);
     r = primary("four", "a");
     log_write(l, &r);
     log_close(l);
-    assert_int_equal(count_lines(read_all(temp_path(dir, "log.1")), "\n"), 3);
-    assert_int_equal(count_lines(read_all(temp_path(dir, "log")), "application=four"), 1);
+    assert_int_equal(count_lines(read_all(temp_path(case_dir, "log.1")), "\n"), 3);
+    assert_int_equal(count_lines(read_all(temp_path(case_dir, "log")), "application=four"), 1);
     struct log *none = NULL;
-    assert_int_equal(log_open("test", temp_path(dir, "no/such/log"), LEVEL_INFO, &none), -ENOENT);
+    assert_int_equal(log_open("test", temp_path(case_dir, "no/such/log"), LEVEL_INFO, &none), -ENOENT);
     assert_null(none);
 }
 
@@ -157,7 +143,7 @@ static void a_long_record_is_cut_and_says_so(void **state)
     record_str(&r, "reason", value);
     log_write(l, &r);
     log_close(l);
-    const char *text = read_all(temp_path(dir, "log"));
+    const char *text = read_all(temp_path(case_dir, "log"));
     assert_true(strlen(text) <= 4096);
     assert_string_equal(text + strlen(text) - 7, " [cut]\n");
 }
@@ -171,7 +157,7 @@ static void one_kind_cannot_drown_the_others(void **state)
     record_init(&quiet, REC_HANG);
     log_write(l, &quiet);
     log_close(l);
-    const char *text = read_all(temp_path(dir, "log"));
+    const char *text = read_all(temp_path(case_dir, "log"));
     unsigned kept = count_lines(text, "application=noisy");
     assert_true(kept >= 200 && kept < 1000);
     assert_int_equal(count_lines(text, " hang "), 1);
@@ -189,11 +175,11 @@ static void a_full_disk_costs_lines_and_says_how_many(void **state)
     assert_int_equal(log_open("test", "/dev/full", LEVEL_INFO, &l), 0);
     for (unsigned i = 0; i < 3; i++)
         log_write(l, &r);
-    assert_int_equal(log_reopen(l, temp_path(dir, "log"), LEVEL_INFO), 0);
+    assert_int_equal(log_reopen(l, temp_path(case_dir, "log"), LEVEL_INFO), 0);
     r = primary("kept", "a");
     log_write(l, &r);
     log_close(l);
-    const char *text = read_all(temp_path(dir, "log"));
+    const char *text = read_all(temp_path(case_dir, "log"));
     assert_int_equal(count_lines(text, "\n"), 2);
     assert_non_null(strstr(text, "log-lost 3 log lines could not be written: No space left on device count=3"));
     assert_true(strstr(text, "log-lost") < strstr(text, "application=kept"));
@@ -201,11 +187,9 @@ static void a_full_disk_costs_lines_and_says_how_many(void **state)
 
 static void half_a_line_is_ended_before_the_next(void **state)
 {
-    char *small = temp_dir(), filler[4096];
-    if (mount("tmpfs", small, "tmpfs", 0, "size=16k") < 0) {
-        temp_rmdir(small);
+    char *small = temp_disk("size=16k"), filler[4096];
+    if (!small)
         skip();
-    }
     struct log *l;
     struct record r = primary("application", "a");
     assert_int_equal(log_open("test", temp_path(small, "log"), LEVEL_INFO, &l), 0);
@@ -233,8 +217,7 @@ static void half_a_line_is_ended_before_the_next(void **state)
     assert_int_equal(half, 1);
     assert_int_equal(said, 1);
     assert_true(whole > 10 && whole < 60);
-    umount2(small, MNT_DETACH);
-    temp_rmdir(small);
+    temp_disk_remove(small);
 }
 
 /* Runs with another standard error, a pipe or socket whose reader does not read. */
@@ -284,13 +267,13 @@ static void standard_error_never_blocks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_line_has_time_level_number_name_text_and_fields, dir_make, dir_remove),
-        cmocka_unit_test_setup_teardown(what_comes_from_elsewhere_stays_in_its_line, dir_make, dir_remove),
-        cmocka_unit_test_setup_teardown(levels_below_are_left_out, dir_make, dir_remove),
-        cmocka_unit_test_setup_teardown(reopening_follows_a_rotated_file, dir_make, dir_remove),
-        cmocka_unit_test_setup_teardown(a_long_record_is_cut_and_says_so, dir_make, dir_remove),
-        cmocka_unit_test_setup_teardown(one_kind_cannot_drown_the_others, dir_make, dir_remove),
-        cmocka_unit_test_setup_teardown(a_full_disk_costs_lines_and_says_how_many, dir_make, dir_remove),
+        IN_DIR(a_line_has_time_level_number_name_text_and_fields),
+        IN_DIR(what_comes_from_elsewhere_stays_in_its_line),
+        IN_DIR(levels_below_are_left_out),
+        IN_DIR(reopening_follows_a_rotated_file),
+        IN_DIR(a_long_record_is_cut_and_says_so),
+        IN_DIR(one_kind_cannot_drown_the_others),
+        IN_DIR(a_full_disk_costs_lines_and_says_how_many),
         cmocka_unit_test(half_a_line_is_ended_before_the_next),
         cmocka_unit_test(standard_error_never_blocks),
     };

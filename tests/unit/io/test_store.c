@@ -11,26 +11,12 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-static char *dir;
 static char why_text[500];
-
-static int dir_make(void **state)
-{
-    dir = temp_dir();
-    return 0;
-}
-
-static int dir_remove(void **state)
-{
-    temp_rmdir(dir);
-    return 0;
-}
 
 static int try_open(const char *path, struct store **ret_store)
 {
@@ -42,7 +28,7 @@ static int try_open(const char *path, struct store **ret_store)
 static struct store *open_file(const char *name)
 {
     struct store *s = NULL;
-    int r = try_open(temp_path(dir, name), &s);
+    int r = try_open(temp_path(case_dir, name), &s);
     if (r != 0)
         fail_msg("store_open: %d %s", r, why_text);
     return s;
@@ -103,7 +89,7 @@ static void terms_outlive_the_program(void **state)
     assert_true(term == UINT64_C(1) << 60);
     store_close(s);
     struct stat st;
-    assert_int_equal(stat(temp_path(dir, "a.db"), &st), 0);
+    assert_int_equal(stat(temp_path(case_dir, "a.db"), &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
 }
 
@@ -188,7 +174,7 @@ static void a_decision_grows_under_its_key(void **state)
     store_close(s);
     sqlite3 *db;
     sqlite3_stmt *st;
-    assert_int_equal(sqlite3_open(temp_path(dir, "a.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_open(temp_path(case_dir, "a.db"), &db), SQLITE_OK);
     assert_int_equal(sqlite3_prepare_v2(db, "SELECT count(*) FROM decision", -1, &st, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_step(st), SQLITE_ROW);
     assert_int_equal(sqlite3_column_int(st, 0), 4);
@@ -225,7 +211,7 @@ static void write_file(const char *path, const char *text, size_t n, off_t at)
 
 static unsigned count_corrupt(void)
 {
-    DIR *d = opendir(dir);
+    DIR *d = opendir(case_dir);
     struct dirent *e;
     unsigned n = 0;
     while ((e = readdir(d)))
@@ -238,7 +224,7 @@ static void a_file_that_is_no_database_is_moved_aside(void **state)
 {
     char text[4096];
     memset(text, 'x', sizeof text);
-    write_file(temp_path(dir, "a.db"), text, sizeof text, 0);
+    write_file(temp_path(case_dir, "a.db"), text, sizeof text, 0);
     struct store *s = open_file("a.db");
     assert_non_null(strstr(why_text, ".corrupt-"));
     assert_int_equal(count_corrupt(), 1);
@@ -257,7 +243,7 @@ static void a_damaged_database_is_moved_aside(void **state)
     store_close(s);
     memset(text, 0xa5, sizeof text);
     for (off_t page = 3; page < 12; page++) /* the header and the schema stay whole */
-        write_file(temp_path(dir, "a.db"), text, sizeof text, page * 4096);
+        write_file(temp_path(case_dir, "a.db"), text, sizeof text, page * 4096);
     s = open_file("a.db");
     assert_non_null(strstr(why_text, "damaged"));
     assert_non_null(strstr(why_text, ".corrupt-"));
@@ -269,25 +255,25 @@ static void a_damaged_database_is_moved_aside(void **state)
 static void a_newer_file_is_refused_and_left_alone(void **state)
 {
     sqlite3 *db;
-    assert_int_equal(sqlite3_open(temp_path(dir, "a.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_open(temp_path(case_dir, "a.db"), &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "CREATE TABLE future(x); PRAGMA user_version = 9", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
     struct store *s = NULL;
-    assert_int_equal(try_open(temp_path(dir, "a.db"), &s), -ENOTSUP);
+    assert_int_equal(try_open(temp_path(case_dir, "a.db"), &s), -ENOTSUP);
     assert_non_null(strstr(why_text, "version 9"));
     assert_null(s);
     assert_int_equal(count_corrupt(), 0);
-    assert_int_equal(access(temp_path(dir, "a.db-wal"), F_OK), -1);
+    assert_int_equal(access(temp_path(case_dir, "a.db-wal"), F_OK), -1);
 }
 
 static void paths_that_cannot_be_are_refused(void **state)
 {
     struct store *s = NULL;
-    assert_int_equal(try_open(temp_path(dir, "no/such/a.db"), &s), -ENOENT);
+    assert_int_equal(try_open(temp_path(case_dir, "no/such/a.db"), &s), -ENOENT);
     assert_non_null(strstr(why_text, "a.db"));
-    assert_int_equal(symlink("/dev/null", temp_path(dir, "link.db")), 0);
-    assert_int_equal(try_open(temp_path(dir, "link.db"), &s), -ELOOP);
-    assert_int_equal(try_open(dir, &s), -EISDIR);
+    assert_int_equal(symlink("/dev/null", temp_path(case_dir, "link.db")), 0);
+    assert_int_equal(try_open(temp_path(case_dir, "link.db"), &s), -ELOOP);
+    assert_int_equal(try_open(case_dir, &s), -EISDIR);
     assert_null(s);
 }
 
@@ -295,11 +281,9 @@ static void paths_that_cannot_be_are_refused(void **state)
 
 static void a_full_disk_is_said_and_outlived(void **state)
 {
-    char *small = temp_dir();
-    if (mount("tmpfs", small, "tmpfs", 0, "size=600k") < 0) {
-        temp_rmdir(small);
+    char *small = temp_disk("size=600k");
+    if (!small)
         skip();
-    }
     struct store *s = NULL;
     static const char filler[256 * 1024];
     int r = try_open(temp_path(small, "a.db"), &s);
@@ -328,15 +312,14 @@ static void a_full_disk_is_said_and_outlived(void **state)
     assert_int_equal(history(s, "while", 0, 1000), 200);
     assert_int_equal(store_set_term(s, 5), 0);
     store_close(s);
-    umount2(small, MNT_DETACH);
-    temp_rmdir(small);
+    temp_disk_remove(small);
 }
 
 static void rows_beyond_the_queue_are_counted(void **state)
 {
     struct store *s = open_file("a.db");
     sqlite3 *other;
-    assert_int_equal(sqlite3_open(temp_path(dir, "a.db"), &other), SQLITE_OK);
+    assert_int_equal(sqlite3_open(temp_path(case_dir, "a.db"), &other), SQLITE_OK);
     /* Somebody holds the write lock: the writer cannot go on. */
     assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     for (unsigned i = 0; i < STORE_QUEUE_MAX + 100; i++)
@@ -357,17 +340,17 @@ static void rows_beyond_the_queue_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(terms_outlive_the_program, dir_make, dir_remove),
-        cmocka_unit_test_setup_teardown(rows_come_back_oldest_first, dir_make, dir_remove),
-        cmocka_unit_test_setup_teardown(equal_times_keep_their_order_and_closing_writes_all, dir_make, dir_remove),
-        cmocka_unit_test_setup_teardown(a_decision_grows_under_its_key, dir_make, dir_remove),
+        IN_DIR(terms_outlive_the_program),
+        IN_DIR(rows_come_back_oldest_first),
+        IN_DIR(equal_times_keep_their_order_and_closing_writes_all),
+        IN_DIR(a_decision_grows_under_its_key),
         cmocka_unit_test(without_a_store_nothing_happens),
-        cmocka_unit_test_setup_teardown(a_file_that_is_no_database_is_moved_aside, dir_make, dir_remove),
-        cmocka_unit_test_setup_teardown(a_damaged_database_is_moved_aside, dir_make, dir_remove),
-        cmocka_unit_test_setup_teardown(a_newer_file_is_refused_and_left_alone, dir_make, dir_remove),
-        cmocka_unit_test_setup_teardown(paths_that_cannot_be_are_refused, dir_make, dir_remove),
-        cmocka_unit_test_setup_teardown(a_full_disk_is_said_and_outlived, dir_make, dir_remove),
-        cmocka_unit_test_setup_teardown(rows_beyond_the_queue_are_counted, dir_make, dir_remove),
+        IN_DIR(a_file_that_is_no_database_is_moved_aside),
+        IN_DIR(a_damaged_database_is_moved_aside),
+        IN_DIR(a_newer_file_is_refused_and_left_alone),
+        IN_DIR(paths_that_cannot_be_are_refused),
+        IN_DIR(a_full_disk_is_said_and_outlived),
+        IN_DIR(rows_beyond_the_queue_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
