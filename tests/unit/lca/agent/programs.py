@@ -16,10 +16,11 @@ import sys
 import tempfile
 import time
 
+import cases
 import wire
+from cases import LONG, wait
 
 AGENT = sys.argv[1]
-LONG = 30
 HELLO, START, SIGNAL, KILL_TREE, ROLE, KILL_ROLE, STORE, STORE_HOST, EXIT_SEEN, FORGET = range(1, 11)
 WELCOME, RECORD, RESUMED, STARTED, START_FAILED, EXITED, TREE_GONE, ROLE_ENDED, NOTIFY, REFUSED, STOP_ALL, END = range(11, 23)
 HEADER = struct.Struct("=II64sQ")
@@ -123,13 +124,6 @@ class Peer(wire.Speaker):
 
     def order(self, kind, app="one", number=1, term=1):
         self.send_message(ag.Message(order=ag.Order(kind=kind, application=app.encode(), term=term, order_id=number)))
-
-
-def wait(condition, what):
-    end = time.monotonic() + LONG
-    while not condition():
-        assert time.monotonic() < end, f"not in time: {what}"
-        time.sleep(0.01)
 
 
 def refusal(peer):
@@ -308,20 +302,4 @@ def test_not_started_by_hand():
         assert r.returncode == 1 and "started by lca" in r.stderr, r
 
 
-def main():
-    cases = [(n[5:], f) for n, f in sorted(globals().items()) if n.startswith("test_") and n[5:] in (sys.argv[2:] or [n[5:]])]
-    failed = 0
-    for number, (name, case) in enumerate(cases, 1):
-        try:
-            case()
-            print(f"ok {number} - {name}", flush=True)
-        except Exception as e:  # every kind of failure is one failed case
-            failed += 1
-            print(f"not ok {number} - {name}", flush=True)
-            print("\n".join(f"# {line}" for line in f"{type(e).__name__}: {e}".splitlines()), flush=True)
-            print(f"# again: {sys.argv[0]} {AGENT} {name}", flush=True)
-    print(f"1..{len(cases)}")
-    return failed != 0
-
-
-sys.exit(main())
+sys.exit(cases.run(globals(), 1))

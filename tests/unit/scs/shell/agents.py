@@ -16,20 +16,14 @@ import tempfile
 import threading
 import time
 
+import cases
 import wire
+from cases import LONG, wait
 
 SCS, SCSCTL = sys.argv[1:3]
-LONG = 30
 agent = wire.schema("agent")
 link = wire.schema("link")
 A = agent.Message
-
-
-def wait(condition, what):
-    end = time.monotonic() + LONG
-    while not condition():
-        assert time.monotonic() < end, f"not within {LONG} s: {what() if callable(what) else what}"
-        time.sleep(0.02)
 
 
 class Agent(threading.Thread):
@@ -391,20 +385,4 @@ def test_reload_defines_anew_and_cuts_nothing():
         s.primary("one")
 
 
-def main():
-    cases = [(n[5:], f) for n, f in sorted(globals().items()) if n.startswith("test_") and n[5:] in (sys.argv[3:] or [n[5:]])]
-    failed = 0
-    for number, (name, case) in enumerate(cases, 1):
-        try:
-            case()
-            print(f"ok {number} - {name}", flush=True)
-        except Exception as e:  # every kind of failure is one failed case
-            failed += 1
-            print(f"not ok {number} - {name}", flush=True)
-            print("\n".join(f"# {line}" for line in f"{type(e).__name__}: {e}".splitlines()), flush=True)
-            print(f"# again: {sys.argv[0]} {SCS} {SCSCTL} {name}", flush=True)
-    print(f"1..{len(cases)}")
-    return failed != 0
-
-
-sys.exit(main())
+sys.exit(cases.run(globals(), 2))

@@ -17,10 +17,11 @@ import tempfile
 import time
 import types
 
+import cases
 import wire
+from cases import LONG, wait
 
 SCS, SCSCTL = sys.argv[1:3]
-LONG = 30
 CONF = """[scs]
 name = scs1
 site = here
@@ -42,13 +43,6 @@ backup = two
 host = beta
 command = /bin/true
 """
-
-
-def wait(condition, what):
-    end = time.monotonic() + LONG
-    while not condition():
-        assert time.monotonic() < end, f"not within {LONG} s: {what}"
-        time.sleep(0.02)
 
 
 def held_port():
@@ -398,20 +392,4 @@ def test_plain_tcp_on_loopback_only():
     shutil.rmtree(c.dir)
 
 
-def main():
-    cases = [(n[5:], f) for n, f in sorted(globals().items()) if n.startswith("test_") and n[5:] in (sys.argv[3:] or [n[5:]])]
-    failed = 0
-    for number, (name, case) in enumerate(cases, 1):
-        try:
-            case()
-            print(f"ok {number} - {name}", flush=True)
-        except Exception as e:  # every kind of failure is one failed case
-            failed += 1
-            print(f"not ok {number} - {name}", flush=True)
-            print("\n".join(f"# {line}" for line in f"{type(e).__name__}: {e}".splitlines()), flush=True)
-            print(f"# again: {sys.argv[0]} {SCS} {SCSCTL} {name}", flush=True)
-    print(f"1..{len(cases)}")
-    return failed != 0
-
-
-sys.exit(main())
+sys.exit(cases.run(globals(), 2))
