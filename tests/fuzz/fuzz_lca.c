@@ -280,14 +280,13 @@ static void pass(span_t d)
 static void operation(const struct op *op)
 {
     static const struct lca_event timer = {.type = LCA_EV_TIMER};
-    static const int64_t ms[] = {0, 1, 20, 200, 1000, 5000, 30000, 600000};
     switch (op->kind % 7) {
     case 0:
     case 1:
         message(op->kind % 7, op);
         break;
     case 2:
-        pass(SPAN_MS(ms[op->arg % 8]));
+        pass(op_span(op));
         break;
     case 3:
         controller(op->arg & 1, op->arg & 2);
@@ -315,7 +314,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct lca_core_config config = {.host = "h1", .seed = 1};
     static char text[256 * 1024];
     struct strbuf dump;
-    struct op op;
     arena_init(&arena, memory, sizeof memory);
     arena_init(&arena_there, memory_there, sizeof memory_there);
     core = zeroed(&core_memory, sizeof *core);
@@ -326,8 +324,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     lca_core_init(core, &config, now);
     step(&(struct lca_event){.type = LCA_EV_KEEPER_WELCOME, .name = "", .reason = "", .welcome = {.incarnation = 7, .generation = 1}});
     step(&(struct lca_event){.type = LCA_EV_KEEPER_RESUMED, .name = "", .reason = ""});
-    for (unsigned i = 0; i < 200 && op_next(&data, &n, &op); i++)
-        operation(&op);
+    ops_run(data, n, operation);
     strbuf_init(&dump, text, sizeof text);
     lca_core_dump(core, now, &dump);
     return 0;

@@ -239,14 +239,13 @@ static void pass(span_t d)
 
 static void operation(const struct op *op)
 {
-    static const int64_t ms[] = {0, 1, 20, 200, 1000, 5000, 30000, 600000};
     switch (op->kind % 7) {
     case 0:
     case 1:
         message(op->kind % 7, op);
         break;
     case 2:
-        pass(SPAN_MS(ms[op->arg % 8]));
+        pass(op_span(op));
         break;
     case 3:
         connection(op->arg & 1, op->arg & 2, op->arg >> 2);
@@ -279,7 +278,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static char text[64 * 1024];
     struct strbuf dump;
-    struct op op;
     config_once();
     arena_init(&arena, memory, sizeof memory);
     arena_init(&arena_there, memory_there, sizeof memory_there);
@@ -289,8 +287,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     n_asked = 0;
     now = (mono_t){1000000000};
     scs_core_init(core, &(struct scs_core_config){.config = config, .term = 100}, now);
-    for (unsigned i = 0; i < 200 && op_next(&data, &n, &op); i++)
-        operation(&op);
+    ops_run(data, n, operation);
     strbuf_init(&dump, text, sizeof text);
     scs_core_dump(core, now, &dump);
     return 0;

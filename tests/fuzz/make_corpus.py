@@ -264,6 +264,14 @@ def options(rng):
 
 # ---- operations into the cores: kind, argument, payload (ops.h) ----
 
+def flipped_stories(rng, stories):
+    for i in range(16):
+        story = bytearray(rng.choice(stories))
+        for _ in range(rng.randrange(1, 6)):
+            story[rng.randrange(len(story))] = rng.randrange(256)
+        yield f"flipped-{i}", bytes(story)
+
+
 def op(kind, arg=0, payload=b""):
     return struct.pack(">BBH", kind, arg, len(payload)) + payload
 
@@ -333,11 +341,7 @@ def lcas(rng):
         "heartbeat": configured(extra=number(15, 1000)) + order(1) + ready(b"READY=1\nWATCHDOG=1") + S_5, "agents-message": message(16, block(1, b"db1")),
     }
     yield from stories.items()
-    for i in range(16):
-        story = bytearray(rng.choice(list(stories.values())))
-        for _ in range(rng.randrange(1, 6)):
-            story[rng.randrange(len(story))] = rng.randrange(256)
-        yield f"flipped-{i}", bytes(story)
+    yield from flipped_stories(rng, list(stories.values()))
 
 
 def report(name, status, role, host, epoch=(100, 1), **more):
@@ -381,11 +385,7 @@ def scss(rng):
         "flapping": normal + (died + report(b"a1", started, backup, 0) + S_1) * 6, "boots-again": normal + op(3, 0) + S_5 + told(0, report(b"a1", down, backup, 0)),
     }
     yield from stories.items()
-    for i in range(16):
-        story = bytearray(rng.choice(list(stories.values())))
-        for _ in range(rng.randrange(1, 6)):
-            story[rng.randrange(len(story))] = rng.randrange(256)
-        yield f"flipped-{i}", bytes(story)
+    yield from flipped_stories(rng, list(stories.values()))
 
 
 # ---- the keeper's packets: modes, packet as it lies in memory (message.h) ----

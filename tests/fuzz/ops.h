@@ -2,8 +2,12 @@
  * big-endian) and the payload. A length past the end is cut there, so every input is a whole list. */
 #pragma once
 
+#include "common/base/time.h"
+
 #include <stddef.h>
 #include <stdint.h>
+
+#define OPS_MAX 200
 
 struct op {
     uint8_t kind, arg;
@@ -22,4 +26,18 @@ static inline int op_next(const uint8_t **data, size_t *left, struct op *ret_op)
     *data += 4 + n;
     *left -= 4 + n;
     return 1;
+}
+
+static inline void ops_run(const uint8_t *data, size_t n, void (*run)(const struct op *op))
+{
+    struct op op;
+    for (unsigned i = 0; i < OPS_MAX && op_next(&data, &n, &op); i++)
+        run(&op);
+}
+
+/* How much time passes, where that is the operation. */
+static inline span_t op_span(const struct op *op)
+{
+    static const int64_t ms[] = {0, 1, 20, 200, 1000, 5000, 30000, 600000};
+    return SPAN_MS(ms[op->arg % 8]);
 }
