@@ -9,11 +9,6 @@ from world import alive, wait
 TIMES = 20
 
 
-def unchanged(w, pids):
-    assert (w.pid("p1"), w.pid("p2")) == pids, "a process was restarted"
-    assert [c[1] for c in w.role_changes("p1", "p2")] == ["p1"], "a role was changed"
-
-
 @pytest.mark.parametrize("host", ["a", "b"])
 def test_agent_killed_twenty_times(pair, host):
     pids = pair.pid("p1"), pair.pid("p2")
@@ -21,7 +16,7 @@ def test_agent_killed_twenty_times(pair, host):
         dead = pair.kill_agent(host)
         wait(lambda: pair.agent_pid(host) not in (0, dead), what="another agent")
         pair.wait_normal("p1")
-    unchanged(pair, pids)
+    pair.assert_unchanged(pids)
 
 
 @pytest.mark.parametrize("host", ["a", "b"])
@@ -33,7 +28,7 @@ def test_keeper_killed_twenty_times(pair, host):
         wait(lambda: pair.agent_pid(host) not in (0, agent), what="its agent")
         wait(lambda: not alive(agent), what="the former keeper's agent ends")
         pair.wait_normal("p1")
-    unchanged(pair, pids)
+    pair.assert_unchanged(pids)
 
 
 def test_scs_killed_twenty_times(pair):
@@ -42,7 +37,7 @@ def test_scs_killed_twenty_times(pair):
         pair.scs.kill_and_return()
         wait(lambda: pair.ctl("status").code == 0)
         pair.wait_normal("p1")
-    unchanged(pair, pids)
+    pair.assert_unchanged(pids)
 
 
 def test_all_three_in_turn(pair):
@@ -54,7 +49,7 @@ def test_all_three_in_turn(pair):
         pair.lca("a").kill_and_return()
         wait(lambda: pair.ctl("status").code == 0)
         pair.wait_normal("p1")
-    unchanged(pair, pids)
+    pair.assert_unchanged(pids)
 
 
 def test_supervision_works_after_the_keeper_was_killed(pair):
@@ -151,7 +146,7 @@ def test_scs_database_lost(pair):
     pair.scs.start()
     wait(lambda: pair.ctl("status").code == 0)
     pair.wait_normal("p1")
-    unchanged(pair, pids)
+    pair.assert_unchanged(pids)
     assert pair.ctl("switchover", "p1").code == 0
     after = pair.pair_state()["epoch"]
     assert (after["term"], after["n"]) > (before["term"], before["n"])
@@ -165,7 +160,7 @@ def test_sigterm_of_lca_leaves_applications(pair):
     assert alive(pids[0])
     pair.lca("a").start()
     pair.wait_normal("p1")
-    unchanged(pair, pids)
+    pair.assert_unchanged(pids)
 
 
 @pytest.mark.audit(primaries=0)
@@ -220,7 +215,7 @@ def test_paused_agent_is_not_a_lost_primary_when_it_returns(make_world):
     wait(lambda: w.host("a")["status"] != "Running")
     os.kill(agent, signal.SIGCONT)
     w.wait_normal("p1")
-    unchanged(w, pids)
+    w.assert_unchanged(pids)
 
 
 def test_paused_keeper_is_harmless(pair):
@@ -230,7 +225,7 @@ def test_paused_keeper_is_harmless(pair):
     assert pair.ctl("status").code == 0
     os.kill(keeper, signal.SIGCONT)
     pair.wait_normal("p1")
-    unchanged(pair, pids)
+    pair.assert_unchanged(pids)
 
 
 def test_paused_scs_is_harmless(pair):
@@ -240,7 +235,7 @@ def test_paused_scs_is_harmless(pair):
     os.kill(pair.scs.pid, signal.SIGCONT)
     wait(lambda: pair.ctl("status").code == 0)
     pair.wait_normal("p1")
-    unchanged(pair, pids)
+    pair.assert_unchanged(pids)
 
 
 def test_daemons_started_with_closed_standard_descriptors(make_world):

@@ -450,6 +450,11 @@ class World:
         rows = [(r.t, app, r.epoch) for app in apps for r in self.record(app) if r.what == "role" and r.role == "primary"]
         return sorted(rows)
 
+    def assert_unchanged(self, pids):
+        """The pair's processes are these, p1's and p2's, and p1 was the only one that was ever made primary, once."""
+        assert (self.pid("p1"), self.pid("p2")) == pids, "a process was restarted"
+        assert [c[1] for c in self.role_changes("p1", "p2")] == ["p1"], "a role was changed"
+
     def log(self, which):
         path = self.path("scs.log" if which == "scs" else f"lca-{which}.log")
         return (path.read_text(errors="replace") if path.exists() else "") + self.daemon(which).text()
