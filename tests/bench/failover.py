@@ -1,6 +1,5 @@
 """Primary killed -> the standby's role command runs, against a bare relay of C with the same sockets. The two take turns, kill by kill."""
 import tree
-import world
 from hands import Helper, Stamps, command, kill, make_world, pair, pause, stamp
 from report import quantile
 

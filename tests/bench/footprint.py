@@ -8,7 +8,6 @@ import time
 
 import world
 from hands import application, make_world, pair
-from report import quantile
 
 KIB = 1024
 CHILDREN = 100
