@@ -60,11 +60,6 @@ const struct record_def *record_by_number(unsigned number)
     return NULL;
 }
 
-enum record_id record_def_id(const struct record_def *def)
-{
-    return (enum record_id)(def - defs);
-}
-
 const char *record_level_name(enum record_level level)
 {
     switch (level) {

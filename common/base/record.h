@@ -43,8 +43,6 @@ struct record {
 const struct record_def *record_def(enum record_id id);
 /* The row with this number, NULL when there is none (a peer said it). */
 const struct record_def *record_by_number(unsigned number);
-/* The id of a row of the table. */
-enum record_id record_def_id(const struct record_def *def);
 const char *record_level_name(enum record_level level);
 
 void record_init(struct record *r, enum record_id id);

@@ -255,7 +255,6 @@ void health_link_back(struct lca_core *c, struct app *a);
 /* --- orders (order.c) and roles (roles.c) --- */
 void order_handle(struct lca_core *c, unsigned scs, const struct lca_order *o);
 void order_finish(struct lca_core *c, struct app *a, bool start, int outcome, const char *error, const char *text);
-bool order_is_waiting(const struct app *a, bool start);
 void order_timer(struct lca_core *c, struct app *a);
 mono_t order_deadline(const struct app *a);
 /* Raises the highest term ever heard. */

@@ -28,14 +28,6 @@ static bool same(const struct order_key *a, const struct order_key *b)
 
 /* --- who waits --- */
 
-bool order_is_waiting(const struct app *a, bool start)
-{
-    for (unsigned i = 0; i < LCA_WAITERS_MAX; i++)
-        if (a->waiters[i].used && a->waiters[i].start == start)
-            return true;
-    return false;
-}
-
 void order_finish(struct lca_core *c, struct app *a, bool start, int outcome, const char *error, const char *text)
 {
     for (unsigned i = 0; i < LCA_WAITERS_MAX; i++) {

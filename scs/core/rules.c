@@ -105,16 +105,6 @@ const struct scs_rule *rule_by_number(uint16_t number)
     return &rules[N_RULES - 1];
 }
 
-const char *fact_name(enum fact_bit bit)
-{
-    static const char *const names[] = {
-#define X(name, text) #name,
-        FACTS(X)
-#undef X
-    };
-    return names[bit];
-}
-
 const char *fact_text(enum fact_bit bit)
 {
     static const char *const texts[] = {

@@ -79,5 +79,4 @@ struct scs_rule {
 /* The first row that matches; the last one always does. */
 const struct scs_rule *rule_match(uint64_t facts);
 const struct scs_rule *rule_by_number(uint16_t number);
-const char *fact_name(enum fact_bit bit);
 const char *fact_text(enum fact_bit bit);

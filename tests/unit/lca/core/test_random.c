@@ -421,7 +421,8 @@ static void becomes_well(struct world *w)
         assert_true(a->wanted != WANTED_UP || a->phase == PHASE_READY);
         assert_true(a->wanted != WANTED_DOWN || a->phase == PHASE_NONE);
         assert_int_equal(a->change.kind, CHANGE_NONE);
-        assert_false(order_is_waiting(a, true) || order_is_waiting(a, false));
+        for (unsigned k = 0; k < LCA_WAITERS_MAX; k++)
+            assert_false(a->waiters[k].used);
         assert_false(w->apps[i].exit_kept);
     }
 }
