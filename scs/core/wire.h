@@ -16,7 +16,8 @@ int scs_wire_read(uint16_t host, const uint8_t *payload, size_t n, struct arena 
 int scs_wire_pack(const struct scs_core *c, const struct scs_action *action, uint8_t *out, size_t size,
                   struct arena *a);
 
-/* A packed agent.Define of one application of the configuration: sent, and checked for its size by the config check. */
+/* A packed agent.Define of one application, as it is sent; the config check sees to it that it fits SCS_DEFINITION_MAX.
+ */
 int scs_wire_define(const struct scs_config *config, uint16_t app, uint8_t *out, size_t size, struct arena *a);
 
 /* A decision as a packed admin.Decision; `wall_offset_us` turns instants of this boot into wall time (display only). */
