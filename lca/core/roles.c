@@ -26,6 +26,8 @@ enum app_role role_reported(const struct app *a)
 
 void role_release(struct lca_core *c, struct app *a, struct epoch epoch)
 {
+    a->in_place_due = false; /* the role comes back by a grant only */
+    a->in_place_at = MONO_NEVER;
     a->released = a->released_due = true;
     if (epoch_compare(epoch, a->released_epoch) > 0)
         a->released_epoch = epoch; /* never back (S3) */
@@ -84,7 +86,7 @@ static void became_primary(struct lca_core *c, struct app *a)
 
 static void became_backup(struct lca_core *c, struct app *a)
 {
-    bool held = a->role == APP_PRIMARY || a->demote_first || a->change.epoch.term;
+    bool held = a->role == APP_PRIMARY || a->demote_first || a->in_place_due || a->change.epoch.term;
     struct epoch epoch = a->role == APP_PRIMARY || !a->change.epoch.term ? a->epoch : a->change.epoch;
     a->role = APP_BACKUP;
     a->demote_first = false;
