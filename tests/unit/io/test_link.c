@@ -289,6 +289,17 @@ static void peer_end(pid_t pid, int pipe_fd)
     close(pipe_fd);
 }
 
+/* Starts it and waits until the rig has a link to it. */
+static pid_t peer_linked(int *ret_pipe)
+{
+    uint16_t port;
+    pid_t pid = peer_start(ret_pipe, &port);
+    rig_open(&rig, NULL);
+    rig_dial(&rig, port, NULL);
+    rig_until(&rig, CLIENT, LINK_UP, 1);
+    return pid;
+}
+
 static void a_frozen_peer_is_lost_by_addp(void **state)
 {
     uint16_t port;
@@ -312,12 +323,8 @@ static void a_frozen_peer_is_lost_by_addp(void **state)
 
 static void a_killed_peer_is_closed_at_once(void **state)
 {
-    uint16_t port;
     int pipe_fd;
-    pid_t pid = peer_start(&pipe_fd, &port);
-    rig_open(&rig, NULL);
-    rig_dial(&rig, port, NULL);
-    rig_until(&rig, CLIENT, LINK_UP, 1);
+    pid_t pid = peer_linked(&pipe_fd);
     assert_int_equal(kill(pid, SIGKILL), 0);
     rig_until(&rig, CLIENT, LINK_DOWN, 1);
     assert_int_equal(rig_seen(&rig, CLIENT, LINK_DOWN, 0)->down, DOWN_CLOSED);
@@ -341,12 +348,8 @@ static void push_until_full(struct rig *r)
 
 static void a_peer_that_does_not_read_is_given_up(void **state)
 {
-    uint16_t port;
     int pipe_fd;
-    pid_t pid = peer_start(&pipe_fd, &port);
-    rig_open(&rig, NULL);
-    rig_dial(&rig, port, NULL);
-    rig_until(&rig, CLIENT, LINK_UP, 1);
+    pid_t pid = peer_linked(&pipe_fd);
     assert_int_equal(kill(pid, SIGSTOP), 0);
     slow_result = 0;
     rig.each_turn = push_until_full;
