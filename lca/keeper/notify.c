@@ -10,6 +10,8 @@
  * goes. All queues together hold at most ALL_QUEUES bytes. */
 #include "lca/keeper/notify.h"
 
+#include "lca/keeper/record.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -188,7 +190,10 @@ static void judge(struct app *a, const char *data, size_t length, const struct u
     } else if (length > KEEPER_NOTIFY_MAX) {
         refused(a, "too long");
     } else if (length > 0) {
-        a->main.ready |= says_ready(data, length);
+        if (!a->main.ready && says_ready(data, length)) {
+            a->main.ready = true;
+            record_dirty(a);
+        }
         enqueue(a, data, length, from);
     }
 }

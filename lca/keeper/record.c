@@ -1,7 +1,8 @@
 /* Records on disk: the keeper's memory of its applications, for the keeper that comes after it.
  *
  * It owns the two file formats and their writing. A blob is written whole to a temporary name, then renamed, so that a
- * reader sees the old or the new one. A record is made so, too, and then written in place: it lies in one page, so that
+ * reader sees the old or the new one; where the disk has no room for both it is written over the old one, because an old
+ * one names a role that was given away, or a primary a backup. A record is made so, too, and then written in place: it lies in one page, so that
  * a keeper killed while it writes leaves the old or the new one as well, a full disk cannot stop it, and a start does
  * not wait for a rename. No fsync: the directory is on a file system that lives as long as the boot, and the boot id in
  * every file says whether a record means this one. It refuses to judge what a record says about processes (adopt.c
@@ -43,7 +44,7 @@ struct record_file {
     uint64_t magic;
     uint8_t boot_id[16];
     char name[NAME_SIZE];
-    uint32_t wants_notify, zero;
+    uint32_t wants_notify, ready;
     struct record_tree main, role;
     uint64_t checksum; /* of everything before it */
 };
@@ -88,6 +89,17 @@ static int file_write(int dir, const char *name, const void *head, size_t head_n
     return r;
 }
 
+/* Over the file that is there; what it has beyond `n` stays behind. */
+static int file_overwrite(int dir, const char *name, const void *bytes, size_t n)
+{
+    int fd = openat(dir, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = write(fd, bytes, n) == (ssize_t)n ? 0 : -EIO;
+    close(fd);
+    return r;
+}
+
 static ssize_t file_read(int dir, const char *name, void *out, size_t size)
 {
     int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -126,19 +138,9 @@ static void tree_to_record(const struct tree *t, struct record_tree *r)
     str_copy(r->cgroup, sizeof r->cgroup, t->cgroup ? t->cgroup : "");
 }
 
-static int write_in_place(struct keeper *k, const char *name, const struct record_file *f)
-{
-    int fd = openat(k->apps_fd, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int r = write(fd, f, sizeof *f) == (ssize_t)sizeof *f ? 0 : -EIO;
-    close(fd);
-    return r;
-}
-
 static int record_write(struct app *a)
 {
-    struct record_file f = {.magic = MAGIC, .wants_notify = a->wants_notify};
+    struct record_file f = {.magic = MAGIC, .wants_notify = a->wants_notify, .ready = a->main.ready};
     char name[NAME_SIZE + 8];
     memcpy(f.boot_id, a->keeper->boot_id, sizeof f.boot_id);
     str_copy(f.name, sizeof f.name, a->name);
@@ -146,7 +148,8 @@ static int record_write(struct app *a)
     tree_to_record(&a->role, &f.role);
     f.checksum = checksum(&f, offsetof(struct record_file, checksum));
     snprintf(name, sizeof name, "%s.rec", a->name);
-    return write_in_place(a->keeper, name, &f) == 0 ? 0 : file_write(a->keeper->apps_fd, name, &f, sizeof f, NULL, 0);
+    int r = file_overwrite(a->keeper->apps_fd, name, &f, sizeof f);
+    return r == 0 ? 0 : file_write(a->keeper->apps_fd, name, &f, sizeof f, NULL, 0);
 }
 
 void record_dirty(struct app *a)
@@ -254,7 +257,7 @@ static bool blob_is_sound(const struct keeper *k, const uint8_t *bytes, ssize_t 
         return false;
     memcpy(&f, bytes, sizeof f);
     return f.magic == MAGIC && memcmp(f.boot_id, k->boot_id, sizeof f.boot_id) == 0 &&
-           f.length == (size_t)n - sizeof f && f.checksum == checksum(bytes + sizeof f, f.length);
+           f.length <= (size_t)n - sizeof f && f.checksum == checksum(bytes + sizeof f, f.length);
 }
 
 /* Splits "NAME.rec"; false when it is something else. */
@@ -277,6 +280,7 @@ static void load_record(struct keeper *k, const char *file, const char *name)
     if (keeper_add_app(k, name, &a) < 0)
         return;
     a->wants_notify = f.wants_notify;
+    a->main.ready = f.ready != 0;
     tree_from_record(&a->main, &f.main);
     tree_from_record(&a->role, &f.role);
 }
@@ -334,13 +338,24 @@ static void keep_in_memory(struct keeper *k, struct app *a, const uint8_t *bytes
     *(a ? &a->blob_len : &k->host_blob_len) = n;
 }
 
+/* One write: a keeper that is killed has done all of it or, across a page's end, left a file that is not sound. */
+static int blob_overwrite(int dir, const char *name, const struct blob_file *head, const uint8_t *bytes)
+{
+    static uint8_t file[sizeof *head + KEEPER_BLOB_MAX];
+    memcpy(file, head, sizeof *head);
+    memcpy(file + sizeof *head, bytes, head->length);
+    return file_overwrite(dir, name, file, sizeof *head + head->length);
+}
+
 void blob_store(struct keeper *k, struct app *a, const uint8_t *bytes, uint32_t n)
 {
     struct blob_file f = {.magic = MAGIC, .length = n, .checksum = checksum(bytes, n)};
     char name[NAME_SIZE + 8];
     memcpy(f.boot_id, k->boot_id, sizeof f.boot_id);
     blob_file_name(a, name, sizeof name);
-    int r = file_write(a ? k->apps_fd : k->run_fd, name, &f, sizeof f, bytes, n);
+    int dir = a ? k->apps_fd : k->run_fd, r = file_write(dir, name, &f, sizeof f, bytes, n);
+    if (r < 0 && blob_overwrite(dir, name, &f, bytes) == 0)
+        r = 0;
     if (a)
         a->has_blob = true;
     if (r < 0) {
@@ -367,7 +382,8 @@ uint32_t blob_load(struct keeper *k, const struct app *a, uint8_t *out)
     ssize_t n = file_read(a ? k->apps_fd : k->run_fd, name, bytes, sizeof bytes);
     if (!blob_is_sound(k, bytes, n))
         return 0;
-    uint32_t length = (uint32_t)((size_t)n - sizeof(struct blob_file));
-    memcpy(out, bytes + sizeof(struct blob_file), length);
-    return length;
+    struct blob_file f;
+    memcpy(&f, bytes, sizeof f);
+    memcpy(out, bytes + sizeof f, f.length);
+    return f.length;
 }

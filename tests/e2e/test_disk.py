@@ -122,3 +122,19 @@ def test_full_disk_under_the_run_directory(small):
         w.ctl("reset", "p1")
         w.ctl("start", "p1")
     w.wait_normal("p2")
+
+
+def test_full_disk_under_the_records_of_lca(small):
+    """A keeper that dies while its directory is full leaves to the next one who is ready and who is primary: neither is killed, nor are there two primaries."""
+    w, folder = small("run-a", "1m")
+    w.pair("p2", "p1", on=("b", "a"), startup_timeout="2s")
+    w.start()
+    fill(folder)
+    assert w.ctl("switchover", "p2").code == 0
+    pid = w.pid("p1")
+    w.lca("a").kill_and_return()
+    w.wait_normal("p1", pair="p2")
+    wait(lambda: w.host("a")["status"] == "Running" and w.app("p1")["status"] == "Started", what="p1 is found as what it was")
+    w.kill_app("p2")
+    wait(lambda: len(w.starts("p2")) == 2 and w.app("p2")["status"] == "Started", what="p2 is back")
+    assert w.pid("p1") == pid and [c[1] for c in w.role_changes("p1", "p2")] == ["p2", "p1"]

@@ -79,6 +79,9 @@ static void remembers_that_it_is_ready(void **state)
     expect_text(r, "STATUS=up\nREADY=1\n");
     expect_ready(r, true);
     close(fd);
+    rig_kill_keeper(r, SIGKILL); /* and the former keeper too */
+    rig_start(r);
+    expect_ready(r, true);
 }
 
 /* In a child that is somebody else; the socket is writable for everybody, so only the keeper's check is in its way. */

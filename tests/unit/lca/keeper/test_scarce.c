@@ -70,6 +70,9 @@ static void a_full_run_directory(void **state)
     rig_sh(r, "one", 1, "exec sleep 1000");
     pid_t one = rig_expect_started(r, "one", 1);
     rig_blob(r, KM_STORE, "one", "before");
+    rig_hello(r); /* answered after it was stored */
+    rig_expect(r, KM_RECORD, "one", 1);
+    rig_expect(r, KM_RESUMED, "", 0);
     fill(r);
     rig_blob(r, KM_STORE, "one", "while it is full");
     rig_blob(r, KM_STORE, "three", "nothing runs of it");
@@ -86,14 +89,30 @@ static void a_full_run_directory(void **state)
     rig_expect(r, KM_RECORD, "two", 2);
     rig_expect(r, KM_RESUMED, "", 0);
     rig_wait_text(r->log, "records-failed");
+    rig_blob(r, KM_STORE, "one", "shorter");
     stop_and_expect(r, "two", 2);
+    rig_kill_keeper(r, SIGKILL); /* what had its place on the disk was written over there */
+    rig_start(r);
+    rig_hello(r);
+    rig_expect(r, KM_RECORD, "one", 1);
+    assert_int_equal(r->in.record.pid, one);
+    assert_int_equal(r->in.record.blob_len, strlen("shorter"));
+    assert_memory_equal(r->in.record.blob, "shorter", r->in.record.blob_len);
+    rig_expect(r, KM_RESUMED, "", 0);
+    rig_blob(r, KM_STORE, "one", "while it is full");
+    rig_blob(r, KM_STORE_HOST, "", "host");
+    rig_blob(r, KM_STORE, "three", "nothing runs of it");
+    rig_hello(r);
+    rig_expect(r, KM_RECORD, "one", 1);
+    rig_expect(r, KM_RECORD, "three", 0);
+    rig_expect(r, KM_RESUMED, "", 0);
     assert_int_equal(unlink(rig_path(r, "run/filler")), 0);
     rig_wait_text(r->log, "records-work");
     rig_kill_keeper(r, SIGKILL); /* what was held in memory is on disk */
     rig_start(r);
     rig_hello(r);
     assert_int_equal(r->in.welcome.blob_len, 4);
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 2; i++) {
         assert_false(rig_is_quiet(r, 60000));
         assert_int_equal(r->in.h.type, KM_RECORD);
         if (strcmp(r->in.h.app, "one") == 0) {
