@@ -274,7 +274,10 @@ void role_app_ended(struct lca_core *c, struct app *a);                     /* t
 void role_app_gone(struct lca_core *c, struct app *a, enum after_end then); /* its tree is gone */
 void role_app_ready(struct lca_core *c, struct app *a);
 void role_controlled(struct lca_core *c, struct app *a); /* a controller is there again */
-void role_resume(struct lca_core *c, struct app *a, bool command_running);
+/* A role command of the former agent: killed where it still runs. */
+void role_resume_command(struct lca_core *c, struct app *a, bool running);
+/* What the former agent had begun with the role. */
+void role_resume(struct lca_core *c, struct app *a, enum intent intent);
 void role_unknown(struct lca_core *c, struct app *a); /* its role is not known: backup first */
 enum app_role role_reported(const struct app *a);
 void role_release(struct lca_core *c, struct app *a, struct epoch epoch);

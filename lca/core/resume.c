@@ -27,7 +27,8 @@ static void take_unknown_start(struct lca_core *c, struct app *a, const struct l
     a->phase = PHASE_INITIALIZING;
     a->cause = END_UNASKED;
     a->intent = INTENT_NONE;
-    a->demote_first = a->unavailable = a->start_wanted = false;
+    a->unavailable = a->start_wanted = false;
+    a->demote_first = a->has_definition && a->def.member; /* what it has become since is not known (SAFETY 8) */
     a->restart_at = MONO_NEVER;
     memset(&a->change, 0, sizeof a->change);
     a->change.by = MONO_NEVER;
@@ -70,12 +71,14 @@ static void resume_live(struct lca_core *c, struct app *a, const struct lca_even
 {
     if (!known)
         take_unknown_start(c, a, e);
+    enum intent intent = a->intent; /* of the former agent: what becomes due from here on is no rest of it */
     a->pid = e->record.pid;
+    role_resume_command(c, a, e->record.role_running);
     resume_running(c, a, e->record.ready);
     if (!a->has_definition)
         a->role = APP_EXITING;
     say_found(c, a, e->record.adopted);
-    role_resume(c, a, e->record.role_running);
+    role_resume(c, a, intent);
 }
 
 static void resume_ended(struct lca_core *c, struct app *a, const struct lca_event *e, bool known)
@@ -116,7 +119,7 @@ void resume_record(struct lca_core *c, const struct lca_event *e)
     else if (!valid)
         a->removed = true; /* neither process nor state: the keeper may drop it */
     if (a->phase == PHASE_NONE && e->record.role_running && !a->change.running)
-        role_resume(c, a, true); /* it outlived its application */
+        role_resume_command(c, a, true); /* it outlived its application */
     if (a->phase == PHASE_NONE && a->start_wanted && !a->change.running)
         app_try_start(c, a);
     if (a->phase == PHASE_NONE)

@@ -345,21 +345,25 @@ void role_unknown(struct lca_core *c, struct app *a)
     role_change_begin(c, a, SPAN_ZERO);
 }
 
-void role_resume(struct lca_core *c, struct app *a, bool command_running)
+void role_resume_command(struct lca_core *c, struct app *a, bool running)
 {
     struct change *ch = &a->change;
-    ch->running = command_running;
+    ch->running = running;
     ch->killing = false;
     ch->begun = true;
-    if (command_running)
+    ch->by = MONO_NEVER;
+    if (running)
         role_command_kill(c, a);
-    if (a->phase != PHASE_READY) {
-        ch->by = MONO_NEVER;
+}
+
+void role_resume(struct lca_core *c, struct app *a, enum intent intent)
+{
+    struct change *ch = &a->change;
+    if (a->phase != PHASE_READY)
         return;
-    }
-    if (a->intent == INTENT_DEMOTE) {
+    if (intent == INTENT_DEMOTE) {
         role_change_begin(c, a, SPAN_ZERO);
-    } else if (a->intent == INTENT_PRIMARY) {
+    } else if (intent == INTENT_PRIMARY) {
         a->epoch = ch->epoch;
         a->demote_first = true;
         ch->kind = CHANGE_NONE;
