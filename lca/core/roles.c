@@ -120,7 +120,7 @@ static void disobeyed(struct lca_core *c, struct app *a, int outcome, const char
     app_kill(c, a, END_ROLE);
     say_failed(c, a, REC_ROLE_FAILED, why);
     app_reason(a, "did not become %s: %s", role_word(a), why);
-    role_answer(c, a, outcome, "UnableToExecute", a->reason);
+    role_answer(c, a, outcome, "UnableToExecute", why);
 }
 
 /* --- commands --- */
@@ -235,7 +235,7 @@ void role_not_started(struct lca_core *c, struct app *a, const char *reason)
     a->intent = INTENT_NONE;
     a->in_place_due = false;
     app_reason(a, "did not become primary: %s", reason);
-    role_answer(c, a, RESULT_FAILED, "UnableToExecute", a->reason);
+    role_answer(c, a, RESULT_FAILED, "UnableToExecute", reason);
     say_failed(c, a, REC_ROLE_FAILED, reason);
     change_clear(a);
     role_release(c, a, epoch);

@@ -287,7 +287,10 @@ static void end_ok(struct scs_core *c, struct core_request *r)
     char text[160];
     struct strbuf b;
     strbuf_init(&b, text, sizeof text);
-    strbuf_printf(&b, "%s is %s", app_name(c, r->app), scs_status_name(a->status));
+    if (r->kind == SO_RESET)
+        strbuf_printf(&b, "%s was reset", app_name(c, r->app));
+    else
+        strbuf_printf(&b, "%s is %s", app_name(c, r->app), scs_status_name(a->status));
     if (a->pid)
         strbuf_printf(&b, ", pid %u", a->pid);
     request_end(c, r, true, "", text);
