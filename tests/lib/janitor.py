@@ -3,6 +3,7 @@
 
 Two uses. `janitor.watch()` starts this file as a process of its own that waits for its parent's end, however it comes, and cleans after it.
 `janitor.sweep()` cleans after owners that are gone already. Processes are found by the namespace they are in and killed by pid, never by name."""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -77,6 +78,23 @@ def empty(namespace):
 def namespaces(tag=None):
     names = sorted(os.listdir(NETNS)) if NETNS.exists() else []
     return [n for n in names if n.startswith(f"{PREFIX}-{tag}-" if tag else f"{PREFIX}-")]
+
+
+def remove_cgroups(run_directories):
+    """The cgroups that killed keepers left behind: theirs are named us-HASH-…, after the hash (FNV-1a) of the run directory (lca/keeper/cgroup.c)."""
+    prefixes = []
+    for run in run_directories:
+        h = 2166136261
+        for byte in str(run).encode():
+            h = (h ^ byte) * 16777619 & 0xFFFFFFFF
+        prefixes.append(f"us-{h:08x}-")
+    mounts = [line.split()[4] for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup2 " in line]
+    own = [line[3:] for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::/")]
+    for base in (pathlib.Path(m + o) for m in mounts for o in own):
+        for prefix in prefixes:
+            for left in base.glob(prefix + "*"):
+                with contextlib.suppress(OSError):
+                    left.rmdir()
 
 
 def unmount(folder):

@@ -374,6 +374,7 @@ class World:
                     d.process.wait(10)
                 except subprocess.TimeoutExpired:
                     d.process.kill()
+        janitor.remove_cgroups(self.lca_conf[host]["lca"]["run-directory"] for host in self.hosts)
         janitor.unmount(self.dir)
         shutil.rmtree(self.dir, ignore_errors=True)
 
