@@ -67,6 +67,13 @@ static inline span_t span_mul(span_t a, int64_t n)
     return (span_t){__builtin_mul_overflow(a.ns, n, &product) ? INT64_MAX : product};
 }
 
+/* What another computer's clock may show, at most, while this one shows `d`: d(1 + 2 rho), rho = 1e-3 (SAFETY section
+ * 1), rounded up. */
+static inline span_t span_drift(span_t d)
+{
+    return span_add(d, (span_t){d.ns / 500 + 1});
+}
+
 static inline bool span_less(span_t a, span_t b)
 {
     return a.ns < b.ns;

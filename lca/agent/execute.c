@@ -189,6 +189,11 @@ static void one(struct agent *a, const struct lca_action *action, mono_t now)
     case LCA_DO_END:
         agent_end(a, KEEPER_AGENT_ALL_STOPPED);
         break;
+    case LCA_DO_FENCE:
+    case LCA_DO_LEASE:
+    case LCA_DO_WRITE:
+    case LCA_DO_SEND_PEER:
+        break;
     }
 }
 

@@ -151,6 +151,14 @@ static void app_event(struct lca_core *c, struct app *a, const struct lca_event 
     case LCA_EV_ORDER:
     case LCA_EV_PEER_UP:
     case LCA_EV_PEER_DOWN:
+    case LCA_EV_KEEPER_FENCED:
+    case LCA_EV_DURABLE_READ:
+    case LCA_EV_DURABLE_WRITTEN:
+    case LCA_EV_PEER_POLL:
+    case LCA_EV_PEER_ANSWER:
+    case LCA_EV_VOTE:
+    case LCA_EV_HIGHEST_ASK:
+    case LCA_EV_HIGHEST:
         break;
     }
 }
@@ -200,6 +208,15 @@ static void dispatch(struct lca_core *c, const struct lca_event *e)
     case LCA_EV_PEER_UP:
     case LCA_EV_PEER_DOWN:
         poll_peer(c, e, e->type == LCA_EV_PEER_UP);
+        break;
+    case LCA_EV_KEEPER_FENCED:
+    case LCA_EV_DURABLE_READ:
+    case LCA_EV_DURABLE_WRITTEN:
+    case LCA_EV_PEER_POLL:
+    case LCA_EV_PEER_ANSWER:
+    case LCA_EV_VOTE:
+    case LCA_EV_HIGHEST_ASK:
+    case LCA_EV_HIGHEST:
         break;
     case LCA_EV_KEEPER_STARTED:
     case LCA_EV_KEEPER_START_FAILED:

@@ -6,6 +6,7 @@
  * A step fills a bounded list of actions; their order is the order of execution. Texts in events are borrowed for the step, texts in actions until the next step. */
 #pragma once
 
+#include "common/base/lease.h"
 #include "common/base/record.h"
 #include "common/base/str.h"
 #include "common/base/time.h"
@@ -47,6 +48,7 @@ struct lca_order {
     struct epoch epoch;      /* grant, demote */
     uint64_t incarnation, poll_seq; /* grant */
     span_t lease;            /* grant; 0: fencing = none */
+    uint64_t released_incarnation, released_seq; /* grant: what the other member released last (SAFETY B5) */
     span_t deadline;         /* from arrival; 0: none */
     const char *reason;
 };
@@ -55,11 +57,15 @@ enum lca_event_type {
     LCA_EV_TIMER,
     /* the keeper */
     LCA_EV_KEEPER_WELCOME, LCA_EV_KEEPER_RECORD, LCA_EV_KEEPER_RESUMED, LCA_EV_KEEPER_STARTED, LCA_EV_KEEPER_START_FAILED, LCA_EV_KEEPER_EXITED,
-    LCA_EV_KEEPER_TREE_GONE, LCA_EV_KEEPER_ROLE_ENDED, LCA_EV_KEEPER_NOTIFY, LCA_EV_STOP_ALL,
+    LCA_EV_KEEPER_TREE_GONE, LCA_EV_KEEPER_ROLE_ENDED, LCA_EV_KEEPER_NOTIFY, LCA_EV_KEEPER_FENCED, LCA_EV_STOP_ALL,
+    /* the durable record: read once, before LCA_EV_KEEPER_WELCOME; each write answered in its order */
+    LCA_EV_DURABLE_READ, LCA_EV_DURABLE_WRITTEN,
     /* controllers: `scs` is the index the shell gave the connection */
     LCA_EV_SCS_UP, LCA_EV_SCS_DOWN, LCA_EV_CONFIGURE, LCA_EV_DEFINE, LCA_EV_DEFINE_END, LCA_EV_POLL_ANSWER, LCA_EV_ORDER,
     /* the agents of the pairs' other hosts */
-    LCA_EV_PEER_UP, LCA_EV_PEER_DOWN,
+    LCA_EV_PEER_UP, LCA_EV_PEER_DOWN, LCA_EV_PEER_POLL, LCA_EV_PEER_ANSWER,
+    /* voting (SAFETY section 2, arbiter = agents) */
+    LCA_EV_VOTE, LCA_EV_HIGHEST_ASK, LCA_EV_HIGHEST,
     /* a linked application's own connection (DOMAIN row 1b; told by the application socket) */
     LCA_EV_APP_LINK_LOST, LCA_EV_APP_LINK_BACK,
 };
@@ -67,8 +73,29 @@ enum lca_event_type {
 struct lca_peer_host {
     char name[NAME_SIZE], address[64];
     uint16_t port;
-    bool call;
+    bool call, elector;
     span_t addp_timeout, addp_remote_timeout;
+};
+
+/* The lease of one member, extended by the answer to a poll. */
+struct lca_extension {
+    const char *app;
+    struct epoch epoch;
+    span_t lease;
+};
+
+enum lca_vote_kind { VOTE_NONE, VOTE_ASK, VOTE_REQUEST, VOTE_RELEASE, VOTE_INSTALL }; /* as Vote.Kind */
+struct lca_vote {
+    enum lca_vote_kind kind;
+    uint64_t term, round, previous_term;
+    uint8_t electors_hash[32];
+};
+struct lca_vote_answer {
+    struct lca_vote asked;
+    bool yes;
+    uint64_t highest;
+    span_t wait;
+    const char *reason; /* literal; of a no */
 };
 
 struct lca_event {
@@ -79,15 +106,23 @@ struct lca_event {
     const char *reason;
     union {
         struct { uint64_t incarnation; uint32_t generation; uint8_t boot_id[16]; const uint8_t *blob; size_t blob_len; } welcome;
-        struct { uint32_t pid; bool adopted, has_exit, tree_left, role_running, ready; struct exit_info exit; mono_t exit_at; const uint8_t *blob; size_t blob_len; } record;
+        struct { uint32_t pid; bool adopted, has_exit, tree_left, role_running, ready, fenced; struct exit_info exit; mono_t exit_at, lease_end; struct epoch lease_epoch; const uint8_t *blob; size_t blob_len; } record;
         struct { uint32_t pid; } started;
         struct { int error; } failed; /* `reason` says it */
         struct { struct exit_info exit; mono_t at; } exited; /* EXITED, ROLE_ENDED */
         struct { uint32_t pid, uid; const char *data; size_t length; } notify;
-        struct { uint64_t term; const char *config_hash; span_t poll_period; unsigned n_peers; const struct lca_peer_host *peers; } configure;
+        struct { mono_t end, at; } fenced;
+        /* `bytes` NULL: there is no valid record on this disk. `error`: a file that cannot be used, 0: it can */
+        struct { const uint8_t *bytes; size_t length; int error; } durable_read;
+        struct { uint64_t ticket; int error; } durable_written; /* an error is final: nothing is written any more */
+        struct { uint64_t term; bool leads; const char *config_hash; struct lease_timing timing; unsigned n_peers; const struct lca_peer_host *peers; bool elector; unsigned n_electors; uint8_t electors_hash[32]; } configure;
         struct { const uint8_t *bytes; size_t length; } define; /* a packed agent.Define; the core scans and reads what it needs */
         struct { unsigned count; } define_end;
-        struct { uint64_t answer, poll_seq, term; } poll_answer;
+        struct { uint64_t answer, poll_seq, term; bool leads; unsigned n_leases; const struct lca_extension *leases; } poll_answer;
+        /* `name` is the peer host; `app` the member of this host. epoch: of the asking side; of an answer: a higher one that is known there, or none */
+        struct { const char *app; uint64_t incarnation, poll_seq; struct epoch epoch; span_t promise; } peer;
+        struct lca_vote vote;
+        struct { uint64_t nonce, highest; bool recorded; uint8_t electors_hash[32]; } highest; /* `name`: the elector */
         struct lca_order order;
     };
 };
@@ -98,10 +133,14 @@ enum lca_action_type {
     LCA_DO_KILL_TREE,  /* app, start_id */
     LCA_DO_ROLE,       /* app, start_id (fresh), role environment: on-primary or on-backup by `role` */
     LCA_DO_KILL_ROLE,
+    LCA_DO_FENCE,      /* app, start_id, role environment: the on-backup that the keeper runs at the lease's end */
+    LCA_DO_LEASE,      /* app, start_id, epoch, `at` its end (MONO_ZERO: over), `fencing` */
+    LCA_DO_WRITE,      /* `ticket`: lca_core_durable() gives the bytes; LCA_EV_DURABLE_WRITTEN answers */
     LCA_DO_STORE,      /* app: lca_app_save() gives the bytes */
     LCA_DO_STORE_HOST, /* lca_core_save_host() gives the bytes */
     LCA_DO_EXIT_SEEN, LCA_DO_FORGET,
     LCA_DO_SEND,       /* message for `scs` (or every one that is up: scs = LCA_ALL_SCS): packed by lca_wire_pack() */
+    LCA_DO_SEND_PEER,  /* message for the agent of peer `peer` */
     LCA_DO_PEERS,      /* the set of peers to call or to expect changed: lca_core_peers() */
     LCA_DO_RECORD,     /* `record` for the log; `to_scs` also as agent.Event */
     LCA_DO_END,        /* STOP_ALL finished: every application has ended */
@@ -109,7 +148,8 @@ enum lca_action_type {
 #define LCA_ALL_SCS (~0u)
 
 /* What is sent; the packer reads the rest from the core. */
-enum lca_message { MSG_REPORT, MSG_REPORT_END, MSG_POLL, MSG_RELEASED, MSG_ORDER_RESULT, MSG_EVENT, MSG_PEER_VIEW };
+enum lca_message { MSG_REPORT, MSG_REPORT_END, MSG_POLL, MSG_RELEASED, MSG_ORDER_RESULT, MSG_EVENT, MSG_PEER_VIEW, MSG_VOTE_ANSWER,
+                   MSG_PEER_POLL, MSG_PEER_ANSWER, MSG_HIGHEST_ASK, MSG_HIGHEST };
 
 struct lca_result {
     uint64_t order_id;
@@ -132,9 +172,14 @@ struct lca_action {
     unsigned scs;
     enum lca_message message;
     struct lca_result result;
-    unsigned peer;    /* MSG_PEER_VIEW */
+    unsigned peer;    /* MSG_PEER_VIEW, LCA_DO_SEND_PEER */
+    span_t fencing;   /* LCA_DO_LEASE */
+    uint64_t ticket;  /* LCA_DO_WRITE */
+    struct lca_vote_answer vote;
+    struct { uint64_t incarnation, poll_seq; struct epoch epoch; span_t promise; } peer_message; /* MSG_PEER_*: as the event's */
+    uint64_t nonce;   /* MSG_HIGHEST* */
     struct record record;
-    mono_t at;        /* LCA_DO_RECORD: when it happened; the packer tells its age */
+    mono_t at;        /* LCA_DO_RECORD: when it happened; the packer tells its age. LCA_DO_LEASE: the end */
     bool to_scs;
 };
 
@@ -149,6 +194,10 @@ struct lca_core_config {
     char host[NAME_SIZE];
     uint64_t seed; /* of start ids and jitter */
 };
+
+#define LCA_DURABLE_MAX (40 * 1024) /* of the durable record: terms, and the epochs of LCA_MEMBERS_MAX pairs */
+/* The bytes of the durable record as they are to be written; its length. */
+size_t lca_core_durable(const struct lca_core *c, uint8_t *out, size_t size);
 
 void lca_core_init(struct lca_core *c, const struct lca_core_config *config, mono_t now);
 void lca_core_step(struct lca_core *c, const struct lca_event *event, mono_t now, struct lca_actions *ret_actions);

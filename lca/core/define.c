@@ -256,8 +256,8 @@ void define_configure(struct lca_core *c, const struct lca_event *e)
     core_hear_term(c, e->configure.term);
     if (is_follower(c, e->scs))
         return;
-    if (e->configure.poll_period.ns > 0)
-        c->poll_period = e->configure.poll_period;
+    if (e->configure.timing.poll.ns > 0)
+        c->poll_period = e->configure.timing.poll;
     c->poll_at = mono_min(c->poll_at, mono_add(c->now, c->poll_period));
     peers_set(c, e->configure.peers, e->configure.n_peers);
     c->pass++;

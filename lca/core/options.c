@@ -40,6 +40,11 @@ static const struct option lca_options[] = {
     {"run-directory", OPT_PATH, PATH_BOUND, .fallback = "/run/understudy", .reload = OPT_RESTART, FIELD(run_directory),
      .help = "directory for the records of running applications, notify sockets and the lock; on a file system that a "
              "reboot empties"},
+    {"state-directory", OPT_PATH, PATH_BOUND, .fallback = "/var/lib/understudy/lca", .reload = OPT_RESTART,
+     FIELD(state_directory),
+     .help = "directory of the durable record: the highest terms and epochs this host has heard of"},
+    {"realtime", OPT_BOOL, .fallback = "no", .reload = OPT_RESTART, FIELD(realtime),
+     .help = "keeper and agent run under SCHED_FIFO with their memory locked; applications do not"},
     {"agent-user", OPT_STRING, .min = 1, .max = LCA_USER_SIZE - 1, .fallback = "nobody", .reload = OPT_LIVE,
      FIELD(agent_user), .help = "user as which the agent, the half that speaks to the network, runs"},
     {"default-user", OPT_STRING, .min = 0, .max = LCA_USER_SIZE - 1, .fallback = "", .reload = OPT_LIVE,

@@ -24,7 +24,8 @@ struct lca_config {
     char certificate[LCA_PATH_SIZE], key[LCA_PATH_SIZE], ca[LCA_PATH_SIZE], crl[LCA_PATH_SIZE];
     char log_file[LCA_PATH_SIZE]; /* "": standard error */
     int log_level;                /* enum record_level */
-    char run_directory[LCA_PATH_SIZE];
+    char run_directory[LCA_PATH_SIZE], state_directory[LCA_PATH_SIZE];
+    bool realtime;
     char agent_user[LCA_USER_SIZE];
     char default_user[LCA_USER_SIZE];         /* "": every application names its own */
     struct words allow_users, allow_commands; /* empty: nobody, nothing */

@@ -69,7 +69,7 @@ static int configure_read(const Understudy__Agent__Configure *m, struct arena *a
         }
     e->configure.term = m->term;
     e->configure.config_hash = text_read(m->config_hash, a);
-    e->configure.poll_period = SPAN_MS(m->poll_period_ms);
+    e->configure.timing.poll = SPAN_MS(m->poll_period_ms);
     e->configure.n_peers = (unsigned)m->n_peers;
     e->configure.peers = peers;
     return 0;
@@ -210,6 +210,13 @@ int lca_wire_read(const uint8_t *payload, size_t n, struct arena *a, struct lca_
     case UNDERSTUDY__AGENT__MESSAGE__BODY__NOT_SET:
     case _UNDERSTUDY__AGENT__MESSAGE__BODY__CASE_IS_INT_SIZE:
         strbuf_add(why, "a message without a known body");
+        break;
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE_ANSWER:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_POLL:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_ANSWER:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_HIGHEST_ASK:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_HIGHEST:
         break;
     }
     if (r == 0)
@@ -436,6 +443,12 @@ int lca_wire_pack(const struct lca_core *c, const struct lca_action *action, mon
         return event_pack(action, now, out, size);
     case MSG_PEER_VIEW:
         return view_pack(c, action, now, out, size);
+    case MSG_VOTE_ANSWER:
+    case MSG_PEER_POLL:
+    case MSG_PEER_ANSWER:
+    case MSG_HIGHEST_ASK:
+    case MSG_HIGHEST:
+        break;
     }
     return -EINVAL;
 }

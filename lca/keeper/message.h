@@ -23,7 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define KEEPER_VERSION 1
+#define KEEPER_VERSION 2
 #define KEEPER_APPS_MAX 1024
 #define KEEPER_BLOB_MAX 6144 /* what the agent keeps with an application: opaque to the keeper */
 #define KEEPER_TEXT_MAX 8192
@@ -51,6 +51,8 @@ enum keeper_message_type {
     KM_STORE_HOST, /* struct keeper_blob, app "": the agent's state of the host */
     KM_EXIT_SEEN,  /* struct keeper_ref */
     KM_FORGET,     /* struct keeper_ref: no process; drop state and record */
+    KM_FENCE,      /* struct keeper_start: the role command to run when this start's lease ends; argc 0: none */
+    KM_LEASE,      /* struct keeper_lease: writes the lease word of this start; its end is enforced */
     /* keeper to agent */
     KM_WELCOME,      /* struct keeper_welcome */
     KM_RECORD,       /* struct keeper_record */
@@ -60,6 +62,7 @@ enum keeper_message_type {
     KM_EXITED,       /* struct keeper_exit: the main process; what it left is killed, then KM_TREE_GONE */
     KM_TREE_GONE,    /* struct keeper_ref: no process of this start is left */
     KM_ROLE_ENDED,   /* struct keeper_exit */
+    KM_FENCED,       /* struct keeper_fenced: a lease ran out and is being enforced */
     KM_NOTIFY,       /* struct keeper_notify */
     KM_REFUSED,      /* struct keeper_failed: a packet that was not understood or not allowed */
     KM_STOP_ALL,     /* struct keeper_ref, app "": stop every application, then end with KEEPER_AGENT_ALL_STOPPED */
@@ -100,6 +103,25 @@ struct keeper_ref {
     struct keeper_header h;
 };
 
+/* SAFETY section 5. At `end_boot_ns` the keeper runs the command of KM_FENCE and sends SIGTERM together; `fencing_ms`
+ * later the whole process tree is killed, unless it is gone. It does so from its own clock, whatever becomes of the
+ * agent: a keeper that wakes late enforces an end that has passed before it reads another packet. An extension has a
+ * later end and the same epoch. end 0: the lease is over and the application is not primary (released, demoted): the
+ * word is cleared and nothing is enforced. */
+struct keeper_lease {
+    struct keeper_header h;
+    int64_t end_boot_ns;
+    uint64_t term, n; /* epoch */
+    uint32_t fencing_ms;
+    uint8_t zero[4];
+};
+
+struct keeper_fenced {
+    struct keeper_header h;
+    int64_t end_boot_ns; /* of the lease */
+    int64_t at_boot_ns;  /* when it was enforced */
+};
+
 struct keeper_blob {
     struct keeper_header h;
     uint32_t length;
@@ -134,7 +156,10 @@ struct keeper_record {
     uint8_t tree_left;      /* processes of the start are still being killed */
     uint8_t role_running;
     uint8_t ready;          /* the live process has said READY=1 since its start */
-    uint8_t zero[3];
+    uint8_t fenced;         /* its lease ran out and is being enforced */
+    uint8_t zero[2];
+    int64_t lease_end_ns;   /* of the lease word; 0: none */
+    uint64_t lease_term, lease_n;
     struct keeper_exit exit;
     uint32_t blob_len;
     uint8_t blob[KEEPER_BLOB_MAX]; /* only `blob_len` bytes are sent */

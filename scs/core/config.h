@@ -5,6 +5,7 @@
  * commands, definitions too large for the wire). Sizes are fixed; memory that is not used is not touched. */
 #pragma once
 
+#include "common/base/lease.h"
 #include "common/base/option.h"
 #include "common/base/str.h"
 #include "common/base/time.h"
@@ -22,7 +23,12 @@ enum scs_host_loss { HOST_LOSS_CONFIRMED, HOST_LOSS_CONTROLLER };
 enum scs_trace { TRACE_NONE, TRACE_LOCAL, TRACE_REMOTE, TRACE_BOTH };
 enum scs_readiness { READINESS_EXEC, READINESS_NOTIFY };
 enum scs_redundancy { REDUNDANCY_WARM, REDUNDANCY_HOT };
-enum scs_fencing { FENCING_NONE, FENCING_LEASE }; /* lease is refused by the check until leases exist */
+enum scs_fencing { FENCING_LEASE, FENCING_NONE };
+enum scs_profile { PROFILE_DEFAULT, PROFILE_FAST };
+/* Who decides which controller has the authority (SAFETY section 2). AUTO: pair when there is a peer, else single; never
+ * seen behind scs_config_check(). */
+enum scs_arbiter { ARBITER_AUTO, ARBITER_SINGLE, ARBITER_PAIR, ARBITER_AGENTS, ARBITER_ETCD };
+#define SCS_ELECTORS_MAX 9
 
 struct scs_options {
     int line;
@@ -37,7 +43,14 @@ struct scs_options {
     int log_level;                            /* enum record_level */
     span_t addp_timeout, addp_remote_timeout; /* defaults for hosts */
     int addp_trace; /* the word's index; scs_config_check() puts its meaning into the hosts' `trace` */
-    span_t poll_period;
+    int profile, arbiter;
+    /* The other controller; "": there is none. `peer_host` is the host it runs on, "": none with an agent. */
+    char peer[NAME_SIZE], peer_address[64], peer_host[NAME_SIZE];
+    int64_t peer_port;
+    struct words electors; /* names of hosts */
+    struct words etcd_endpoints; /* URLs */
+    char etcd_prefix[100], etcd_user[64], etcd_password_file[200], etcd_ca[200], etcd_certificate[200], etcd_key[200];
+    span_t poll_period, lease, timer_margin, round_trip; /* as written; zero: the profile's */
     span_t disconnect_switchover_timeout, haflip_detect_timeout, agent_return_timeout;
     int host_loss;
 };
@@ -75,16 +88,21 @@ struct scs_app_config {
     span_t reconnect_timeout;
     char backup_name[NAME_SIZE]; /* set in the primary's section only */
     int redundancy, fencing;
+    span_t fencing_timeout; /* as written; zero: the profile's */
     span_t role_timeout;
     int64_t declined_exit_code;
     /* resolved by scs_config_check() */
     uint16_t host; /* index */
     uint16_t pair; /* index of its pair, SCS_NONE */
+    span_t fence; /* fencing-timeout, resolved */
 };
 
 /* A pair is named by its configured primary. */
 struct scs_pair_config {
     uint16_t member[2]; /* application indexes: configured primary, its backup */
+    /* resolved by scs_config_check() */
+    bool lease; /* fencing = lease */
+    span_t k;   /* from a lease's end until the slower member can certainly not act */
 };
 
 struct scs_config {
@@ -95,6 +113,13 @@ struct scs_config {
     struct scs_app_config apps[SCS_APPS_MAX];
     struct scs_pair_config pairs[SCS_PAIRS_MAX];
     char hash[65]; /* of the file, set by who read it */
+    /* Of what two controllers of a site have to have in common: everything but the rows that say who and where this one
+     * is. Set by who read the file (scs_config_common() prints what is hashed). */
+    char common_hash[65];
+    struct lease_timing timing; /* resolved by scs_config_check() */
+    unsigned n_electors;        /* resolved: indexes of hosts, ascending by name */
+    uint16_t electors[SCS_ELECTORS_MAX];
+    uint8_t index; /* of this controller: 0, or 1 where its name is the larger one; term mod 4 */
     /* names.c: built by scs_config_check(); an entry is an index + 1, 0 is empty */
     bool indexed;
     uint16_t host_index[2 * SCS_HOSTS_MAX], app_index[2 * SCS_APPS_MAX];

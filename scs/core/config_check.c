@@ -87,6 +87,25 @@ static void check_scs(const struct scs_options *o, struct complaints *to)
                       o->admin_address);
 }
 
+static span_t written_or(span_t written, span_t otherwise)
+{
+    return written.ns ? written : otherwise;
+}
+
+/* SAFETY section 9. */
+static void resolve_timing(struct scs_config *c)
+{
+    static const struct lease_timing profiles[] = {
+        [PROFILE_DEFAULT] = {{500000000}, {2000000000}, {100000000}, {100000000}},
+        [PROFILE_FAST] = {{40000000}, {150000000}, {15000000}, {5000000}}};
+    const struct scs_options *o = &c->scs;
+    const struct lease_timing *p = &profiles[o->profile == PROFILE_FAST];
+    c->timing = (struct lease_timing){.poll = written_or(o->poll_period, p->poll),
+                                      .lease = written_or(o->lease, p->lease),
+                                      .margin = written_or(o->timer_margin, p->margin),
+                                      .round_trip = written_or(o->round_trip, p->round_trip)};
+}
+
 static void check_host(const struct scs_config *c, struct scs_host_config *h, struct complaints *to)
 {
     if (h->address[0] && !is_numeric(h->address))
@@ -241,6 +260,7 @@ static void check_pair(struct scs_config *c, struct scs_app_config *a, struct co
 void scs_config_check(struct scs_config *c, struct complaints *complaints)
 {
     scs_names_build(c);
+    resolve_timing(c);
     check_scs(&c->scs, complaints);
     for (unsigned i = 0; i < c->n_hosts; i++)
         check_host(c, &c->hosts[i], complaints);

@@ -114,6 +114,14 @@ static void dispatch(struct scs_core *c, const struct scs_event *e)
     case SCS_EV_CONFIG:
         core_reload(c, e->config.config);
         return;
+    case SCS_EV_REGISTER_READ:
+    case SCS_EV_REGISTER_SWAPPED:
+    case SCS_EV_VOTE:
+    case SCS_EV_CONTROLLER_UP:
+    case SCS_EV_CONTROLLER_DOWN:
+    case SCS_EV_CONTROLLER_STATE:
+    case SCS_EV_HANDOVER:
+        return;
     }
 }
 

@@ -13,6 +13,7 @@
 #include "common/base/record.h"
 #include "common/base/str.h"
 #include "common/base/time.h"
+#include "scs/core/authority.h"
 #include "scs/core/config.h"
 
 #include <stdbool.h>
@@ -78,6 +79,11 @@ enum scs_event_type {
     SCS_EV_REQUEST,      /* an operator's order: start, stop, reset, switchover */
     SCS_EV_REQUEST_GONE, /* the operator hung up: its order goes on, nobody is told */
     SCS_EV_CONFIG,       /* a checked new configuration; the core asked scs_core_may_reload() before */
+    /* the authority (authority.h) */
+    SCS_EV_REGISTER_READ, SCS_EV_REGISTER_SWAPPED, /* `reg` */
+    SCS_EV_VOTE,                                   /* an elector's answer; `host` */
+    SCS_EV_CONTROLLER_UP, SCS_EV_CONTROLLER_DOWN,  /* the link to the other controller; `text` the reason */
+    SCS_EV_CONTROLLER_STATE, SCS_EV_HANDOVER,      /* `controller` */
 };
 
 struct scs_member_poll {
@@ -89,6 +95,7 @@ struct scs_member_poll {
     uint64_t released_incarnation, released_seq;
     struct scs_epoch released_epoch;
     uint64_t sync_mark;
+    span_t lease, peer_lease, promise, quarantine; /* what is left of each when it was sent */
 };
 
 enum scs_wanted { SW_NEVER_ORDERED, SW_UP, SW_DOWN }; /* agent.Wanted */
@@ -118,7 +125,9 @@ struct scs_report {
     uint64_t start_id;
 };
 
-enum scs_order_kind { SO_START, SO_STOP, SO_RESET, SO_SWITCHOVER };
+/* RESUME: switch automatically again, although the pair flapped; MOVE: hand the authority to the other controller;
+ * INSTALL: the elector on host `app` begins with a record of its own (SAFETY V6). */
+enum scs_order_kind { SO_START, SO_STOP, SO_RESET, SO_SWITCHOVER, SO_RESUME, SO_MOVE, SO_INSTALL };
 
 struct scs_event {
     enum scs_event_type type;
@@ -134,6 +143,9 @@ struct scs_event {
             uint64_t poll_seq, echo, term_seen;
             unsigned n_members;
             const struct scs_member_poll *members;
+            const char *leader; /* the controller whose answer as a leading one came last; "": none ever */
+            uint64_t leader_term;
+            span_t leader_age;
         } poll;
         struct {
             uint64_t incarnation, poll_seq;
@@ -165,6 +177,25 @@ struct scs_event {
         struct {
             const struct scs_config *config;
         } config;
+        struct {
+            bool ok, present;
+            int64_t revision;
+            struct authority_register value;
+            enum authority_outcome outcome;
+        } reg;
+        struct {
+            int kind; /* of agent.Vote.Kind */
+            uint64_t term, round, highest;
+            bool yes;
+            span_t wait;
+        } vote;
+        struct {
+            bool leads, may_lead;
+            uint64_t term;
+            char config_hash[65];
+            span_t lead_age;
+            const char *by; /* handover: the operator */
+        } controller;
     };
 };
 
@@ -175,9 +206,13 @@ enum scs_action_type {
     SCS_DO_STEP,     /* tell the request's operator a step */
     SCS_DO_RESULT,   /* and the end of it */
     SCS_DO_HURRY,    /* call this host at once, without waiting for the back-off */
+    SCS_DO_REGISTER_READ,
+    SCS_DO_REGISTER_SWAP, /* `reg` if the register is at `revision` */
+    SCS_DO_CONTROLLER,    /* message for the other controller: packed by scs_wire_controller() */
 };
 
-enum scs_message { SM_CONFIGURE, SM_DEFINE, SM_DEFINE_END, SM_POLL_ANSWER, SM_GRANT, SM_DEMOTE, SM_ORDER };
+enum scs_message { SM_CONFIGURE, SM_DEFINE, SM_DEFINE_END, SM_POLL_ANSWER, SM_GRANT, SM_DEMOTE, SM_ORDER, SM_VOTE,
+                   SM_STATE, SM_HANDOVER };
 
 struct scs_action {
     enum scs_action_type type;
@@ -188,6 +223,14 @@ struct scs_action {
     uint64_t incarnation, poll_seq, answer, order_id;
     enum scs_agent_order order_kind;
     span_t deadline;
+    span_t lease; /* SM_GRANT; 0: fencing = none. Extensions are packed from the core's state with SM_POLL_ANSWER */
+    uint64_t released_incarnation, released_seq; /* SM_GRANT: of the other member */
+    struct {
+        int kind; /* of agent.Vote.Kind */
+        uint64_t term, round, previous_term;
+    } vote;
+    int64_t revision;
+    struct authority_register reg;
     /* SCS_DO_STEP, SCS_DO_RESULT */
     uint64_t request;
     bool ok;
@@ -233,6 +276,7 @@ struct scs_core; /* core_state.h; allocated once by the shell and the simulator 
 
 struct scs_core_config {
     const struct scs_config *config; /* borrowed until the next SCS_EV_CONFIG was stepped */
+    uint64_t seed; /* of the candidate's waits */
     uint64_t term; /* of this run, 1 to SCS_TERM_MAX - 1; the core raises it when it hears a higher one, keeping term
                       mod 4. The shell compares scs_core_term() with what it has recorded after every step, and records
                       first what it sends then. */
@@ -269,7 +313,13 @@ struct scs_pair_view {
     const char *name, *primary, *backup; /* "" when nobody is */
     enum scs_redundancy redundancy;
     struct scs_epoch epoch;
-    const char *state; /* normal switching no-primary two-primaries degraded held learning */
+    const char *state; /* normal switching no-primary two-primaries degraded held learning observed */
+    bool lease;        /* fencing = lease; the rest is of interest with it only */
+    span_t lease_left, peer_lease_left; /* of the primary, as it said last; 0: none */
+    uint64_t term;
+    const char *vouched; /* who holds the primary's lease up: "controller", "peer", "both", "nobody" */
+    span_t k;
+    span_t dual; /* how long two primaries were seen in this run */
     uint16_t rule;
     const char *sentence;
     unsigned changes;
@@ -283,6 +333,7 @@ uint16_t scs_core_find_pair(const struct scs_core *c, const char *name);
 const struct scs_decision *scs_core_decision(const struct scs_core *c, uint16_t pair);
 void scs_core_standing(const struct scs_core *c, uint16_t pair, mono_t now, struct scs_decision *ret_decision);
 uint64_t scs_core_term(const struct scs_core *c);
+void scs_core_authority(const struct scs_core *c, mono_t now, struct authority_view *ret_view);
 bool scs_core_recovering(const struct scs_core *c);
 
 const char *scs_status_name(enum scs_status s);

@@ -327,5 +327,5 @@ static inline uint8_t app_member(const struct scs_core *c, uint16_t app)
 }
 static inline span_t poll_proof(const struct scs_core *c)
 {
-    return span_mul(c->config->scs.poll_period, 3);
+    return lease_proof(&c->config->timing);
 }

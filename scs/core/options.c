@@ -14,7 +14,9 @@ static const char *const level_words[] = {"debug", "info", "notice", "warning", 
 static const char *const host_loss_words[] = {"confirmed", "controller", NULL};
 static const char *const readiness_words[] = {"exec", "notify", NULL};
 static const char *const redundancy_words[] = {"warm", "hot", NULL};
-static const char *const fencing_words[] = {"none", "lease", NULL};
+static const char *const fencing_words[] = {"lease", "none", NULL};
+static const char *const profile_words[] = {"default", "fast", NULL};
+static const char *const arbiter_words[] = {"auto", "single", "pair", "agents", "etcd", NULL};
 /* config_check.c gives these words their meaning by index. */
 static const char *const trace_words[] = {"off",   "false",  "no",   "on",   "true", "yes",
                                           "local", "remote", "both", "full", NULL};
@@ -57,8 +59,46 @@ static const struct option scs_options[] = {
      .help = "the same for the agent's side, and for the connections between agents; 0 turns it off"},
     {"addp-trace", OPT_ENUM, .choices = trace_words, .fallback = "off", .reload = OPT_LIVE, FIELD(addp_trace),
      .help = "which side writes every poll and answer to its log: off, local (on), remote, both (full)"},
-    {"poll-period", OPT_SPAN, .min = 10000000, .max = INT64_C(60000000000), .fallback = "500ms", .reload = OPT_LIVE,
-     FIELD(poll_period), .help = "how often agents tell the roles they hold; a grant answers a poll"},
+    {"profile", OPT_ENUM, .choices = profile_words, .fallback = "default", .reload = OPT_LIVE, FIELD(profile),
+     .help = "timings that are not written: default (lease 2s) or fast (lease 150ms; wants realtime = yes and a round "
+             "trip of at most 5ms)"},
+    {"poll-period", OPT_SPAN, .min = 10000000, .max = INT64_C(60000000000), .fallback = "", .reload = OPT_LIVE,
+     FIELD(poll_period),
+     .help = "how often agents tell the roles they hold; a grant answers a poll; default 500ms, fast 40ms"},
+    {"lease", OPT_SPAN, .min = 10000000, .max = INT64_C(600000000000), .fallback = "", .reload = OPT_LIVE, FIELD(lease),
+     .help = "how long a primary may act after the poll that was granted, and a controller after a refresh of its "
+             "authority; default 2s, fast 150ms"},
+    {"timer-margin", OPT_SPAN, .min = 1000000, .max = INT64_C(60000000000), .fallback = "", .reload = OPT_LIVE,
+     FIELD(timer_margin), .help = "how late a timer may be served; default 100ms, fast 15ms"},
+    {"round-trip", OPT_SPAN, .min = 1000000, .max = INT64_C(60000000000), .fallback = "", .reload = OPT_LIVE,
+     FIELD(round_trip), .help = "longest round trip between two hosts, but for one in a hundred; default 100ms, fast 5ms"},
+    {"peer", OPT_NAME, .min = 0, .max = NAME_MAX_LEN, .fallback = "", .reload = OPT_RESTART, FIELD(peer),
+     .help = "name of the other controller; without it there is one"},
+    {"peer-address", OPT_STRING, .min = 0, .max = 63, .fallback = "", .reload = OPT_RESTART, FIELD(peer_address),
+     .help = "numeric address of the other controller, its admin-address"},
+    {"peer-port", OPT_INT, .min = 2000, .max = 65535, .fallback = "4998", .reload = OPT_RESTART, FIELD(peer_port),
+     .help = "TCP port of the other controller, its admin-port"},
+    {"peer-host", OPT_NAME, .min = 0, .max = NAME_MAX_LEN, .fallback = "", .reload = OPT_RESTART, FIELD(peer_host),
+     .help = "name of the host on which the other controller runs; needed with arbiter = pair"},
+    {"arbiter", OPT_ENUM, .choices = arbiter_words, .fallback = "auto", .reload = OPT_RESTART, FIELD(arbiter),
+     .help = "who decides which controller leads: single, pair (the peer's silence and its host's), agents (a majority of "
+             "electors), etcd; auto: pair with a peer, else single"},
+    {"electors", OPT_WORDS, .fallback = "", .reload = OPT_RESTART, FIELD(electors),
+     .help = "with arbiter = agents: names of the hosts whose agents vote, an odd number from three up to nine"},
+    {"etcd-endpoints", OPT_WORDS, .fallback = "", .reload = OPT_RESTART, FIELD(etcd_endpoints),
+     .help = "with arbiter = etcd: URLs of the cluster's members"},
+    {"etcd-prefix", OPT_STRING, .min = 1, .max = 99, .fallback = "/understudy", .reload = OPT_RESTART,
+     FIELD(etcd_prefix), .help = "the authority's key is PREFIX/SITE/authority"},
+    {"etcd-user", OPT_STRING, .min = 0, .max = 63, .fallback = "", .reload = OPT_RESTART, FIELD(etcd_user),
+     .help = "user of etcd; without it none is named"},
+    {"etcd-password-file", OPT_PATH, PATH_BOUND, .fallback = "", .reload = OPT_RESTART, FIELD(etcd_password_file),
+     .help = "file whose first line is the user's password, readable by its owner only"},
+    {"etcd-ca", OPT_PATH, PATH_BOUND, .fallback = "", .reload = OPT_RESTART, FIELD(etcd_ca),
+     .help = "PEM file of the authority that signed the certificates of https endpoints"},
+    {"etcd-certificate", OPT_PATH, PATH_BOUND, .fallback = "", .reload = OPT_RESTART, FIELD(etcd_certificate),
+     .help = "PEM file of the certificate shown to etcd"},
+    {"etcd-key", OPT_PATH, PATH_BOUND, .fallback = "", .reload = OPT_RESTART, FIELD(etcd_key),
+     .help = "PEM file of that certificate's private key"},
     {"disconnect-switchover-timeout", OPT_SPAN, .min = 0, .max = INT64_C(3600000000000), .fallback = "0s",
      .reload = OPT_LIVE, FIELD(disconnect_switchover_timeout),
      .help = "how long a lost host may take to come back before its pairs are switched over"},
@@ -146,6 +186,10 @@ static const struct option application_options[] = {
      .help = "warm: the standby is started and serves nobody; hot: clients connect to both and data is synchronised"},
     {"fencing", OPT_ENUM, .choices = fencing_words, .fallback = "none", .reload = OPT_LIVE, FIELD(fencing),
      .help = "none: a lost host's pair is switched over at once, and two primaries are possible until it heals"},
+    {"fencing-timeout", OPT_SPAN, .min = 1000000, .max = INT64_C(60000000000), .fallback = "", .reload = OPT_LIVE,
+     FIELD(fencing_timeout),
+     .help = "from the end of its lease until its process tree is killed; written in the configured primary's section it "
+             "holds for both; default 500ms, fast 80ms"},
     {"on-primary", OPT_WORDS, .min = 0, .max = 255, .fallback = "", .reload = OPT_LIVE, FIELD(on_primary),
      .help = "command that makes this member of a pair primary"},
     {"on-backup", OPT_WORDS, .min = 0, .max = 255, .fallback = "", .reload = OPT_LIVE, FIELD(on_backup),

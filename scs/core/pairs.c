@@ -11,7 +11,7 @@
 void pair_init(struct scs_core *c, uint16_t pair)
 {
     struct core_pair *p = &c->pairs[pair];
-    span_t wait = span_max(span_mul(c->config->scs.poll_period, 2), c->config->scs.agent_return_timeout);
+    span_t wait = span_max(span_mul(c->config->timing.poll, 2), c->config->scs.agent_return_timeout);
     for (uint8_t m = 0; m < 2; m++)
         wait = span_max(wait, span_mul(c->config->hosts[member_host(c, pair, m)].timeout, 2));
     p->holder = MEMBER_NONE;

@@ -96,7 +96,7 @@ static bool same_host(const struct scs_host_config *a, const struct scs_host_con
  */
 static void mark_changed(struct scs_core *c, const struct scs_config *old, const struct scs_config *next)
 {
-    bool all = old->scs.poll_period.ns != next->scs.poll_period.ns;
+    bool all = old->timing.poll.ns != next->timing.poll.ns;
     for (unsigned i = 0; i < next->n_hosts; i++) {
         uint16_t k = scs_config_host(old, next->hosts[i].name);
         c->hosts[i].reload = all || k == SCS_NONE || !same_host(&old->hosts[k], &next->hosts[i]);

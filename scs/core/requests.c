@@ -307,6 +307,9 @@ static bool is_reached(const struct core_request *r, const struct core_app *a)
     case SO_RESET: /* acknowledged is done */
         return true;
     case SO_SWITCHOVER: /* the pair's change ends it */
+    case SO_RESUME:
+    case SO_MOVE:
+    case SO_INSTALL:
         return false;
     }
     return false;

@@ -240,6 +240,13 @@ int scs_wire_read(uint16_t host, const uint8_t *payload, size_t n, struct arena 
     case UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER:
     case _UNDERSTUDY__AGENT__MESSAGE__BODY__CASE_IS_INT_SIZE:
         return wrong(why, "a message that agents do not send");
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE_ANSWER:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_POLL:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_ANSWER:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_HIGHEST_ASK:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_HIGHEST:
+        break;
     }
     return wrong(why, "an unknown message");
 }

@@ -128,7 +128,7 @@ static int pack_configure(const struct scs_core *core, uint16_t host, Understudy
     c.scs = wire_text(config->scs.name);
     c.term = core->term;
     c.config_hash = wire_text(config->hash);
-    c.poll_period_ms = ms_up(config->scs.poll_period);
+    c.poll_period_ms = ms_up(config->timing.poll);
     for (uint16_t i = core->hosts[host].first_app; i != SCS_NONE; i = core->apps[i].next_on_host) {
         if (config->apps[i].pair == SCS_NONE)
             continue;
@@ -249,6 +249,10 @@ int scs_wire_pack(const struct scs_core *c, const struct scs_action *action, uin
         return pack_demote(c, action, &m, out, size);
     case SM_ORDER:
         return pack_order(c, action, &m, out, size);
+    case SM_VOTE:
+    case SM_STATE:
+    case SM_HANDOVER:
+        break;
     }
     return -EMSGSIZE;
 }

@@ -56,6 +56,10 @@ static void execute_action(struct shell *s, const struct scs_action *a, mono_t n
     case SCS_DO_HURRY:
         hosts_hurry(s, a->host, now);
         return;
+    case SCS_DO_REGISTER_READ:
+    case SCS_DO_REGISTER_SWAP:
+    case SCS_DO_CONTROLLER:
+        return;
     }
 }
 

@@ -200,6 +200,11 @@ static void act(const struct lca_action *a)
     case LCA_DO_RECORD:
     case LCA_DO_END:
         return;
+    case LCA_DO_FENCE:
+    case LCA_DO_LEASE:
+    case LCA_DO_WRITE:
+    case LCA_DO_SEND_PEER:
+        break;
     }
 }
 

@@ -107,6 +107,10 @@ static void look(const struct scs_action *a)
     case SCS_DO_HURRY:
         PROMISE(a->host < HOSTS);
         return;
+    case SCS_DO_REGISTER_READ:
+    case SCS_DO_REGISTER_SWAP:
+    case SCS_DO_CONTROLLER:
+        return;
     case SCS_DO_RECORD:
         return;
     }

@@ -129,6 +129,11 @@ static void agent_act(struct world *w, unsigned host, const struct lca_action *a
     case LCA_DO_RECORD:
         act_record(w, host, action);
         return;
+    case LCA_DO_FENCE:
+    case LCA_DO_LEASE:
+    case LCA_DO_WRITE:
+    case LCA_DO_SEND_PEER:
+        break;
     }
 }
 

@@ -108,6 +108,10 @@ static void controller_act(struct world *w, const struct scs_action *action)
             w->controller.not_before[action->host] > w->now ? w->controller.not_before[action->host] : w->now;
         node_notice(w, w->scs);
         return;
+    case SCS_DO_REGISTER_READ:
+    case SCS_DO_REGISTER_SWAP:
+    case SCS_DO_CONTROLLER:
+        return;
     }
 }
 

@@ -175,5 +175,10 @@ void do_action(struct world *w, const struct lca_action *action)
     case LCA_DO_END:
         say(w, "END");
         break;
+    case LCA_DO_FENCE:
+    case LCA_DO_LEASE:
+    case LCA_DO_WRITE:
+    case LCA_DO_SEND_PEER:
+        break;
     }
 }

@@ -43,6 +43,10 @@ static void tell_send(struct world *w, const struct scs_action *a)
         fprintf(w->out, "%s < %s %s order %llu \"%s\"\n", host, kinds[a->order_kind], app,
                 (unsigned long long)a->order_id, a->text);
         return;
+    case SM_VOTE:
+    case SM_STATE:
+    case SM_HANDOVER:
+        return;
     }
 }
 
@@ -95,6 +99,10 @@ void tell_action(struct world *w, const struct scs_action *a)
     case SCS_DO_HURRY:
         line(w);
         fprintf(w->out, "call %s at once\n", w->config->hosts[a->host].name);
+        return;
+    case SCS_DO_REGISTER_READ:
+    case SCS_DO_REGISTER_SWAP:
+    case SCS_DO_CONTROLLER:
         return;
     }
 }

@@ -138,7 +138,7 @@ static void poll(struct world *w, unsigned host)
     e.poll.term_seen = h->term_seen;
     e.poll.n_members = n;
     e.poll.members = members;
-    h->poll_at = mono_add(w->now, w->config->scs.poll_period);
+    h->poll_at = mono_add(w->now, w->config->timing.poll);
     world_step(w, &e);
 }
 
@@ -250,6 +250,10 @@ static void take(struct world *w, const struct scs_action *action)
         }
         return;
     }
+    case SM_VOTE:
+    case SM_STATE:
+    case SM_HANDOVER:
+        return;
     }
 }
 

@@ -68,7 +68,7 @@ struct lca_core *core_ready(const char *const *names, unsigned n, bool member)
     step(c, &(struct lca_event){.type = LCA_EV_SCS_UP, .name = "scs1"}, now);
     step(c,
          &(struct lca_event){
-             .type = LCA_EV_CONFIGURE, .name = "scs1", .configure = {.term = 1, .poll_period = SPAN_S(1)}},
+             .type = LCA_EV_CONFIGURE, .name = "scs1", .configure = {.term = 1, .leads = true, .timing.poll = SPAN_S(1)}},
          now);
     for (unsigned i = 0; i < n; i++) {
         size_t length = define_pack(names[i], member, 5, bytes, sizeof bytes);

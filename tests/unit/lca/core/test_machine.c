@@ -47,7 +47,7 @@ static void many_applications(void **state)
     assert_int_equal(counts[LCA_DO_START], N);
     memset(counts, 0, sizeof counts);
     step(c, &(struct lca_event){.type = LCA_EV_SCS_UP, .scs = 1, .name = "scs2"}, now);
-    step(c, &(struct lca_event){.type = LCA_EV_CONFIGURE, .scs = 1, .name = "scs2", .configure = {.term = 1}}, now);
+    step(c, &(struct lca_event){.type = LCA_EV_CONFIGURE, .scs = 1, .name = "scs2", .configure = {.term = 1, .leads = true}}, now);
     step(c, &(struct lca_event){.type = LCA_EV_DEFINE_END, .scs = 1, .define_end = {.count = 1}},
          now); /* not complete: nobody is removed */
     drain(c, now, counts);

@@ -159,6 +159,11 @@ static void act(struct world *w, const struct lca_action *a)
     case LCA_DO_END:
         fail_msg("nobody asked for the end");
         break;
+    case LCA_DO_FENCE:
+    case LCA_DO_LEASE:
+    case LCA_DO_WRITE:
+    case LCA_DO_SEND_PEER:
+        break;
     }
 }
 
@@ -266,7 +271,7 @@ static void controller_comes(struct world *w)
     happen(w, &(struct lca_event){.type = LCA_EV_SCS_UP, .name = "scs1"});
     happen(w, &(struct lca_event){.type = LCA_EV_CONFIGURE,
                                   .name = "scs1",
-                                  .configure = {.term = w->term, .poll_period = SPAN_MS(500)}});
+                                  .configure = {.term = w->term, .leads = true, .timing.poll = SPAN_MS(500)}});
     for (unsigned i = 0; i < APPS; i++) {
         size_t n = define_pack(w->apps[i].name, i != 2, 1000, bytes, sizeof bytes);
         happen(w, &(struct lca_event){

@@ -52,7 +52,7 @@ static void configure(void **state)
     assert_int_equal(read_message(&m, &e), 0);
     assert_int_equal(e.type, LCA_EV_CONFIGURE);
     assert_string_equal(e.name, "scs1");
-    assert_int_equal(e.configure.poll_period.ns, SPAN_MS(40).ns);
+    assert_int_equal(e.configure.timing.poll.ns, SPAN_MS(40).ns);
     assert_int_equal(e.configure.peers[0].addp_timeout.ns, SPAN_MS(250).ns);
     c.n_peers = 65;
     assert_true(read_message(&m, &e) < 0);

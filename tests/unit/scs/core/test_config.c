@@ -156,7 +156,7 @@ static void defaults_are_the_documented_ones(void **state)
     assert_int_equal(c->scs.admin_port, 4998);
     assert_int_equal(c->hosts[0].port, 4999);
     assert_int_equal(c->scs.addp_timeout.ns, SPAN_S(1).ns);
-    assert_int_equal(c->scs.poll_period.ns, SPAN_MS(500).ns);
+    assert_int_equal(c->timing.poll.ns, SPAN_MS(500).ns);
     assert_int_equal(c->scs.disconnect_switchover_timeout.ns, 0);
     assert_int_equal(c->scs.haflip_detect_timeout.ns, SPAN_S(10).ns);
     assert_int_equal(c->scs.agent_return_timeout.ns, SPAN_S(5).ns);
