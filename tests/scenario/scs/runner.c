@@ -168,6 +168,7 @@ static void start(struct script *s, uint64_t term)
         w->hosts[i].up = w->hosts[i].told = false;
     struct scs_core_config cc = {.config = w->config, .term = term};
     scs_core_init(w->core, &cc, w->now);
+    shadow_start(&w->shadow, &cc, w->now);
     struct scs_event e = {.type = SCS_EV_TIMER};
     world_step(w, &e);
 }
@@ -493,6 +494,7 @@ static char *play(const char *file, const char *text)
     }
     config_done(s);
     fclose(w->out);
+    shadow_end(&w->shadow);
     free(w->core);
     free(w->config);
     free(w->other);

@@ -260,6 +260,7 @@ static void take(struct world *w, const struct scs_action *action)
 void world_step(struct world *w, const struct scs_event *e)
 {
     scs_core_step(w->core, e, w->now, &w->actions);
+    shadow_step(&w->shadow, w->core, e, w->now, &w->actions);
     /* Sending makes no event before its hop, so the list is not overwritten while it is read. */
     for (unsigned i = 0; i < w->actions.count; i++) {
         tell_action(w, &w->actions.list[i]);

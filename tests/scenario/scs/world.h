@@ -5,6 +5,7 @@
 #include "proto/frame.h"
 #include "scs/core/core.h"
 #include "scs/core/wire.h"
+#include "tests/lib/shadow.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -73,6 +74,7 @@ struct world {
     struct scs_config *config, *other; /* the one in force, and room for the next */
     struct complaints complaints;
     struct scs_core *core;
+    struct shadow shadow; /* the same run from its journal */
     struct scs_actions actions;
     mono_t now;
     uint64_t n_pending, next_request, term;

@@ -1,7 +1,9 @@
 /* Random events in random order, sensible and not, thrown at the core: it keeps its bounds, never runs in circles,
- * answers every request once, and no grant breaks a rule of SAFETY section 3. TEST_SEED=N repeats a run. */
+ * answers every request once, no grant breaks a rule of SAFETY section 3, and a core that is fed from the journal alone
+ * does the same. TEST_SEED=N repeats a run. */
 #include "common/base/rng.h"
 #include "scs/core/core_state.h"
+#include "tests/lib/shadow.h"
 #include "tests/unit/scs/core/site.h"
 
 #include <stdio.h>
@@ -29,6 +31,7 @@ struct storm {
 };
 
 static struct scs_actions actions;
+static struct shadow shadow;
 
 static uint64_t pick(struct storm *s, uint64_t n)
 {
@@ -84,12 +87,14 @@ static void look(struct storm *s)
 static void step(struct storm *s, const struct scs_event *e)
 {
     scs_core_step(s->core, e, s->now, &actions);
+    shadow_step(&shadow, s->core, e, s->now, &actions);
     look(s);
     /* What is due at once comes to rest. */
     for (int i = 0; mono_reached(scs_core_deadline(s->core), s->now); i++) {
         assert_in_range(i, 0, 50);
         struct scs_event timer = {.type = SCS_EV_TIMER};
         scs_core_step(s->core, &timer, s->now, &actions);
+        shadow_step(&shadow, s->core, &timer, s->now, &actions);
         look(s);
     }
 }
@@ -237,6 +242,7 @@ static void rage(uint64_t seed, bool licence)
     rng_init(&s->rng, seed);
     struct scs_core_config cc = {.config = s->config, .term = 100};
     scs_core_init(s->core, &cc, s->now);
+    shadow_start(&shadow, &cc, s->now);
     for (int i = 0; i < 40000; i++)
         one_event(s);
     /* Then silence: every request comes to its end by its own deadline. */
@@ -260,6 +266,7 @@ static void rage(uint64_t seed, bool licence)
     strbuf_init(&b, text, sizeof text);
     scs_core_dump(s->core, s->now, &b);
     assert_false(b.cut);
+    shadow_end(&shadow);
     free(s->core);
     free(s->config);
     free(s);

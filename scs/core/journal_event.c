@@ -1,0 +1,387 @@
+/* Events of the core as bytes of the journal.
+ *
+ * It owns which members of an event mean something for which type: those are written, and nothing else is, so that a
+ * decoded event is equal wherever the core looks. It refuses to trust what it reads: enumerations, terms, names and
+ * counts are held to the bounds that scs_wire_read() and the shell hold them to. Invariant: a type, a member kind or a
+ * word without its case here does not compile. */
+#include "scs/core/journal.h"
+#include "scs/core/journal_bytes.h"
+#include "scs/core/wire.h"
+
+#include <string.h>
+
+#define BOOT_ID_SIZE 16
+
+static void put_epoch(struct journal_writer *w, struct scs_epoch e)
+{
+    put_number(w, e.term);
+    put_number(w, e.n);
+}
+
+static struct scs_epoch get_epoch(struct journal_reader *r)
+{
+    uint64_t term = get_below(r, SCS_TERM_MAX);
+    return (struct scs_epoch){term, get_below(r, SCS_TERM_MAX)};
+}
+
+static const char *get_name(struct journal_reader *r)
+{
+    const char *name = get_text(r);
+    if (name && str_is_name(name, strlen(name)))
+        return name;
+    r->bad = true;
+    return "";
+}
+
+static span_t get_age(struct journal_reader *r)
+{
+    int64_t ns = get_signed(r);
+    r->bad |= ns < 0;
+    return (span_t){ns};
+}
+
+/* ---- report ---- */
+
+static void put_report(struct journal_writer *w, const struct scs_report *p)
+{
+    put_number(w, (uint64_t)p->status);
+    put_number(w, (uint64_t)p->role);
+    put_epoch(w, p->epoch);
+    put_number(w, p->pid);
+    put_bool(w, p->failed);
+    put_number(w, (uint64_t)p->wanted);
+    put_text(w, p->reason);
+    put_text(w, p->status_text);
+    put_bool(w, p->has_exit);
+    put_bool(w, p->exit_asked);
+    put_bool(w, p->exit_adopted);
+    put_number(w, p->restarts);
+    put_signed(w, p->age.ns);
+    put_number(w, p->start_id);
+}
+
+static void get_report(struct journal_reader *r, struct scs_report *p)
+{
+    p->status = (enum scs_status)get_below(r, ST_SUSPENDED + 1);
+    p->role = (enum scs_role)get_below(r, SR_EXITING + 1);
+    p->epoch = get_epoch(r);
+    p->pid = (uint32_t)get_below(r, (uint64_t)UINT32_MAX + 1);
+    p->failed = get_bool(r);
+    p->wanted = (enum scs_wanted)get_below(r, SW_DOWN + 1);
+    p->reason = get_text(r);
+    p->status_text = get_text(r);
+    p->has_exit = get_bool(r);
+    p->exit_asked = get_bool(r);
+    p->exit_adopted = get_bool(r);
+    p->restarts = (uint32_t)get_below(r, (uint64_t)UINT32_MAX + 1);
+    p->age = get_age(r);
+    p->start_id = get_number(r);
+}
+
+/* ---- poll ---- */
+
+static void put_member(struct journal_writer *w, const struct scs_member_poll *m)
+{
+    put_text(w, m->app);
+    put_number(w, (uint64_t)m->role);
+    put_epoch(w, m->epoch);
+    put_number(w, m->granted_seq);
+    put_number(w, m->sync_mark);
+    put_bool(w, m->has_released);
+    if (!m->has_released)
+        return;
+    put_number(w, m->released_incarnation);
+    put_number(w, m->released_seq);
+    put_epoch(w, m->released_epoch);
+}
+
+static void get_member(struct journal_reader *r, struct scs_member_poll *m)
+{
+    const char *app = get_name(r);
+    memset(m, 0, sizeof *m);
+    (void)str_copy(m->app, sizeof m->app, app);
+    m->role = (enum scs_role)get_below(r, SR_EXITING + 1);
+    m->epoch = get_epoch(r);
+    m->granted_seq = get_number(r);
+    m->sync_mark = get_number(r);
+    m->has_released = get_bool(r);
+    if (!m->has_released)
+        return;
+    m->released_incarnation = get_number(r);
+    m->released_seq = get_number(r);
+    m->released_epoch = get_epoch(r);
+}
+
+static void put_poll(struct journal_writer *w, const struct scs_event *e)
+{
+    put_number(w, e->poll.incarnation);
+    put_bool(w, e->poll.boot_id);
+    if (e->poll.boot_id)
+        put_bytes(w, e->poll.boot_id, BOOT_ID_SIZE);
+    put_number(w, e->poll.poll_seq);
+    put_number(w, e->poll.echo);
+    put_number(w, e->poll.term_seen);
+    put_number(w, e->poll.n_members);
+    for (unsigned i = 0; i < e->poll.n_members; i++)
+        put_member(w, &e->poll.members[i]);
+}
+
+static void get_poll(struct journal_reader *r, struct scs_member_poll *members, struct scs_event *e)
+{
+    e->poll.incarnation = get_number(r);
+    e->poll.boot_id = get_bool(r) ? get_bytes(r, BOOT_ID_SIZE) : NULL;
+    e->poll.poll_seq = get_number(r);
+    e->poll.echo = get_number(r);
+    e->poll.term_seen = get_below(r, SCS_TERM_MAX);
+    e->poll.n_members = (unsigned)get_below(r, SCS_POLL_MEMBERS + 1);
+    e->poll.members = members;
+    for (unsigned i = 0; i < e->poll.n_members && !r->bad; i++)
+        get_member(r, &members[i]);
+}
+
+/* ---- the smaller ones ---- */
+
+static void put_result(struct journal_writer *w, const struct scs_event *e)
+{
+    put_number(w, e->result.order_id);
+    put_number(w, (uint64_t)e->result.outcome);
+    put_text(w, e->result.error);
+    put_epoch(w, e->result.epoch);
+    put_number(w, e->result.term_seen);
+    put_signed(w, e->result.took.ns);
+}
+
+static void get_result(struct journal_reader *r, struct scs_event *e)
+{
+    e->result.order_id = get_number(r);
+    e->result.outcome = (enum scs_outcome)get_below(r, OUTCOME_TIMED_OUT + 1);
+    e->result.error = get_text(r);
+    e->result.epoch = get_epoch(r);
+    e->result.term_seen = get_below(r, SCS_TERM_MAX);
+    e->result.took = (span_t){get_signed(r)};
+}
+
+static void put_record(struct journal_writer *w, const struct record *p)
+{
+    put_number(w, record_def(p->id)->number);
+    put_number(w, p->n_fields);
+    for (unsigned i = 0; i < p->n_fields; i++) {
+        put_text(w, p->fields[i].key);
+        put_text(w, p->text + p->fields[i].at);
+    }
+}
+
+static void get_record(struct journal_reader *r, struct record *p)
+{
+    const struct record_def *def = record_by_number((unsigned)get_below(r, UINT16_MAX + 1));
+    record_init(p, (enum record_id)(def ? def - record_def((enum record_id)0) : 0));
+    r->bad |= !def;
+    unsigned n = (unsigned)get_below(r, RECORD_FIELDS + 1);
+    for (unsigned i = 0; i < n && !r->bad; i++) {
+        const char *key = get_text(r), *value = get_text(r);
+        r->bad |= !key || !value;
+        if (!r->bad)
+            record_str(p, key, value);
+    }
+}
+
+static void put_request(struct journal_writer *w, const struct scs_event *e)
+{
+    put_number(w, e->request.id);
+    put_number(w, (uint64_t)e->request.kind);
+    put_bool(w, e->request.force);
+    put_text(w, e->request.operator);
+}
+
+static void get_request(struct journal_reader *r, struct scs_event *e)
+{
+    e->request.id = get_number(r);
+    e->request.kind = (enum scs_order_kind)get_below(r, SO_SWITCHOVER + 1);
+    e->request.force = get_bool(r);
+    e->request.operator = get_text(r);
+}
+
+void journal_put_event(struct journal_writer *w, const struct scs_event *e)
+{
+    put_number(w, (uint64_t)e->type);
+    put_number(w, e->host);
+    switch (e->type) {
+    case SCS_EV_TIMER:
+    case SCS_EV_REPORT_END:
+    case SCS_EV_CONFIG:
+        return;
+    case SCS_EV_HOST_UP:
+        put_text(w, e->text);
+        return;
+    case SCS_EV_HOST_DOWN:
+        put_text(w, e->text);
+        put_number(w, (uint64_t)e->down);
+        return;
+    case SCS_EV_REPORT:
+        put_text(w, e->app);
+        put_report(w, &e->report);
+        return;
+    case SCS_EV_POLL:
+        put_poll(w, e);
+        return;
+    case SCS_EV_RELEASED:
+        put_text(w, e->app);
+        put_number(w, e->released.incarnation);
+        put_number(w, e->released.poll_seq);
+        put_epoch(w, e->released.epoch);
+        return;
+    case SCS_EV_ORDER_RESULT:
+        put_text(w, e->app);
+        put_text(w, e->text);
+        put_result(w, e);
+        return;
+    case SCS_EV_AGENT_EVENT:
+        put_record(w, &e->agent_event.record);
+        put_signed(w, e->agent_event.age.ns);
+        return;
+    case SCS_EV_PEER_VIEW:
+        put_text(w, e->text);
+        put_text(w, e->view.peer);
+        put_bool(w, e->view.seen);
+        put_signed(w, e->view.age.ns);
+        return;
+    case SCS_EV_REQUEST:
+        put_text(w, e->app);
+        put_request(w, e);
+        return;
+    case SCS_EV_REQUEST_GONE:
+        put_number(w, e->request.id);
+        return;
+    }
+}
+
+void journal_get_event(struct journal_reader *r, struct scs_member_poll *members, struct scs_event *e)
+{
+    uint64_t type = get_below(r, UINT8_MAX + 1);
+    e->type = (enum scs_event_type)type;
+    e->host = (uint16_t)get_below(r, UINT16_MAX + 1);
+    e->app = e->text = NULL;
+    e->down = SCS_DOWN_CLOSED;
+    switch (e->type) {
+    case SCS_EV_TIMER:
+    case SCS_EV_REPORT_END:
+        return;
+    case SCS_EV_CONFIG:
+        e->config.config = NULL;
+        return;
+    case SCS_EV_HOST_UP:
+        e->text = get_text(r);
+        return;
+    case SCS_EV_HOST_DOWN:
+        e->text = get_text(r);
+        e->down = (enum scs_down)get_below(r, SCS_DOWN_REJECTED + 1);
+        return;
+    case SCS_EV_REPORT:
+        e->app = get_text(r);
+        get_report(r, &e->report);
+        return;
+    case SCS_EV_POLL:
+        get_poll(r, members, e);
+        return;
+    case SCS_EV_RELEASED:
+        e->app = get_text(r);
+        e->released.incarnation = get_number(r);
+        e->released.poll_seq = get_number(r);
+        e->released.epoch = get_epoch(r);
+        return;
+    case SCS_EV_ORDER_RESULT:
+        e->app = get_text(r);
+        e->text = get_text(r);
+        get_result(r, e);
+        return;
+    case SCS_EV_AGENT_EVENT:
+        get_record(r, &e->agent_event.record);
+        e->agent_event.age = get_age(r);
+        return;
+    case SCS_EV_PEER_VIEW:
+        e->text = get_text(r);
+        e->view.peer = get_name(r);
+        e->view.seen = get_bool(r);
+        e->view.age = get_age(r);
+        return;
+    case SCS_EV_REQUEST:
+        e->app = get_text(r);
+        get_request(r, e);
+        return;
+    case SCS_EV_REQUEST_GONE:
+        e->request.id = get_number(r);
+        return;
+    }
+    r->bad = true;
+}
+
+static bool has_host(enum scs_event_type type)
+{
+    switch (type) {
+    case SCS_EV_HOST_UP:
+    case SCS_EV_HOST_DOWN:
+    case SCS_EV_REPORT:
+    case SCS_EV_REPORT_END:
+    case SCS_EV_POLL:
+    case SCS_EV_RELEASED:
+    case SCS_EV_ORDER_RESULT:
+    case SCS_EV_AGENT_EVENT:
+    case SCS_EV_PEER_VIEW:
+        return true;
+    case SCS_EV_TIMER:
+    case SCS_EV_REQUEST:
+    case SCS_EV_REQUEST_GONE:
+    case SCS_EV_CONFIG:
+        return false;
+    }
+    return false;
+}
+
+bool journal_event_fits(const struct scs_event *e, const struct scs_config *config)
+{
+    return !has_host(e->type) || e->host < config->n_hosts;
+}
+
+const char *journal_event_name(enum scs_event_type type)
+{
+    switch (type) {
+    case SCS_EV_TIMER:
+        return "timer";
+    case SCS_EV_HOST_UP:
+        return "host up";
+    case SCS_EV_HOST_DOWN:
+        return "host down";
+    case SCS_EV_REPORT:
+        return "report";
+    case SCS_EV_REPORT_END:
+        return "end of reports";
+    case SCS_EV_POLL:
+        return "poll";
+    case SCS_EV_RELEASED:
+        return "release";
+    case SCS_EV_ORDER_RESULT:
+        return "result of an order";
+    case SCS_EV_AGENT_EVENT:
+        return "record of an agent";
+    case SCS_EV_PEER_VIEW:
+        return "peer's view";
+    case SCS_EV_REQUEST:
+        return "operator's order";
+    case SCS_EV_REQUEST_GONE:
+        return "operator gone";
+    case SCS_EV_CONFIG:
+        return "configuration";
+    }
+    return "?";
+}
+
+void journal_describe(const struct scs_event *e, const struct scs_config *config, struct strbuf *out)
+{
+    strbuf_add(out, journal_event_name(e->type));
+    if (has_host(e->type) && e->host < config->n_hosts)
+        strbuf_printf(out, ", host %s", config->hosts[e->host].name);
+    if (e->app)
+        strbuf_printf(out, ", application %s", e->app);
+    if (e->text && e->text[0])
+        strbuf_printf(out, ": %s", e->text);
+}
