@@ -24,18 +24,24 @@ static uint32_t check_of(const uint8_t *bytes, size_t n)
 static void put_config(struct journal_writer *w, const struct journal_text *t)
 {
     put_number(w, t->text ? t->n + 1 : 0);
-    if (t->text)
-        put_bytes(w, t->text, t->n);
+    if (!t->text)
+        return;
+    put_bytes(w, t->text, t->n);
+    put_text(w, t->hash);
+    put_text(w, t->common_hash);
 }
 
 static void get_config(struct journal_reader *r, struct journal_text *ret_text)
 {
     uint64_t n = get_below(r, JOURNAL_BODY_MAX);
-    *ret_text = (struct journal_text){NULL, 0};
+    *ret_text = (struct journal_text){NULL, 0, NULL, NULL};
     if (n == 0)
         return;
     ret_text->text = (const char *)get_bytes(r, (size_t)n - 1);
     ret_text->n = (size_t)n - 1;
+    ret_text->hash = get_text(r);
+    ret_text->common_hash = get_text(r);
+    r->bad |= !ret_text->hash || !ret_text->common_hash;
 }
 
 static void put_start(struct journal_writer *w, const struct journal_entry *e)
@@ -44,6 +50,7 @@ static void put_start(struct journal_writer *w, const struct journal_entry *e)
     put_number(w, e->format);
     put_text(w, e->software);
     put_number(w, e->term);
+    put_number(w, e->seed);
     put_signed(w, e->wall_us);
     put_signed(w, e->now.ns);
     put_config(w, &e->config);
@@ -61,6 +68,7 @@ static void get_start(struct journal_reader *r, struct journal_entry *e)
         return;
     }
     e->term = get_below(r, SCS_TERM_MAX);
+    e->seed = get_number(r);
     e->wall_us = get_signed(r);
     e->now.ns = get_signed(r);
     get_config(r, &e->config);

@@ -16,10 +16,12 @@
 
 enum journal_kind { JOURNAL_START = 1, JOURNAL_STEP, JOURNAL_END };
 
-/* A configuration as config_print() writes it: what was in force, defaults and all. NULL: none. */
+/* A configuration as config_print() writes it: what was in force, defaults and all, and the hashes of it that the core
+ * compares. `text` NULL: none. */
 struct journal_text {
     const char *text;
     size_t n;
+    const char *hash, *common_hash;
 };
 
 struct journal_entry {
@@ -27,7 +29,7 @@ struct journal_entry {
     /* START: what scs_core_init() was given */
     uint32_t format;      /* of another one nothing but `software` is read */
     const char *software; /* version of the program that wrote it */
-    uint64_t term;
+    uint64_t term, seed;
     int64_t wall_us; /* wall clock at `now`, for display only */
     /* START, STEP */
     mono_t now;

@@ -62,6 +62,14 @@ static void mix_decision(uint64_t *h, const struct scs_decision *d)
     mix_epoch(h, d->epoch);
 }
 
+static void mix_register(uint64_t *h, const struct authority_register *v)
+{
+    mix(h, v->term);
+    mix(h, v->counter);
+    mix_text(h, v->owner);
+    mix_text(h, v->config_hash);
+}
+
 /* Everything but `record` is cleared when an action is made, whatever its type. */
 static void mix_action(uint64_t *h, const struct scs_action *a)
 {
@@ -77,6 +85,15 @@ static void mix_action(uint64_t *h, const struct scs_action *a)
     mix(h, a->order_id);
     mix(h, (uint64_t)a->order_kind);
     mix(h, (uint64_t)a->deadline.ns);
+    mix(h, (uint64_t)a->lease.ns);
+    mix(h, a->released_incarnation);
+    mix(h, a->released_seq);
+    mix(h, (uint64_t)a->vote.kind);
+    mix(h, a->vote.term);
+    mix(h, a->vote.round);
+    mix(h, a->vote.previous_term);
+    mix(h, (uint64_t)a->revision);
+    mix_register(h, &a->reg);
     mix(h, a->request);
     mix(h, a->ok);
     mix_text(h, a->error ? a->error : "");
@@ -107,6 +124,9 @@ uint64_t journal_digest(const struct scs_core *c, const struct scs_actions *acti
         case SCS_DO_STEP:
         case SCS_DO_RESULT:
         case SCS_DO_HURRY:
+        case SCS_DO_REGISTER_READ:
+        case SCS_DO_REGISTER_SWAP:
+        case SCS_DO_CONTROLLER:
             break;
         }
     }

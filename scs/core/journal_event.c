@@ -5,6 +5,8 @@
  * counts are held to the bounds that scs_wire_read() and the shell hold them to. Invariant: a type, a member kind or a
  * word without its case here does not compile. */
 #include "scs/core/journal.h"
+
+#include "proto/agent.pb-c.h"
 #include "scs/core/journal_bytes.h"
 #include "scs/core/wire.h"
 
@@ -87,6 +89,10 @@ static void put_member(struct journal_writer *w, const struct scs_member_poll *m
     put_epoch(w, m->epoch);
     put_number(w, m->granted_seq);
     put_number(w, m->sync_mark);
+    put_signed(w, m->lease.ns);
+    put_signed(w, m->peer_lease.ns);
+    put_signed(w, m->promise.ns);
+    put_signed(w, m->quarantine.ns);
     put_bool(w, m->has_released);
     if (!m->has_released)
         return;
@@ -104,6 +110,10 @@ static void get_member(struct journal_reader *r, struct scs_member_poll *m)
     m->epoch = get_epoch(r);
     m->granted_seq = get_number(r);
     m->sync_mark = get_number(r);
+    m->lease = get_age(r);
+    m->peer_lease = get_age(r);
+    m->promise = get_age(r);
+    m->quarantine = get_age(r);
     m->has_released = get_bool(r);
     if (!m->has_released)
         return;
@@ -121,6 +131,9 @@ static void put_poll(struct journal_writer *w, const struct scs_event *e)
     put_number(w, e->poll.poll_seq);
     put_number(w, e->poll.echo);
     put_number(w, e->poll.term_seen);
+    put_text(w, e->poll.leader);
+    put_number(w, e->poll.leader_term);
+    put_signed(w, e->poll.leader_age.ns);
     put_number(w, e->poll.n_members);
     for (unsigned i = 0; i < e->poll.n_members; i++)
         put_member(w, &e->poll.members[i]);
@@ -133,6 +146,9 @@ static void get_poll(struct journal_reader *r, struct scs_member_poll *members, 
     e->poll.poll_seq = get_number(r);
     e->poll.echo = get_number(r);
     e->poll.term_seen = get_below(r, SCS_TERM_MAX);
+    e->poll.leader = get_text(r);
+    e->poll.leader_term = get_below(r, SCS_TERM_MAX);
+    e->poll.leader_age = get_age(r);
     e->poll.n_members = (unsigned)get_below(r, SCS_POLL_MEMBERS + 1);
     e->poll.members = members;
     for (unsigned i = 0; i < e->poll.n_members && !r->bad; i++)
@@ -196,10 +212,87 @@ static void put_request(struct journal_writer *w, const struct scs_event *e)
 static void get_request(struct journal_reader *r, struct scs_event *e)
 {
     e->request.id = get_number(r);
-    e->request.kind = (enum scs_order_kind)get_below(r, SO_SWITCHOVER + 1);
+    e->request.kind = (enum scs_order_kind)get_below(r, SO_INSTALL + 1);
     e->request.force = get_bool(r);
     e->request.operator = get_text(r);
 }
+
+/* ---- the authority's ---- */
+
+/* Into an array of the event. */
+static void get_into(struct journal_reader *r, char *dst, size_t size)
+{
+    const char *text = get_text(r);
+    r->bad |= !text || !str_copy(dst, size, text);
+}
+
+static void put_register(struct journal_writer *w, const struct scs_event *e)
+{
+    put_bool(w, e->reg.ok);
+    put_bool(w, e->reg.present);
+    put_signed(w, e->reg.revision);
+    put_number(w, (uint64_t)e->reg.outcome);
+    put_number(w, e->reg.value.term);
+    put_number(w, e->reg.value.counter);
+    put_text(w, e->reg.value.owner);
+    put_text(w, e->reg.value.config_hash);
+}
+
+static void get_register(struct journal_reader *r, struct scs_event *e)
+{
+    e->reg.ok = get_bool(r);
+    e->reg.present = get_bool(r);
+    e->reg.revision = get_signed(r);
+    e->reg.outcome = (enum authority_outcome)get_below(r, SWAP_UNKNOWN + 1);
+    e->reg.value.term = get_below(r, SCS_TERM_MAX);
+    e->reg.value.counter = get_number(r);
+    get_into(r, e->reg.value.owner, sizeof e->reg.value.owner);
+    get_into(r, e->reg.value.config_hash, sizeof e->reg.value.config_hash);
+}
+
+static void put_vote(struct journal_writer *w, const struct scs_event *e)
+{
+    put_signed(w, e->vote.kind);
+    put_number(w, e->vote.term);
+    put_number(w, e->vote.round);
+    put_number(w, e->vote.highest);
+    put_bool(w, e->vote.yes);
+    put_signed(w, e->vote.wait.ns);
+}
+
+static void get_vote(struct journal_reader *r, struct scs_event *e)
+{
+    int64_t kind = get_signed(r);
+    r->bad |= kind < 0 || kind > UNDERSTUDY__AGENT__VOTE__KIND__INSTALL;
+    e->vote.kind = r->bad ? 0 : (int)kind;
+    e->vote.term = get_below(r, SCS_TERM_MAX);
+    e->vote.round = get_number(r);
+    e->vote.highest = get_below(r, SCS_TERM_MAX);
+    e->vote.yes = get_bool(r);
+    e->vote.wait = get_age(r);
+}
+
+static void put_controller(struct journal_writer *w, const struct scs_event *e)
+{
+    put_bool(w, e->controller.leads);
+    put_bool(w, e->controller.may_lead);
+    put_number(w, e->controller.term);
+    put_text(w, e->controller.config_hash);
+    put_signed(w, e->controller.lead_age.ns);
+    put_text(w, e->controller.by);
+}
+
+static void get_controller(struct journal_reader *r, struct scs_event *e)
+{
+    e->controller.leads = get_bool(r);
+    e->controller.may_lead = get_bool(r);
+    e->controller.term = get_below(r, SCS_TERM_MAX);
+    get_into(r, e->controller.config_hash, sizeof e->controller.config_hash);
+    e->controller.lead_age = get_age(r);
+    e->controller.by = get_text(r);
+}
+
+/* ---- all of them ---- */
 
 void journal_put_event(struct journal_writer *w, const struct scs_event *e)
 {
@@ -251,6 +344,22 @@ void journal_put_event(struct journal_writer *w, const struct scs_event *e)
         return;
     case SCS_EV_REQUEST_GONE:
         put_number(w, e->request.id);
+        return;
+    case SCS_EV_REGISTER_READ:
+    case SCS_EV_REGISTER_SWAPPED:
+        put_register(w, e);
+        return;
+    case SCS_EV_VOTE:
+        put_vote(w, e);
+        return;
+    case SCS_EV_CONTROLLER_UP:
+    case SCS_EV_CONTROLLER_DOWN:
+        put_text(w, e->text);
+        return;
+    case SCS_EV_CONTROLLER_STATE:
+    case SCS_EV_HANDOVER:
+        put_text(w, e->text);
+        put_controller(w, e);
         return;
     }
 }
@@ -311,6 +420,22 @@ void journal_get_event(struct journal_reader *r, struct scs_member_poll *members
     case SCS_EV_REQUEST_GONE:
         e->request.id = get_number(r);
         return;
+    case SCS_EV_REGISTER_READ:
+    case SCS_EV_REGISTER_SWAPPED:
+        get_register(r, e);
+        return;
+    case SCS_EV_VOTE:
+        get_vote(r, e);
+        return;
+    case SCS_EV_CONTROLLER_UP:
+    case SCS_EV_CONTROLLER_DOWN:
+        e->text = get_text(r);
+        return;
+    case SCS_EV_CONTROLLER_STATE:
+    case SCS_EV_HANDOVER:
+        e->text = get_text(r);
+        get_controller(r, e);
+        return;
     }
     r->bad = true;
 }
@@ -327,11 +452,18 @@ static bool has_host(enum scs_event_type type)
     case SCS_EV_ORDER_RESULT:
     case SCS_EV_AGENT_EVENT:
     case SCS_EV_PEER_VIEW:
+    case SCS_EV_VOTE:
         return true;
     case SCS_EV_TIMER:
     case SCS_EV_REQUEST:
     case SCS_EV_REQUEST_GONE:
     case SCS_EV_CONFIG:
+    case SCS_EV_REGISTER_READ:
+    case SCS_EV_REGISTER_SWAPPED:
+    case SCS_EV_CONTROLLER_UP:
+    case SCS_EV_CONTROLLER_DOWN:
+    case SCS_EV_CONTROLLER_STATE:
+    case SCS_EV_HANDOVER:
         return false;
     }
     return false;
@@ -371,6 +503,20 @@ const char *journal_event_name(enum scs_event_type type)
         return "operator gone";
     case SCS_EV_CONFIG:
         return "configuration";
+    case SCS_EV_REGISTER_READ:
+        return "register read";
+    case SCS_EV_REGISTER_SWAPPED:
+        return "register swapped";
+    case SCS_EV_VOTE:
+        return "elector's answer";
+    case SCS_EV_CONTROLLER_UP:
+        return "other controller up";
+    case SCS_EV_CONTROLLER_DOWN:
+        return "other controller down";
+    case SCS_EV_CONTROLLER_STATE:
+        return "other controller's state";
+    case SCS_EV_HANDOVER:
+        return "handover";
     }
     return "?";
 }

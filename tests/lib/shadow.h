@@ -60,6 +60,8 @@ static inline struct scs_config *shadow_parse(const struct shadow *s, const stru
     memset(&complaints, 0, sizeof complaints);
     config_parse("journal", t->text, t->n, &scs_schema, c, &complaints);
     scs_config_check(c, &complaints);
+    (void)str_copy(c->hash, sizeof c->hash, t->hash);
+    (void)str_copy(c->common_hash, sizeof c->common_hash, t->common_hash);
     if (complaints.errors)
         shadow_fail(s, "printed configuration", complaints.list[0].text);
     return c;
@@ -72,7 +74,7 @@ static inline char *shadow_print(const struct scs_config *c, struct journal_text
     FILE *f = open_memstream(&text, &n);
     config_print(&scs_schema, c, f);
     fclose(f);
-    *ret_text = (struct journal_text){text, n};
+    *ret_text = (struct journal_text){text, n, c->hash, c->common_hash};
     return text;
 }
 
@@ -89,7 +91,8 @@ static inline void shadow_end(struct shadow *s)
 static inline void shadow_start(struct shadow *s, const struct scs_core_config *config, mono_t now)
 {
     struct journal_entry e = {
-        .kind = JOURNAL_START, .format = JOURNAL_FORMAT, .software = "shadow", .term = config->term, .now = now};
+        .kind = JOURNAL_START, .format = JOURNAL_FORMAT, .software = "shadow", .term = config->term, .seed = config->seed,
+        .now = now};
     shadow_end(s);
     s->room = 1024;
     s->bytes = malloc(s->room);
@@ -99,7 +102,7 @@ static inline void shadow_start(struct shadow *s, const struct scs_core_config *
     const struct journal_entry *copy = shadow_copy(s, &e);
     s->config = shadow_parse(s, &copy->config);
     free(text);
-    const struct scs_core_config own = {.config = s->config, .term = copy->term};
+    const struct scs_core_config own = {.config = s->config, .term = copy->term, .seed = copy->seed};
     scs_core_init(s->core, &own, copy->now);
 }
 

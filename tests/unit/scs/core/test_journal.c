@@ -1,5 +1,6 @@
 /* The journal of the controller's core: entries come back as they were, bad bytes are refused and never believed, and a
  * digest tells one action from another. SEED=N repeats a run. */
+#include "proto/agent.pb-c.h"
 #include "scs/core/core_state.h"
 #include "scs/core/journal.h"
 #include "scs/core/wire.h"
@@ -81,6 +82,9 @@ static void some_poll(struct scs_event *e)
     e->poll.echo = some_number();
     e->poll.term_seen = some_term();
     e->poll.n_members = (unsigned)pick(16);
+    e->poll.leader = pick(3) ? some_text(2) : NULL;
+    e->poll.leader_term = some_term();
+    e->poll.leader_age = some_age();
     e->poll.members = sent;
     for (unsigned i = 0; i < e->poll.n_members; i++) {
         bool released = pick(2);
@@ -88,6 +92,10 @@ static void some_poll(struct scs_event *e)
                                            .epoch = some_epoch(),
                                            .granted_seq = some_number(),
                                            .sync_mark = some_number(),
+                                           .lease = some_age(),
+                                           .peer_lease = some_age(),
+                                           .promise = some_age(),
+                                           .quarantine = some_age(),
                                            .has_released = released};
         if (released) {
             sent[i].released_incarnation = some_number();
@@ -104,6 +112,39 @@ static void some_record(struct record *r)
     record_init(r, (enum record_id)pick(RECORD_COUNT));
     for (unsigned i = 0, n = (unsigned)pick(6); i < n && i < 5; i++)
         record_str(r, keys[i], some_text(i));
+}
+
+static void some_register(struct scs_event *e)
+{
+    e->reg.ok = pick(2);
+    e->reg.present = pick(2);
+    e->reg.revision = (int64_t)rng_next(&rng);
+    e->reg.outcome = (enum authority_outcome)pick(SWAP_UNKNOWN + 1);
+    e->reg.value.term = some_term();
+    e->reg.value.counter = some_number();
+    str_copy(e->reg.value.owner, sizeof e->reg.value.owner, some_name());
+    str_copy(e->reg.value.config_hash, sizeof e->reg.value.config_hash, some_name());
+}
+
+static void some_controller(struct scs_event *e)
+{
+    e->text = pick(3) ? some_text(0) : NULL;
+    e->controller.leads = pick(2);
+    e->controller.may_lead = pick(2);
+    e->controller.term = some_term();
+    str_copy(e->controller.config_hash, sizeof e->controller.config_hash, some_name());
+    e->controller.lead_age = some_age();
+    e->controller.by = pick(3) ? some_text(1) : NULL;
+}
+
+static void some_vote(struct scs_event *e)
+{
+    e->vote.kind = (int)pick(UNDERSTUDY__AGENT__VOTE__KIND__INSTALL + 1);
+    e->vote.term = some_term();
+    e->vote.round = some_number();
+    e->vote.highest = some_term();
+    e->vote.yes = pick(2);
+    e->vote.wait = some_age();
 }
 
 /* A random event of a type, every member of it set. */
@@ -160,12 +201,27 @@ static void some_event(enum scs_event_type type, struct scs_event *e)
     case SCS_EV_REQUEST:
         e->app = some_name();
         e->request.id = some_number();
-        e->request.kind = (enum scs_order_kind)pick(SO_SWITCHOVER + 1);
+        e->request.kind = (enum scs_order_kind)pick(SO_INSTALL + 1);
         e->request.force = pick(2);
         e->request.operator = some_text(0);
         return;
     case SCS_EV_REQUEST_GONE:
         e->request.id = some_number();
+        return;
+    case SCS_EV_REGISTER_READ:
+    case SCS_EV_REGISTER_SWAPPED:
+        some_register(e);
+        return;
+    case SCS_EV_VOTE:
+        some_vote(e);
+        return;
+    case SCS_EV_CONTROLLER_UP:
+    case SCS_EV_CONTROLLER_DOWN:
+        e->text = pick(3) ? some_text(0) : NULL;
+        return;
+    case SCS_EV_CONTROLLER_STATE:
+    case SCS_EV_HANDOVER:
+        some_controller(e);
         return;
     }
     fail_msg("an event of no known type");
@@ -179,7 +235,7 @@ static struct journal_entry step_entry(enum scs_event_type type)
                               .digest = rng_next(&rng)};
     some_event(type, &e.event);
     if (type == SCS_EV_CONFIG)
-        e.config = (struct journal_text){some_text(7), 5};
+        e.config = (struct journal_text){some_text(7), 5, "0a", "1b"};
     return e;
 }
 
@@ -227,7 +283,7 @@ static void entries_come_back(void **state)
     static uint8_t bytes[ROOM], again[ROOM];
     (void)state;
     for (unsigned i = 0; i < 20000; i++) {
-        enum scs_event_type type = (enum scs_event_type)(i % (SCS_EV_CONFIG + 1));
+        enum scs_event_type type = (enum scs_event_type)(i % (SCS_EV_HANDOVER + 1));
         struct journal_entry e = step_entry(type), back;
         size_t n = journal_put(bytes, sizeof bytes, &e);
         assert_in_range(n, JOURNAL_HEAD + 1, sizeof bytes);
@@ -256,12 +312,13 @@ static void start_and_end_come_back(void **state)
                                         .format = JOURNAL_FORMAT,
                                         .software = "1.2.3",
                                         .term = 77,
+                                        .seed = UINT64_MAX,
                                         .wall_us = -5,
                                         .now = {123456789},
-                                        .config = {"[scs]\n", 6}};
+                                        .config = {"[scs]\n", 6, "0a", "1b"}};
     size_t n = journal_put(bytes, sizeof bytes, &start);
     assert_int_equal(read_back(bytes, n, &back), 0);
-    assert_true(back.kind == JOURNAL_START && back.format == JOURNAL_FORMAT && back.term == 77 && back.wall_us == -5);
+    assert_true(back.kind == JOURNAL_START && back.format == JOURNAL_FORMAT && back.term == 77 && back.seed == UINT64_MAX && back.wall_us == -5);
     assert_true(back.now.ns == 123456789 && back.config.n == 6 && memcmp(back.config.text, "[scs]\n", 6) == 0);
     assert_string_equal(back.software, "1.2.3");
     const struct journal_entry end = {.kind = JOURNAL_END, .reason = "stopped"};
@@ -288,7 +345,7 @@ static void little_room_writes_nothing_behind_it(void **state)
     static uint8_t bytes[ROOM];
     (void)state;
     for (unsigned i = 0; i < 500; i++) {
-        struct journal_entry e = step_entry((enum scs_event_type)(i % (SCS_EV_CONFIG + 1)));
+        struct journal_entry e = step_entry((enum scs_event_type)(i % (SCS_EV_HANDOVER + 1)));
         size_t n = journal_put(bytes, sizeof bytes, &e), room = (size_t)pick(n);
         uint8_t *small = malloc(room + 1);
         assert_int_equal(journal_put(small, room, &e), n);
@@ -301,7 +358,7 @@ static void too_long_is_no_entry(void **state)
     (void)state;
     char *text = calloc(1, JOURNAL_BODY_MAX);
     const struct journal_entry start = {
-        .kind = JOURNAL_START, .format = JOURNAL_FORMAT, .software = "1", .term = 1, .config = {text, JOURNAL_BODY_MAX}};
+        .kind = JOURNAL_START, .format = JOURNAL_FORMAT, .software = "1", .term = 1, .config = {text, JOURNAL_BODY_MAX, "", ""}};
     assert_int_equal(journal_put(NULL, 0, &start), 0);
     free(text);
 }
@@ -312,7 +369,7 @@ static void flipped_bits_are_found(void **state)
     struct journal_entry back;
     (void)state;
     for (unsigned i = 0; i < 3000; i++) {
-        struct journal_entry e = step_entry((enum scs_event_type)(i % (SCS_EV_CONFIG + 1)));
+        struct journal_entry e = step_entry((enum scs_event_type)(i % (SCS_EV_HANDOVER + 1)));
         size_t n = journal_put(bytes, sizeof bytes, &e);
         bytes[pick(n)] ^= (uint8_t)(1u << pick(8));
         assert_int_equal(read_back(bytes, n, &back), -EBADMSG);
@@ -326,7 +383,7 @@ static void made_up_bytes_are_held_to_the_bounds(void **state)
     (void)state;
     for (unsigned i = 0; i < 60000; i++) {
         uint8_t room[ROOM / 16];
-        struct journal_entry e = step_entry((enum scs_event_type)(i % (SCS_EV_CONFIG + 1))), back;
+        struct journal_entry e = step_entry((enum scs_event_type)(i % (SCS_EV_HANDOVER + 1))), back;
         size_t n = journal_put(room, sizeof room, &e);
         if (n > sizeof room)
             continue;
@@ -421,6 +478,18 @@ static void every_member_of_an_action_counts(void **state)
     TELLS(order_id, 1);
     TELLS(order_kind, AO_KILL);
     TELLS(deadline.ns, 1);
+    TELLS(lease.ns, 1);
+    TELLS(released_incarnation, 1);
+    TELLS(released_seq, 1);
+    TELLS(vote.kind, 1);
+    TELLS(vote.term, 1);
+    TELLS(vote.round, 1);
+    TELLS(vote.previous_term, 1);
+    TELLS(revision, 1);
+    TELLS(reg.term, 1);
+    TELLS(reg.counter, 1);
+    TELLS(reg.owner[0], 'x');
+    TELLS(reg.config_hash[0], 'x');
     TELLS(request, 1);
     TELLS(ok, true);
     TELLS(error, "x");
@@ -453,16 +522,19 @@ static void nothing_was_added_unseen(void **state)
     const struct scs_event e = {.type = SCS_EV_TIMER};
     assert_int_equal(offsetof(struct scs_event, report), 32);
     assert_int_equal(sizeof e.report, 80);
-    assert_int_equal(sizeof e.poll, 56);
+    assert_int_equal(sizeof e.poll, 80);
     assert_int_equal(sizeof e.released, 32);
     assert_int_equal(sizeof e.result, 56);
     assert_int_equal(sizeof e.agent_event - sizeof(struct record), 8);
     assert_int_equal(sizeof e.view, 24);
     assert_int_equal(sizeof e.request, 24);
     assert_int_equal(sizeof e.config, 8);
-    assert_int_equal(sizeof(struct scs_member_poll), 144);
-    assert_int_equal(sizeof(struct scs_core_config), 16);
-    assert_int_equal(sizeof(struct scs_action) - sizeof(struct record), 416);
+    assert_int_equal(sizeof e.reg, 176);
+    assert_int_equal(sizeof e.vote, 48);
+    assert_int_equal(sizeof e.controller, 104);
+    assert_int_equal(sizeof(struct scs_member_poll), 176);
+    assert_int_equal(sizeof(struct scs_core_config), 24);
+    assert_int_equal(sizeof(struct scs_action) - sizeof(struct record), 632);
     assert_int_equal(sizeof(struct scs_decision), 4616);
 }
 
