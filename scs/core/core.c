@@ -1,7 +1,7 @@
 /* One step of the controller's core: an event is taken in, what is due is looked at, queued work is done while its
  * actions fit.
  *
- * It owns the order of these three and the run's own numbers (term, recovery). It refuses to know what an event means:
+ * It owns the order of these three and what is said of recovery. It refuses to know what an event means:
  * hosts.c, apps.c, requests.c and pairs.c do. Invariants: no step emits more than SCS_ACTIONS_MAX actions; while work
  * is queued the deadline is the step's own instant. Cost: per event the objects concerned, never all. */
 #include "scs/core/core_state.h"
@@ -46,22 +46,12 @@ void scs_core_init(struct scs_core *c, const struct scs_core_config *config, mon
     }
     for (unsigned i = 0; i < c->config->n_apps; i++)
         c->apps[i].since = now;
-    for (unsigned i = 0; i < c->config->n_pairs; i++)
-        pair_init(c, (uint16_t)i);
-}
-
-/* Terms of a run keep their remainder by 4: the index of the controller (SAFETY section 1). */
-void core_raise_term(struct scs_core *c, uint64_t seen)
-{
-    if (seen <= c->term || seen >= SCS_TERM_MAX - 4)
-        return;
-    uint64_t term = seen - seen % 4 + c->term % 4;
-    c->term = term > seen ? term : term + 4;
+    lead_init(c);
 }
 
 static void announce(struct scs_core *c)
 {
-    if (c->announced)
+    if (c->announced || !c->leads)
         return;
     c->announced = true;
     if (c->n_unlearned == 0) {
@@ -76,7 +66,7 @@ static void announce(struct scs_core *c)
 
 static void announce_recovered(struct scs_core *c)
 {
-    if (c->recovered || c->n_unlearned > 0)
+    if (c->recovered || c->n_unlearned > 0 || !c->leads)
         return;
     c->recovered = true;
     char text[64];
@@ -121,6 +111,7 @@ static void dispatch(struct scs_core *c, const struct scs_event *e)
     case SCS_EV_CONTROLLER_DOWN:
     case SCS_EV_CONTROLLER_STATE:
     case SCS_EV_HANDOVER:
+        lead_event(c, e);
         return;
     }
 }
@@ -142,6 +133,7 @@ void scs_core_step(struct scs_core *c, const struct scs_event *event, mono_t now
     c->out = ret_actions;
     c->n_steps++;
     c->now = now;
+    lead_turn(c);
     announce(c);
     dispatch(c, event);
     while (emit_room(c) >= WORK_ROOM && timers_pop(&c->timers, now, &i))
@@ -169,5 +161,5 @@ uint64_t scs_core_term(const struct scs_core *c)
 
 bool scs_core_recovering(const struct scs_core *c)
 {
-    return c->n_unlearned > 0;
+    return c->leads && c->n_unlearned > 0;
 }

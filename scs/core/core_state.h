@@ -106,6 +106,7 @@ struct core_change {
 struct core_pair {
     uint8_t holder;            /* the member that is, or was last, primary; MEMBER_NONE: not known */
     bool learned, settled;     /* settled: adopted or granted in this run */
+    bool relearn;              /* pair_init() is due, behind the end of what is under way */
     bool ordered_down;         /* the holder was stopped by order */
     bool unavailable_accepted; /* an operator forced the role onto a member that is ServiceUnavailable: that is no
                                   reason to switch back */
@@ -146,6 +147,9 @@ struct core_request {
 struct scs_core {
     const struct scs_config *config;
     uint64_t term, n_orders, n_decisions, n_steps;
+    bool leads; /* it has the authority: without it nothing is granted, ordered or defined, it only follows */
+    char unled[200];   /* why it has not: the end of changes and requests that were under way */
+    mono_t granting_at; /* the first grant under the present authority goes out then at the earliest (SAFETY A3) */
     bool announced, recovered;
     unsigned n_unlearned;
     mono_t started_at, now;
@@ -182,6 +186,8 @@ void print_epoch(struct scs_epoch e, struct strbuf *out);
 void host_event(struct scs_core *c, const struct scs_event *e);
 void host_timer(struct scs_core *c, uint16_t host);
 void host_do_work(struct scs_core *c, uint16_t host);
+/* Its agent, which is connected, is told again who leads, and by the leader what runs there. */
+void host_configure(struct scs_core *c, uint16_t host);
 /* The host's agent is connected and has told everything. */
 bool host_speaks(const struct scs_core *c, uint16_t host);
 /* Lost here, but the agent of another host sees it (only with host-loss = confirmed); who, in ret_by. */
@@ -194,6 +200,19 @@ bool host_delayed(const struct scs_core *c, uint16_t host);
 bool host_proven(const struct scs_core *c, uint16_t host);
 /* Not proven, but so shortly connected that it may become so. */
 bool host_proving(const struct scs_core *c, uint16_t host);
+
+/* lead.c: the authority (authority.h) and the core */
+void lead_init(struct scs_core *c);
+/* First thing of every step: an authority that has ended by the clock is not used for anything (SAFETY A1). */
+void lead_turn(struct scs_core *c);
+/* SCS_EV_REGISTER_*, SCS_EV_VOTE, SCS_EV_CONTROLLER_*, SCS_EV_HANDOVER. */
+void lead_event(struct scs_core *c, const struct scs_event *e);
+/* Until then grants may be used at most (SAFETY B2); MONO_NEVER: without end. */
+mono_t lead_until(const struct scs_core *c);
+/* The authority was won, or lost: roles are learned anew, or only followed. Orders under way end with the pairs and
+ * requests that are queued here. */
+void core_lead(struct scs_core *c);
+void core_unlead(struct scs_core *c, const char *why);
 void core_raise_term(struct scs_core *c, uint64_t seen);
 
 /* apps.c */
@@ -212,7 +231,11 @@ void pair_evaluate(struct scs_core *c, uint16_t pair);
 void pair_note(struct scs_core *c, uint16_t pair, mono_t at, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 void pair_hear_epoch(struct scs_core *c, uint16_t pair, struct scs_epoch e);
+/* Nothing is known of its roles but the epochs heard of: they are learned from here on, and nothing is granted before
+ * c->granting_at. */
 void pair_init(struct scs_core *c, uint16_t pair);
+/* The same for all; what was under way of an earlier authority ends first. */
+void pairs_relearn(struct scs_core *c);
 /* Is it allowed to act as primary, for all that is known? */
 bool member_acts(const struct scs_core *c, uint16_t pair, uint8_t member);
 bool member_is_gone(const struct scs_core *c, uint16_t pair, uint8_t member);

@@ -27,6 +27,8 @@ struct record *emit_record(struct scs_core *c, enum record_id id)
 
 struct scs_action *emit_send(struct scs_core *c, uint16_t host, enum scs_message message)
 {
+    /* In one place for all: what an observer may say changes nothing. */
+    assert(c->leads || message == SM_CONFIGURE || message == SM_POLL_ANSWER || message == SM_VOTE);
     struct scs_action *a = emit(c, SCS_DO_SEND);
     a->host = host;
     a->message = message;

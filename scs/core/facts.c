@@ -160,6 +160,8 @@ static uint64_t order_facts(const struct scs_core *c, uint16_t pair, uint8_t sta
 uint64_t pair_facts(const struct scs_core *c, uint16_t pair)
 {
     const struct core_pair *p = &c->pairs[pair];
+    if (!c->leads)
+        return FACT(OBSERVED);
     if (!p->learned)
         return FACT(LEARNING);
     uint8_t m = pair_principal(c, pair);

@@ -87,6 +87,12 @@ static void host_up(struct scs_core *c, uint16_t host, const char *software)
     each_pair(c, host, queue_pair);
 }
 
+void host_configure(struct scs_core *c, uint16_t host)
+{
+    c->hosts[host].work_app = SCS_NONE;
+    queue_host(c, host, WORK_DEFINE);
+}
+
 static enum scs_host_status status_of(enum scs_down down)
 {
     switch (down) {
@@ -369,6 +375,10 @@ static void work_define(struct scs_core *c, uint16_t host)
         emit_send(c, host, SM_CONFIGURE);
         app = h->first_app;
     }
+    if (!c->leads) { /* an observer's snapshot begins without definitions */
+        h->work &= ~(unsigned)WORK_DEFINE;
+        return;
+    }
     for (; app != SCS_NONE && emit_room(c) > 2; app = c->apps[app].next_on_host)
         emit_send(c, host, SM_DEFINE)->app = app;
     h->work_app = app;
@@ -406,7 +416,7 @@ static bool wants_autostart(const struct scs_core *c, uint16_t app)
 static void work_orders(struct scs_core *c, uint16_t host)
 {
     struct core_host *h = &c->hosts[host];
-    for (uint16_t a = h->first_app; h->reported && a != SCS_NONE; a = c->apps[a].next_on_host) {
+    for (uint16_t a = h->first_app; c->leads && h->reported && a != SCS_NONE; a = c->apps[a].next_on_host) {
         if (emit_room(c) < 8)
             return;
         if (c->apps[a].request)

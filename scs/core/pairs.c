@@ -17,12 +17,31 @@ void pair_init(struct scs_core *c, uint16_t pair)
     p->holder = MEMBER_NONE;
     p->held_until = p->first_wait = p->last_trip = MONO_NEVER;
     p->learn_deadline = mono_add(c->now, wait);
+    if (mono_before(p->learn_deadline, c->granting_at))
+        p->learn_deadline = c->granting_at;
+    p->learned = p->settled = p->held = false;
     p->change.phase = CH_NONE;
     p->change.deadline = MONO_NEVER;
     p->rule = rule_match(FACT(LEARNING))->number;
     p->evidence_at = c->now;
     c->n_unlearned++;
     timers_set(&c->timers, TIMER_PAIR(pair), p->learn_deadline);
+}
+
+void pairs_relearn(struct scs_core *c)
+{
+    c->n_unlearned = 0;
+    for (unsigned i = 0; i < c->config->n_pairs; i++) {
+        struct core_pair *p = &c->pairs[i];
+        if (p->change.phase == CH_NONE && !p->request) {
+            pair_init(c, (uint16_t)i);
+        } else {
+            p->relearn = true;
+            p->learned = false;
+            c->n_unlearned++;
+        }
+        queue_pair(c, (uint16_t)i);
+    }
 }
 
 void pair_note(struct scs_core *c, uint16_t pair, mono_t at, const char *format, ...)
@@ -210,9 +229,42 @@ mono_t pair_deadline(const struct scs_core *c, uint16_t pair)
     return next;
 }
 
+static void end_all(struct scs_core *c, uint16_t pair)
+{
+    struct core_pair *p = &c->pairs[pair];
+    uint8_t request = p->request;
+    p->request = 0;
+    if (p->change.phase != CH_NONE)
+        change_finish(c, pair, false, "UnableToExecute", c->unled);
+    if (request)
+        request_pair_done(c, request, false, "UnableToExecute", c->unled);
+}
+
+/* Without the authority: what is under way ends, alarms are the leader's to raise, and only reports are followed. */
+static void observe(struct scs_core *c, uint16_t pair)
+{
+    struct core_pair *p = &c->pairs[pair];
+    end_all(c, pair);
+    p->rule = rule_match(FACT(OBSERVED))->number;
+    p->held = false;
+    p->alarm_no_primary = p->alarm_two = p->alarm_licence = p->wants_poll = false;
+    decision_flush(c, pair);
+    timers_set(&c->timers, TIMER_PAIR(pair), MONO_NEVER);
+}
+
 void pair_evaluate(struct scs_core *c, uint16_t pair)
 {
     struct core_pair *p = &c->pairs[pair];
+    if (!c->leads) {
+        observe(c, pair);
+        return;
+    }
+    if (p->relearn) {
+        end_all(c, pair);
+        p->relearn = false;
+        c->n_unlearned--;
+        pair_init(c, pair);
+    }
     if (!p->learned)
         learn(c, pair);
     if (p->change.phase != CH_NONE)

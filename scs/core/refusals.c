@@ -133,6 +133,8 @@ bool refuse_request(const struct scs_core *c, const struct scs_event *e, uint16_
                     struct refusal *ret)
 {
     const char *what = e->app ? e->app : "";
+    if (!c->leads)
+        return refuse(ret, "UnableToExecute", "this controller does not lead: %s", c->unled);
     uint16_t app = scs_config_app(c->config, what);
     if (app == SCS_NONE)
         return refuse(ret, "ObjectNotFound", "there is no application or pair '%.63s'", what);

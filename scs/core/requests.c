@@ -230,6 +230,10 @@ void request_timer(struct scs_core *c, unsigned slot)
     struct core_request *r = &c->requests[slot];
     char text[160];
     struct strbuf b;
+    if (r->phase == RQ_ORDER && !c->leads) { /* the others end with their pair */
+        request_end(c, r, false, "UnableToExecute", c->unled);
+        return;
+    }
     if (r->phase == RQ_FREE || !mono_reached(r->deadline, c->now))
         return;
     strbuf_init(&b, text, sizeof text);

@@ -11,6 +11,8 @@
 #define F(name) FACT(name)
 
 static const struct scs_rule rules[] = {
+    {31, "observed", F(OBSERVED), FACT_NONE, VERDICT_STAND, ALARM_NONE, "observed",
+     "this controller does not lead: what the agents tell is shown, nothing is granted, ordered or defined"},
     {30, "learning", F(LEARNING), FACT_NONE, VERDICT_STAND, ALARM_NONE, "learning",
      "the agents of both members have not told everything yet: nothing is started, stopped or granted"},
     {16, "two-primaries", F(TWO), FACT_NONE, VERDICT_DEMOTE, ALARM_NONE, "two-primaries",

@@ -8,6 +8,7 @@
 /* P is the pair's principal: its primary, else the one that was last, else the configured one. S is the other member.
  */
 #define FACTS(X)                                                                                                                  \
+    X(OBSERVED, "another controller leads, or none does")                                                                         \
     X(LEARNING, "state of the pair is being learned")                                                                             \
     X(TWO, "both members say that they are primary")                                                                              \
     X(UNANSWERED, "a member left a role order unanswered and its process is still there")                                         \

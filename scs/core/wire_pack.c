@@ -129,6 +129,9 @@ static int pack_configure(const struct scs_core *core, uint16_t host, Understudy
     c.term = core->term;
     c.config_hash = wire_text(config->hash);
     c.poll_period_ms = ms_up(config->timing.poll);
+    c.lease_ms = ms_up(config->timing.lease);
+    c.margin_ms = ms_up(config->timing.margin);
+    c.leads = core->leads;
     for (uint16_t i = core->hosts[host].first_app; i != SCS_NONE; i = core->apps[i].next_on_host) {
         if (config->apps[i].pair == SCS_NONE)
             continue;
@@ -203,6 +206,7 @@ static int pack_answer(const struct scs_core *core, const struct scs_action *act
     p.answer = action->answer;
     p.poll_seq = action->poll_seq;
     p.term = core->term;
+    p.leads = core->leads;
     m->body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_POLL_ANSWER;
     m->poll_answer = &p;
     return wire_pack(&m->base, out, size);

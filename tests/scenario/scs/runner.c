@@ -7,6 +7,7 @@
  * words. */
 #include "common/base/span.h"
 #include "common/io/config.h"
+#include "scs/core/core_state.h"
 #include "tests/scenario/scs/world.h"
 
 #include <stdlib.h>
@@ -395,6 +396,25 @@ static void on_status(struct script *s, const struct line *l)
     tell_status(s->w);
 }
 
+/* The authority comes and goes: what decides about it is told elsewhere. */
+static void on_lead(struct script *s, const struct line *l)
+{
+    struct scs_event e = {.type = SCS_EV_TIMER};
+    (void)l;
+    s->w->core->granting_at = s->w->shadow.core->granting_at = s->w->now;
+    core_lead(s->w->core);
+    core_lead(s->w->shadow.core);
+    world_step(s->w, &e);
+}
+
+static void on_unlead(struct script *s, const struct line *l)
+{
+    struct scs_event e = {.type = SCS_EV_TIMER};
+    core_unlead(s->w->core, word(l, 1));
+    core_unlead(s->w->shadow.core, word(l, 1));
+    world_step(s->w, &e);
+}
+
 static const struct {
     const char *word;
     void (*what)(struct script *, const struct line *);
@@ -422,6 +442,8 @@ static const struct {
     {"why", on_why},
     {"status", on_status},
     {"ready", on_ready},
+    {"lead", on_lead},
+    {"unlead", on_unlead},
 };
 
 static void happen(struct script *s, const char *text)
