@@ -33,7 +33,7 @@ def keep_logs(item, w):
         for path in w.dir.glob(pattern):
             shutil.copy2(path, target / path.name)
     print(f"\nlogs of this world: {target}")
-    for name in ("scs.log", *(f"lca-{h}.log" for h in w.hosts)):
+    for name in (*(f"{c}.log" for c in w.controllers), *(f"lca-{h}.log" for h in w.hosts)):
         path = w.path(name)
         if path.exists():
             print(f"--- {name}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-25:]))

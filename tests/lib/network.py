@@ -1,9 +1,11 @@
 """Hosts as network namespaces on one bridge, which has a namespace of its own. Names are unique per run; addresses are not, nothing leaves the namespaces.
 
-A host is cut off, wholly or one way, by nftables rules at its own interface and at the bridge's end of it."""
+A host is cut off, wholly or one way, by nftables rules at its own interface and at the bridge's end of it. A host's cable may be made sluggish: a program
+(tests/apps/sluggish.c) then stands between it and the bridge, which delays, reorders, loses and duplicates."""
 import subprocess
 
 import janitor
+import tree
 
 
 def sh(*words):
@@ -24,6 +26,7 @@ class Network:
         self.hosts = list(hosts)
         self.address = {h: f"10.77.0.{i}" for i, h in enumerate(self.hosts, 1)}
         self.closed = False
+        self.sluggish_cables = {}
         bridge = self.namespace("-net")
         sh("ip", "netns", "add", bridge)
         sh("ip", "-n", bridge, "link", "add", "br0", "type", "bridge", "forward_delay", "0")
@@ -62,7 +65,12 @@ class Network:
         self._drop(self.namespace(host), "eth0", rule)
 
     def _out_of(self, host, rule):
-        self._drop(self.namespace("-net"), f"v{self.hosts.index(host) + 1}", rule)
+        self._drop(self.namespace("-net"), self._port(host), rule)
+
+    def _port(self, host):
+        """The bridge's own end of a host's cable: what a rule sees of the host comes in there, also behind a sluggish cable."""
+        i = self.hosts.index(host) + 1
+        return f"x{i}" if host in self.sluggish_cables else f"v{i}"
 
     def cut(self, host, other=None):
         """Both ways: from everybody, or from one other host."""
@@ -82,14 +90,50 @@ class Network:
         self._into(host, f"numgen random mod 100 < {percent} drop")
         self._out_of(host, f"numgen random mod 100 < {percent} drop")
 
-    def heal(self, host):
-        self._into(host, "")
-        self._out_of(host, "")
+    def split(self, *islands):
+        """Cuts between the islands, which are lists of hosts; inside each nothing changes."""
+        for island in islands:
+            others = ", ".join(self.address[h] for other in islands if other is not island for h in other)
+            for host in island:
+                self._into(host, f"ip saddr {{ {others} }} drop")
+
+    def heal(self, *hosts):
+        """These hosts, or all."""
+        for host in hosts or self.hosts:
+            self._into(host, "")
+            self._out_of(host, "")
+
+    def sluggish(self, host, out=(0, 0, 0, 0), into=(0, 0, 0, 0), seed=1):
+        """What leaves the host and what reaches it: delay in ms, jitter in ms, loss in percent, duplication in percent. Called again: the new measures."""
+        cable = self.sluggish_cables.get(host) or self._insert_cable(host, seed)
+        for side, (delay, jitter, loss, duplication) in enumerate((out, into)):
+            cable.stdin.write(f"{side} {round(delay * 1000)} {round(jitter * 1000)} {loss} {duplication}\n")
+            cable.stdin.flush()
+            answer = cable.stdout.readline().strip()
+            if answer != "ok":
+                raise RuntimeError(f"sluggish: {answer or 'it ended'}")
+
+    def _insert_cable(self, host, seed):
+        """The program between the host's v and a new pair w, x of which x is the bridge's. The host is off the network for a moment."""
+        i, there = self.hosts.index(host) + 1, self.namespace("-net")
+        sh("ip", "-n", there, "link", "add", f"w{i}", "type", "veth", "peer", "name", f"x{i}")
+        sh("ip", "-n", there, "link", "set", f"v{i}", "nomaster")
+        words = ["nsenter", f"--net=/run/netns/{there}", tree.program("sluggish"), f"v{i}", f"w{i}", seed]
+        for device in (f"w{i}", f"x{i}"):
+            sh("ip", "-n", there, "link", "set", device, "up")
+        cable = subprocess.Popen([str(w) for w in words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        sh("ip", "-n", there, "link", "set", f"x{i}", "master", "br0")
+        self.sluggish_cables[host] = cable
+        return cable
 
     def close(self):
         if self.closed:
             return
         self.closed = True
+        for cable in self.sluggish_cables.values():
+            cable.stdin.close()
+            cable.stdout.close()
+            cable.wait(10)
         names = [self.namespace(h) for h in self.hosts] + [self.namespace("-net")]
         for name in names:
             janitor.empty(name)

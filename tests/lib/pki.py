@@ -36,17 +36,17 @@ class Pki:
     def uri(self, role, name):
         return f"understudy://{self.site}/{role}/{name}"
 
-    def issue(self, role, name, uris=None, days=365, start=None, end=None, file=None):
-        """A certificate for ROLE/NAME, or with other SANs; `start` and `end` (YYYYMMDDHHMMSSZ) make one that is expired or not yet valid."""
+    def issue(self, role, name, uris=None, days=365, start=None, end=None, file=None, sans=()):
+        """A certificate for ROLE/NAME, or with other URIs, and `sans` besides (IP:…, DNS:…); `start` and `end` (YYYYMMDDHHMMSSZ) make one that is expired or not yet valid."""
         stem = self.folder / (file or f"{role}-{name}")
         certificate, key, request, config = (stem.with_name(stem.name + s) for s in (".pem", ".key", ".csr", ".cnf"))
         if certificate.exists():
             return Identity(certificate, key, self.ca)
         self._key(key)
-        sans = ",".join(f"URI:{u}" for u in ([self.uri(role, name)] if uris is None else uris))
+        names = ",".join([*(f"URI:{u}" for u in ([self.uri(role, name)] if uris is None else uris)), *sans])
         extensions = "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\n"
-        if sans:
-            extensions += f"subjectAltName={sans}\n"
+        if names:
+            extensions += f"subjectAltName={names}\n"
         openssl("req", "-new", "-key", key, "-subj", f"/CN={role} {name}", "-out", request)
         database = stem.with_name(stem.name + ".db")
         database.write_text("")

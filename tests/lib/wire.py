@@ -48,17 +48,17 @@ def connect(address, port=0, tls=None, timeout=10, netns=None, source=None):
     return s if tls is None else secure(s, tls)
 
 
-def socket_in(netns):
-    """A TCP socket made inside a named network namespace: it stays there, this thread does not."""
+def socket_in(netns, kind=socket.SOCK_STREAM):
+    """A socket, TCP unless told otherwise, made inside a named network namespace: it stays there, this thread does not."""
     if netns is None:
-        return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        return socket.socket(socket.AF_INET, kind)
     import ctypes
     libc = ctypes.CDLL(None, use_errno=True)
     with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{netns}") as there:
         if libc.setns(there.fileno(), 0x40000000):
             raise OSError(ctypes.get_errno(), "setns")
         try:
-            return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            return socket.socket(socket.AF_INET, kind)
         finally:
             if libc.setns(home.fileno(), 0x40000000):
                 raise OSError(ctypes.get_errno(), "setns")

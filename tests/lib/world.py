@@ -1,4 +1,5 @@
-"""A world: hosts in network namespaces with lca on each, one scs in a namespace of its own, a PKI, applications; and the hands to break it.
+"""A world: hosts in network namespaces with lca on each, one scs in a namespace of its own (or several, there or on hosts), a PKI, applications; and the hands
+to break it.
 
 The world acts as systemd for the daemons: one that ends without being asked to is started again after 50 ms, by pid and by a thread that waits for exactly
 that process. Everything a world makes lives under /run/understudy-tests/OWNER/ and in namespaces named after the owner, and is gone at its end, also when the
@@ -198,9 +199,14 @@ class Answer:
 
 
 class World:
-    """World() makes hosts and configuration; start() starts the daemons. Change `scs_conf` and `lca_conf[host]` before."""
+    """World() makes hosts and configuration; start() starts the daemons. Change `scs_conf` and `lca_conf[host]` before.
 
-    def __init__(self, hosts=("a", "b"), tls=True, name=None, others=()):
+    `controllers`: {label: host or namespace of its own}. One alone, "scs", has the whole configuration in `scs_conf`; of several each has its own part of [scs] in
+    `own_conf[label]`, and is named by its label."""
+
+    app_program = "testapp"
+
+    def __init__(self, hosts=("a", "b"), tls=True, name=None, others=(), controllers=None):
         self.base = scratch()
         _state["count"] += 1
         self.name = name or f"w{_state['count']}"
@@ -218,8 +224,10 @@ class World:
         self.pairs = []
         self.closed = False
         _state["worlds"].append(self)
-        self.net = network.Network(self.hosts + ["scs", *others])
-        self.lca_conf, self.scs_conf = {}, {}
+        self.controllers = dict(controllers or {"scs": "scs"})
+        places = list(dict.fromkeys(p for p in self.controllers.values() if p not in self.hosts))
+        self.net = network.Network([*self.hosts, *places, *others])
+        self.lca_conf, self.scs_conf, self.own_conf = {}, {}, {}
         self._default_configuration()
 
     # -- configuration ------------------------------------------------------------------------------------------------------------------
@@ -235,26 +243,39 @@ class World:
 
     def _default_configuration(self):
         for host in self.hosts:
-            run = self.path(f"run-{host}")
+            run, state = self.path(f"run-{host}"), self.path(f"state-{host}")
             run.mkdir(mode=0o700)
+            state.mkdir(mode=0o700)
             self.lca_conf[host] = {"lca": {
                 "host": host, "site": "test", "listen-address": self.net.address[host], "listen-port": LCA_PORT, **self.credentials("lca", host),
-                "log-file": self.path(f"lca-{host}.log"), "log-level": "debug", "run-directory": run, "allow-users": "root nobody",
-                "allow-commands": f"{self.bin}/*"}}
-        state = self.path("state")
-        state.mkdir(mode=0o700)
-        self.scs_conf["scs"] = {
-            "name": "scs1", "site": "test", "admin-socket": self.path("admin.sock"), "state-directory": state, **self.credentials("scs", "scs1"),
-            "log-file": self.path("scs.log"), "log-level": "debug", "addp-timeout": "1s", "addp-remote-timeout": "1s", "poll-period": "200ms"}
+                "log-file": self.path(f"lca-{host}.log"), "log-level": "debug", "run-directory": run, "state-directory": state,
+                "allow-users": "root nobody", "allow-commands": f"{self.bin}/*"}}
+        common = {"site": "test", "log-level": "debug", "addp-timeout": "1s", "addp-remote-timeout": "1s", "poll-period": "200ms"}
+        if len(self.controllers) == 1:
+            self.scs_conf["scs"] = {**self._controller_options("scs1", "scs"), **common}
+            self.own_conf = {label: {} for label in self.controllers}
+        else:
+            self.scs_conf["scs"] = common
+            self.own_conf = {label: self._controller_options(label, label) for label in self.controllers}
         self.scs_conf["license"] = {"ha": "yes"}
         for host in self.hosts:
             self.scs_conf[f"host {host}"] = {"address": self.net.address[host], "port": LCA_PORT}
 
+    def _controller_options(self, name, label):
+        state = self.path("state" if label == "scs" else f"state-{label}")
+        state.mkdir(mode=0o700)
+        return {"name": name, "admin-socket": self.path("admin.sock" if label == "scs" else f"{label}.sock"), "state-directory": state,
+                **self.credentials("scs", name), "log-file": self.path(f"{label}.log")}
+
+    def place(self, which):
+        """The namespace of a host or controller."""
+        return self.controllers.get(which, which)
+
     def testapp(self):
-        """The test application, copied to where the hosts allow commands."""
-        target = self.bin / "testapp"
+        """The test application (`app_program`), copied to where the hosts allow commands."""
+        target = self.bin / self.app_program
         if not target.exists():
-            shutil.copy2(tree.program("testapp"), target)
+            shutil.copy2(tree.program(self.app_program), target)
             target.chmod(0o755)
         return target
 
@@ -279,10 +300,11 @@ class World:
         for h in [host] if host else self.hosts:
             self.conf_file(h).write_text(conf_text(self.lca_conf[h]))
         if host is None:
-            self.conf_file("scs").write_text(conf_text(self.scs_conf))
+            for label, own in self.own_conf.items():
+                self.conf_file(label).write_text(conf_text({**self.scs_conf, "scs": {**self.scs_conf["scs"], **own}}))
 
     def conf_file(self, which):
-        return self.path("scs.conf" if which == "scs" else f"lca-{which}.conf")
+        return self.path(f"{which}.conf" if which in self.controllers else f"lca-{which}.conf")
 
     def mode(self, app, words):
         """What the application does from its next start on (tests/apps/app.c)."""
@@ -294,10 +316,10 @@ class World:
     # -- life ---------------------------------------------------------------------------------------------------------------------------
 
     def daemon(self, which):
-        """The daemon of a host, or "scs"; made when first asked for."""
+        """The daemon of a host, or a controller; made when first asked for."""
         if which not in self.daemons:
-            program = tree.program("scs" if which == "scs" else "lca")
-            words = self.net.inside(which, program, "-f", self.conf_file(which))
+            program = tree.program("scs" if which in self.controllers else "lca")
+            words = self.net.inside(self.place(which), program, "-f", self.conf_file(which))
             self.daemons[which] = Daemon(which, words, self.path(f"{which}.stderr"), self.dir, self.environment())
         return self.daemons[which]
 
@@ -306,7 +328,7 @@ class World:
 
     @property
     def scs(self):
-        return self.daemon("scs")
+        return self.daemon(next(iter(self.controllers)))
 
     def lca(self, host):
         return self.daemon(host)
@@ -315,7 +337,8 @@ class World:
         self.write()
         for host in self.hosts:
             self.daemon(host).start()
-        self.scs.start()
+        for label in self.controllers:
+            self.daemon(label).start()
         wait(lambda: self._none_fails() and self.ctl("status").code == 0, what="scs answers")
         if settle:
             self.settle()
@@ -347,7 +370,7 @@ class World:
         for label, d in self.daemons.items():
             if d.pid:
                 pids[label] = d.pid
-                if label != "scs":
+                if label not in self.controllers:
                     pids[f"{label} agent"] = self.agent_pid(label)
         return pids
 
@@ -386,10 +409,16 @@ class World:
 
     # -- asking -------------------------------------------------------------------------------------------------------------------------
 
-    def ctl(self, *words, json=True, timeout=120):
-        """scsctl as root over the admin socket."""
-        command = [tree.program("scsctl"), "--socket", self.path("admin.sock"), *(["--json"] if json else []), *words]
-        return Answer(tree.run(*self.net.inside("scs", *command), timeout=timeout))
+    def leader(self):
+        """The controller that is asked when none is named."""
+        return next(iter(self.controllers))
+
+    def ctl(self, *words, json=True, timeout=120, at=None):
+        """scsctl as root over a controller's admin socket."""
+        at = at or self.leader()
+        socket_path = self.own_conf[at].get("admin-socket") or self.scs_conf["scs"]["admin-socket"]
+        command = [tree.program("scsctl"), "--socket", socket_path, *(["--json"] if json else []), *words]
+        return Answer(tree.run(*self.net.inside(self.place(at), *command), timeout=timeout))
 
     def status(self):
         answer = wait(lambda: (lambda a: a if "RateLimited" not in a.out else None)(self.ctl("status")), what="not refused for too many requests")
@@ -457,7 +486,7 @@ class World:
         assert [c[1] for c in self.role_changes("p1", "p2")] == ["p1"], "a role was changed"
 
     def log(self, which):
-        path = self.path("scs.log" if which == "scs" else f"lca-{which}.log")
+        path = self.path(f"{which}.log" if which in self.controllers else f"lca-{which}.log")
         return (path.read_text(errors="replace") if path.exists() else "") + self.daemon(which).text()
 
     # -- breaking -----------------------------------------------------------------------------------------------------------------------
@@ -518,7 +547,7 @@ class World:
     def orphans(self):
         known = self.known_pids()
         found = []
-        for host in self.hosts + ["scs"]:
+        for host in dict.fromkeys([*self.hosts, *self.controllers.values()]):
             for pid in janitor.pids_in(self.net.namespace(host)):
                 above = pid
                 while above > 1 and above not in known:
