@@ -40,22 +40,37 @@ static void act_send(struct world *w, unsigned host, const struct lca_action *ac
     }
 }
 
+static void ask_keeper(struct world *w, unsigned host, enum packet_type type, const struct lca_action *action,
+                       const char *app)
+{
+    struct packet p = {.type = type,
+                       .start_id = action->start_id,
+                       .signal = action->signal,
+                       .role = action->role,
+                       .epoch = action->epoch,
+                       .end = action->at.ns,
+                       .fencing = action->fencing.ns};
+    str_copy(p.app, NAME_SIZE, app);
+    keeper_ask(w, host, &p, NULL, 0);
+}
+
 static void act_command(struct world *w, unsigned host, const struct lca_action *action, const char *app)
 {
     static char text[8192];
     struct lca_command command;
     int r = lca_wire_command(w->agents[host].core, action, text, sizeof text, &command);
-    if (r < 0 || command.argc == 0)
+    if (r < 0 || (command.argc == 0 && action->type != LCA_DO_FENCE))
         violation(w, "wire", "agent of host %u has no command for %s: %d", host, app, r);
-    else if (action->type == LCA_DO_START)
-        keeper_start(w, host, app, action->start_id);
     else
-        keeper_role(w, host, app, action->start_id, action->role, action->epoch);
+        ask_keeper(w, host,
+                   action->type == LCA_DO_START  ? PACKET_START
+                   : action->type == LCA_DO_ROLE ? PACKET_ROLE
+                                                 : PACKET_FENCE,
+                   action, app);
 }
 
 static void act_store(struct world *w, unsigned host, const struct lca_action *action, const char *app)
 {
-    struct keeper *k = &w->keepers[host];
     uint8_t blob[8192];
     bool of_host = action->type == LCA_DO_STORE_HOST;
     int n = of_host ? lca_core_save_host(w->agents[host].core, blob, sizeof blob)
@@ -64,12 +79,19 @@ static void act_store(struct world *w, unsigned host, const struct lca_action *a
         violation(w, "bounds", "state of %s on host %u does not fit: %d", of_host ? "the host" : app, host, n);
         return;
     }
-    if (!of_host) {
-        keeper_store(w, host, app, blob, (size_t)n);
-        return;
-    }
-    memcpy(k->host_blob, blob, (size_t)n);
-    k->host_blob_len = (size_t)n;
+    struct packet p = {.type = of_host ? PACKET_STORE_HOST : PACKET_STORE};
+    str_copy(p.app, NAME_SIZE, app);
+    keeper_ask(w, host, &p, blob, (size_t)n);
+}
+
+/* To the agent of a peer, where there is a link. */
+static void act_send_peer(struct world *w, unsigned host, const struct lca_action *action)
+{
+    unsigned n;
+    const struct lca_peer_host *peers = lca_core_peers(w->agents[host].core, &n);
+    struct connection *c = action->peer < n ? connection_of(w, host, peers[action->peer].name) : NULL;
+    if (c && c->link)
+        send_to(w, host, c, action);
 }
 
 static void act_record(struct world *w, unsigned host, const struct lca_action *action)
@@ -85,7 +107,8 @@ static void agent_act(struct world *w, unsigned host, const struct lca_action *a
 {
     char app[NAME_SIZE] = "";
     bool has_app = action->type != LCA_DO_STORE_HOST && action->type != LCA_DO_SEND && action->type != LCA_DO_PEERS &&
-                   action->type != LCA_DO_RECORD && action->type != LCA_DO_END;
+                   action->type != LCA_DO_RECORD && action->type != LCA_DO_END && action->type != LCA_DO_WRITE &&
+                   action->type != LCA_DO_SEND_PEER;
     if (has_app)
         snprintf(app, sizeof app, "%s", lca_core_app_name(w->agents[host].core, action->app));
     switch (action->type) {
@@ -100,23 +123,23 @@ static void agent_act(struct world *w, unsigned host, const struct lca_action *a
         return;
     case LCA_DO_SIGNAL:
         check_executed(w, host, app);
-        keeper_signal(w, host, app, action->start_id, action->signal);
+        ask_keeper(w, host, PACKET_SIGNAL, action, app);
         return;
     case LCA_DO_KILL_TREE:
-        keeper_kill_tree(w, host, app, action->start_id);
+        ask_keeper(w, host, PACKET_KILL_TREE, action, app);
         return;
     case LCA_DO_KILL_ROLE:
-        keeper_kill_role(w, host, app);
+        ask_keeper(w, host, PACKET_KILL_ROLE, action, app);
         return;
     case LCA_DO_STORE:
     case LCA_DO_STORE_HOST:
         act_store(w, host, action, app);
         return;
     case LCA_DO_EXIT_SEEN:
-        keeper_exit_seen(w, host, app);
+        ask_keeper(w, host, PACKET_EXIT_SEEN, action, app);
         return;
     case LCA_DO_FORGET:
-        keeper_forget(w, host, app);
+        ask_keeper(w, host, PACKET_FORGET, action, app);
         return;
     case LCA_DO_SEND:
         act_send(w, host, action);
@@ -130,10 +153,16 @@ static void agent_act(struct world *w, unsigned host, const struct lca_action *a
         act_record(w, host, action);
         return;
     case LCA_DO_FENCE:
+        act_command(w, host, action, app);
+        return;
     case LCA_DO_LEASE:
+        ask_keeper(w, host, PACKET_LEASE, action, app);
+        return;
     case LCA_DO_WRITE:
+        return;
     case LCA_DO_SEND_PEER:
-        break;
+        act_send_peer(w, host, action);
+        return;
     }
 }
 
@@ -155,6 +184,7 @@ static void agent_note(struct world *w, unsigned host, const struct note *n)
         [NOTE_STARTED] = LCA_EV_KEEPER_STARTED,       [NOTE_FAILED] = LCA_EV_KEEPER_START_FAILED,
         [NOTE_EXITED] = LCA_EV_KEEPER_EXITED,         [NOTE_TREE_GONE] = LCA_EV_KEEPER_TREE_GONE,
         [NOTE_ROLE_ENDED] = LCA_EV_KEEPER_ROLE_ENDED, [NOTE_SAYS] = LCA_EV_KEEPER_NOTIFY,
+        [NOTE_FENCED] = LCA_EV_KEEPER_FENCED,
     };
     struct lca_event e = {.type = types[n->type], .name = n->app, .start_id = n->start_id};
     switch (n->type) {
@@ -171,6 +201,10 @@ static void agent_note(struct world *w, unsigned host, const struct note *n)
         e.exited.at = n->at;
         break;
     case NOTE_TREE_GONE:
+        break;
+    case NOTE_FENCED:
+        e.fenced.end = n->end;
+        e.fenced.at = n->at;
         break;
     case NOTE_SAYS:
         e.notify.pid = n->pid;
@@ -194,9 +228,25 @@ static void agent_notes(struct world *w, unsigned host)
     }
 }
 
+static void agent_disk(struct world *w, unsigned host)
+{
+    struct disk *d = &w->disks[host];
+    while (d->n_told > 0 && !w->failed) {
+        struct lca_event e = {.type = LCA_EV_DURABLE_WRITTEN};
+        e.durable_written.ticket = d->told[0].ticket;
+        e.durable_written.error = d->told[0].error;
+        memmove(&d->told[0], &d->told[1], --d->n_told * sizeof d->told[0]);
+        agent_step(w, host, &e);
+    }
+}
+
 static void agent_resume(struct world *w, unsigned host)
 {
     struct keeper *k = &w->keepers[host];
+    struct lca_event read = {.type = LCA_EV_DURABLE_READ};
+    read.durable_read.bytes = w->disks[host].record;
+    read.durable_read.length = w->disks[host].length;
+    agent_step(w, host, &read);
     struct lca_event e = {.type = LCA_EV_KEEPER_WELCOME};
     e.welcome.incarnation = k->incarnation;
     e.welcome.generation = ++k->generation;
@@ -215,6 +265,10 @@ static void agent_resume(struct world *w, unsigned host)
         r.record.has_exit = s->has_exit;
         r.record.tree_left = s->tree_left;
         r.record.role_running = s->role.alive;
+        r.record.ready = s->process.alive && s->process.ready;
+        r.record.fenced = s->lease.enforced;
+        r.record.lease_end = (mono_t){s->lease.end};
+        r.record.lease_epoch = s->lease.epoch;
         r.record.exit = s->exit;
         r.record.exit_at = s->exit_at;
         r.record.blob = lost ? NULL : s->blob;
@@ -229,8 +283,7 @@ static void agent_resume(struct world *w, unsigned host)
 
 void agent_app_link(struct world *w, unsigned host, const char *app, bool back)
 {
-    const struct node *n = &w->nodes[host];
-    if (!n->alive || !w->agents[host].resumed || n->frozen_until > w->now || n->paused_until > w->now)
+    if (!node_runs(w, host) || !w->agents[host].resumed)
         return;
     struct lca_event e = {
         .type = back ? LCA_EV_APP_LINK_BACK : LCA_EV_APP_LINK_LOST, .name = app, .reason = "connection closed"};
@@ -257,6 +310,7 @@ void agent_turn(struct world *w, unsigned host)
     if (!a->resumed)
         agent_resume(w, host);
     agent_notes(w, host);
+    agent_disk(w, host);
     mutant_meddles(w, host);
     connections_next(w, host);
     int64_t next = connections_due(w, host);
@@ -265,7 +319,7 @@ void agent_turn(struct world *w, unsigned host)
     next = links < next ? links : next;
     next = core < next ? core : next;
     if (next != NEVER)
-        node_wake(w, host, next + chance_span(&w->rng_net, 0, US(150)));
+        node_wake(w, host, next + node_lateness(w));
 }
 
 void agent_begin(struct world *w, unsigned host)
@@ -292,6 +346,7 @@ void agent_end(struct world *w, unsigned host)
     n->run++;
     n->wake_at = NEVER;
     w->agents[host].resumed = false;
+    disk_abandon(w, host);
     connections_forget(w, host);
     slinks_forget(w, host);
     conn_program_died(w, host);

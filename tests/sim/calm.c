@@ -9,27 +9,28 @@
 
 #define ANSWER_BOUND SEC(50)
 
-static void calm_hosts(struct world *w)
+static void calm_hosts(struct world *w, const struct controller *c)
 {
     for (unsigned h = 0; h < w->site.n_hosts; h++) {
         struct scs_host_view v;
-        if (!w->nodes[h].alive || !w->controller.host_up[h])
-            violation(w, "host-not-running", "host%u is not connected at the end", h + 1);
-        else if (!scs_core_host(w->controller.core, (uint16_t)h, &v) || v.status != HS_RUNNING)
-            violation(w, "host-not-running", "host%u is %s at the end", h + 1, scs_host_status_name(v.status));
+        if (!w->nodes[h].alive || !c->host_up[h])
+            violation(w, "host-not-running", "host%u is not connected to %s at the end", h + 1, c->name);
+        else if (!scs_core_host(c->core, (uint16_t)h, &v) || v.status != HS_RUNNING)
+            violation(w, "host-not-running", "host%u is %s for %s at the end", h + 1, scs_host_status_name(v.status),
+                      c->name);
     }
-    if (!w->failed && scs_core_recovering(w->controller.core))
-        violation(w, "recovering", "the controller is still RECOVERING at the end");
+    if (!w->failed && scs_core_recovering(c->core))
+        violation(w, "recovering", "%s is still RECOVERING at the end", c->name);
 }
 
-static void calm_app(struct world *w, uint16_t app)
+static void calm_app(struct world *w, const struct controller *c, uint16_t app)
 {
     const struct site_app *a = &w->site.apps[app];
     const struct slot *s = app_slot(w, app);
     bool up = s && s->process.alive && s->process.ready, alive = s && s->process.alive;
     struct scs_app_view v;
-    uint16_t index = scs_config_app(w->controller.config, a->name);
-    if (index == SCS_NONE || !scs_core_app(w->controller.core, index, &v)) {
+    uint16_t index = scs_config_app(c->config, a->name);
+    if (index == SCS_NONE || !scs_core_app(c->core, index, &v)) {
         violation(w, "view", "the controller does not know %s", a->name);
         return;
     }
@@ -47,15 +48,15 @@ static void calm_app(struct world *w, uint16_t app)
         violation(w, "not-started", "%s is wanted and not failed, and %s", a->name, scs_status_name(v.status));
 }
 
-static void calm_pair(struct world *w, unsigned p)
+static void calm_pair(struct world *w, const struct controller *c, unsigned p)
 {
     uint16_t a = w->site.pairs[p][0], b = w->site.pairs[p][1];
     const struct slot *sa = app_slot(w, a), *sb = app_slot(w, b);
     bool up_a = sa && sa->process.alive && sa->process.ready, up_b = sb && sb->process.alive && sb->process.ready;
     unsigned acting = (unsigned)app_acts(w, a) + (unsigned)app_acts(w, b);
     struct scs_pair_view v;
-    uint16_t index = scs_core_find_pair(w->controller.core, w->site.apps[a].name);
-    if (index == SCS_NONE || !scs_core_pair(w->controller.core, index, &v)) {
+    uint16_t index = scs_core_find_pair(c->core, w->site.apps[a].name);
+    if (index == SCS_NONE || !scs_core_pair(c->core, index, &v)) {
         violation(w, "view", "the controller does not know the pair of %s", w->site.apps[a].name);
         return;
     }
@@ -90,10 +91,10 @@ static void calm_queues(struct world *w)
 
 static void calm_requests(struct world *w)
 {
-    for (unsigned i = 0; i < w->controller.n_requests; i++) {
-        const struct request *r = &w->controller.requests[i];
+    for (unsigned i = 0; i < w->n_requests; i++) {
+        const struct request *r = &w->requests[i];
         w->checker.requests += r->answered;
-        if (!r->answered && r->run == w->nodes[w->scs].run && w->now - r->at > ANSWER_BOUND)
+        if (!r->answered && r->run == w->nodes[r->node].run && w->now - r->at > ANSWER_BOUND)
             violation(w, "unanswered", "request %llu has had no answer for %.3f s", (unsigned long long)r->id,
                       (double)(w->now - r->at) / 1e9);
     }
@@ -101,11 +102,16 @@ static void calm_requests(struct world *w)
 
 void check_calm(struct world *w)
 {
-    calm_hosts(w);
+    struct controller *c = controller_leading(w);
+    if (!c) {
+        violation(w, "no-controller", "no controller runs at the end");
+        return;
+    }
+    calm_hosts(w, c);
     for (unsigned i = 0; i < w->site.n_apps && !w->failed; i++)
-        calm_app(w, (uint16_t)i);
+        calm_app(w, c, (uint16_t)i);
     for (unsigned p = 0; p < w->site.n_pairs && !w->failed; p++)
-        calm_pair(w, p);
+        calm_pair(w, c, p);
     calm_queues(w);
     calm_requests(w);
 }

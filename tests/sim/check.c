@@ -23,8 +23,7 @@ void check_reset(struct world *w)
     }
     for (unsigned i = 0; i < APPS_MAX; i++)
         c->app[i].link_lost = NEVER;
-    w->controller.n_requests = 0;
-    w->controller.database_counter = 0;
+    w->n_requests = 0;
 }
 
 uint16_t other_member(const struct world *w, uint16_t app)
@@ -42,7 +41,10 @@ struct slot *app_slot(struct world *w, uint16_t app)
 bool app_acts(struct world *w, uint16_t app)
 {
     const struct slot *s = app_slot(w, app);
-    return s && s->process.alive && s->process.acting;
+    if (!s || !s->process.alive || !s->process.acting || s->process.killed)
+        return false;
+    const struct site_app *a = &w->site.apps[app];
+    return !a->linked || s->lease.end == 0 || s->lease.end > node_now(w, a->host).ns;
 }
 
 /* ---- causes: what excuses the loss of a host ---- */
@@ -87,6 +89,16 @@ void check_start(struct world *w, unsigned host, struct slot *s)
     check_tight(w, s);
 }
 
+/* When the last controller began that runs: it knows nothing of what came before. */
+static int64_t controllers_began(const struct world *w)
+{
+    int64_t began = 0;
+    for (unsigned i = 0; i < w->site.n_controllers; i++)
+        if (w->controllers[i].began > began)
+            began = w->controllers[i].began;
+    return began;
+}
+
 /* DOMAIN row 18, after a role command to primary succeeded: what moved there and back within haflip-detect-timeout
  * stays, unless an operator moves it. */
 void check_flapping(struct world *w, const struct slot *s)
@@ -98,7 +110,7 @@ void check_flapping(struct world *w, const struct slot *s)
     if (!moved)
         return;
     bool again = w->now - p->moved[0] < w->site.flip.ns,
-         excused = operator_asked(w, s->app, false) || w->controller.began > p->moved[0];
+         excused = operator_asked(w, s->app, false) || controllers_began(w) > p->moved[0];
     if (again && !excused)
         violation(w, "flapping",
                   "%s becomes primary, the fourth move of its pair in %.3f s (haflip-detect-timeout %.3f s)", s->name,
@@ -165,6 +177,27 @@ void check_role(struct world *w, unsigned host, struct slot *s, enum app_role ro
 
 /* ---- orders and terms ---- */
 
+/* ---- leases ---- */
+
+void check_lease(struct world *w, unsigned host, struct slot *s, struct epoch epoch, int64_t end)
+{
+    struct epoch *highest = &w->checker.app[s->app].lease_epoch;
+    if (end == 0)
+        return;
+    if (epoch_compare(epoch, *highest) < 0)
+        violation(w, "lease-epoch", "the lease word of %s on host%u gets epoch %llu.%llu after %llu.%llu", s->name,
+                  host + 1, (unsigned long long)epoch.term, (unsigned long long)epoch.n,
+                  (unsigned long long)highest->term, (unsigned long long)highest->n);
+    *highest = epoch;
+}
+
+void check_fence(struct world *w, unsigned host, struct slot *s)
+{
+    (void)host;
+    w->checker.fenced++;
+    w->checker.app[s->app].demote_ordered = true; /* by its lease's end */
+}
+
 void check_executed(struct world *w, unsigned host, const char *app)
 {
     struct checker *c = &w->checker;
@@ -173,7 +206,7 @@ void check_executed(struct world *w, unsigned host, const char *app)
     c->executed = true;
     for (unsigned i = 0; i < ORDERS_SEEN && i < c->n_orders; i++)
         if (c->orders[i].id == c->executing && c->orders[i].term == c->executing_term &&
-            c->orders[i].app == c->executing_app && c->orders[i].boot == w->nodes[host].boot) {
+            c->orders[i].app == c->executing_app && c->orders[i].boot == w->machines[host].boot) {
             violation(w, "order-twice", "order %llu of term %llu for %s is carried out twice",
                       (unsigned long long)c->executing, (unsigned long long)c->executing_term, app);
             return;
@@ -182,15 +215,18 @@ void check_executed(struct world *w, unsigned host, const char *app)
     c->orders[i].id = c->executing;
     c->orders[i].term = c->executing_term;
     c->orders[i].app = c->executing_app;
-    c->orders[i].boot = w->nodes[host].boot;
+    c->orders[i].boot = w->machines[host].boot;
 }
 
-void check_term(struct world *w, uint64_t term, bool fresh_run)
+void check_term(struct world *w, const struct controller *c, bool fresh_run)
 {
-    uint64_t *highest = &w->checker.highest_term;
+    unsigned i = (unsigned)(c - w->controllers);
+    uint64_t *highest = &w->checker.highest_term[i], term = scs_core_term(c->core);
     if (term < *highest || (fresh_run && term == *highest))
         violation(w, "term", "term %llu %s after %llu", (unsigned long long)term,
-                  fresh_run ? "of a run that begins" : "of the controller", (unsigned long long)*highest);
+                  fresh_run ? "of a run that begins" : "of a controller", (unsigned long long)*highest);
+    if (w->site.n_controllers > 1 && term % 4 != i)
+        violation(w, "term", "%s has term %llu, which is not its own", c->name, (unsigned long long)term);
     *highest = term;
 }
 
@@ -206,22 +242,22 @@ void check_lost(struct world *w, unsigned node, const struct slink *l)
 
 /* ---- two primaries in sight of a controller ---- */
 
-static bool program_runs(const struct world *w, unsigned node)
+static bool host_in_sight(const struct world *w, const struct controller *c, unsigned host)
 {
-    const struct node *n = &w->nodes[node];
-    return n->alive && n->frozen_until <= w->now && n->paused_until <= w->now;
-}
-
-static bool host_in_sight(const struct world *w, unsigned host)
-{
-    const struct path *to = &w->paths[w->scs][host], *from = &w->paths[host][w->scs];
-    return program_runs(w, host) && w->controller.host_up[host] && to->cuts + from->cuts + to->loss + from->loss == 0;
+    const struct path *to = path_of(w, c->node, host), *from = path_of(w, host, c->node);
+    return node_runs(w, host) && c->host_up[host] && to->cuts + from->cuts + to->loss + from->loss == 0;
 }
 
 static bool pair_in_sight(const struct world *w, unsigned pair)
 {
     unsigned a = w->site.apps[w->site.pairs[pair][0]].host, b = w->site.apps[w->site.pairs[pair][1]].host;
-    return program_runs(w, w->scs) && w->controller.recovered && host_in_sight(w, a) && host_in_sight(w, b);
+    for (unsigned i = 0; i < w->site.n_controllers; i++) {
+        const struct controller *c = &w->controllers[i];
+        if (controller_leads(w, c) && node_runs(w, c->node) && c->recovered && host_in_sight(w, c, a) &&
+            host_in_sight(w, c, b))
+            return true;
+    }
+    return false;
 }
 
 /* SAFETY L4: a stale primary is demoted within 2P of contact; then its role command, or, when that does not end, its

@@ -18,11 +18,11 @@
 static struct scs_actions actions;
 static struct arena arena;
 
-static struct slink *host_link(struct world *w, unsigned host)
+static struct slink *host_link(struct world *w, const struct controller *c, unsigned host)
 {
     for (unsigned i = 0; i < LINKS_MAX; i++) {
-        struct slink *l = &w->nodes[w->scs].links[i];
-        if (l->used && l->peer == host)
+        struct slink *l = &w->nodes[c->node].links[i];
+        if (l->used && l->purpose == TO_HOST && l->peer == host)
             return l;
     }
     return NULL;
@@ -30,9 +30,9 @@ static struct slink *host_link(struct world *w, unsigned host)
 
 /* ---- actions ---- */
 
-static void act_send(struct world *w, const struct scs_action *action)
+static void act_send(struct world *w, struct controller *c, const struct scs_action *action)
 {
-    struct slink *l = host_link(w, action->host);
+    struct slink *l = host_link(w, c, action->host);
     if (!l || !l->up)
         return;
     arena_init(&arena, w->arena_memory, 1024 * 1024);
@@ -41,22 +41,22 @@ static void act_send(struct world *w, const struct scs_action *action)
         blind.poll_seq--;
         action = &blind;
     }
-    int n = scs_wire_pack(w->controller.core, action, w->scratch, FRAME_PAYLOAD_MAX, &arena);
+    int n = scs_wire_pack(c->core, action, w->scratch, FRAME_PAYLOAD_MAX, &arena);
     if (n < 0) {
-        violation(w, "wire", "controller cannot pack message %d for host %u: error %d", (int)action->message,
+        violation(w, "wire", "%s cannot pack message %d for host %u: error %d", c->name, (int)action->message,
                   action->host, -n);
         return;
     }
-    tap_scs_sends(w, action->host, w->scratch, (size_t)n);
-    slink_send(w, w->scs, l, w->scratch, (size_t)n);
+    tap_scs_sends(w, c, action->host, w->scratch, (size_t)n);
+    slink_send(w, c->node, l, w->scratch, (size_t)n);
 }
 
 static void act_result(struct world *w, const struct scs_action *action)
 {
     if (mutant_now(w, MUTANT_NO_RESULT, 100))
         return;
-    for (unsigned i = 0; i < w->controller.n_requests; i++) {
-        struct request *r = &w->controller.requests[i];
+    for (unsigned i = 0; i < w->n_requests; i++) {
+        struct request *r = &w->requests[i];
         if (r->id != action->request)
             continue;
         if (r->answered)
@@ -66,7 +66,7 @@ static void act_result(struct world *w, const struct scs_action *action)
         if (r->ok && (r->kind == SO_START || r->kind == SO_STOP)) {
             struct member_truth *t = &w->checker.app[r->app];
             t->operator_wants = r->kind == SO_START ? 1 : 2;
-            t->operator_boot = w->nodes[w->site.apps[r->app].host].boot;
+            t->operator_boot = w->machines[w->site.apps[r->app].host].boot;
         }
         say(w, "operator: request %llu %s %s %.200s", (unsigned long long)r->id,
             r->ok ? "done" : "refused or failed:", action->error ? action->error : "", action->text);
@@ -76,25 +76,25 @@ static void act_result(struct world *w, const struct scs_action *action)
               (unsigned long long)action->request);
 }
 
-static void act_record(struct world *w, const struct scs_action *action)
+static void act_record(struct world *w, const struct controller *c, const struct scs_action *action)
 {
     char text[SAY_WIDTH];
     struct strbuf line;
     strbuf_init(&line, text, sizeof text);
     record_sentence(&action->record, &line);
-    say(w, "scs: %.280s", text);
+    say(w, "%s: %.280s", c->name, text);
     if (action->record.id == REC_SWITCHOVER_DONE)
         w->checker.switchovers++;
 }
 
-static void controller_act(struct world *w, const struct scs_action *action)
+static void controller_act(struct world *w, struct controller *c, const struct scs_action *action)
 {
     switch (action->type) {
     case SCS_DO_SEND:
-        act_send(w, action);
+        act_send(w, c, action);
         return;
     case SCS_DO_RECORD:
-        act_record(w, action);
+        act_record(w, c, action);
         return;
     case SCS_DO_DECISION:
     case SCS_DO_STEP:
@@ -103,10 +103,9 @@ static void controller_act(struct world *w, const struct scs_action *action)
         act_result(w, action);
         return;
     case SCS_DO_HURRY:
-        w->controller.failures[action->host] = 0;
-        w->controller.redial[action->host] =
-            w->controller.not_before[action->host] > w->now ? w->controller.not_before[action->host] : w->now;
-        node_notice(w, w->scs);
+        c->failures[action->host] = 0;
+        c->redial[action->host] = c->not_before[action->host] > w->now ? c->not_before[action->host] : w->now;
+        node_notice(w, c->node);
         return;
     case SCS_DO_REGISTER_READ:
     case SCS_DO_REGISTER_SWAP:
@@ -115,23 +114,22 @@ static void controller_act(struct world *w, const struct scs_action *action)
     }
 }
 
-static void controller_step(struct world *w, const struct scs_event *event)
+static void controller_step(struct world *w, struct controller *c, const struct scs_event *event)
 {
-    struct controller *c = &w->controller;
     c->steps++;
-    scs_core_step(c->core, event, node_now(w, w->scs), &actions);
+    scs_core_step(c->core, event, node_now(w, c->node), &actions);
     if (actions.count > SCS_ACTIONS_MAX)
         violation(w, "bounds", "controller's core gave %u actions", actions.count);
     for (unsigned i = 0; i < actions.count && !w->failed; i++)
-        controller_act(w, &actions.list[i]);
-    check_term(w, scs_core_term(c->core), false);
+        controller_act(w, c, &actions.list[i]);
+    check_term(w, c, false);
     if (!c->recovered && !scs_core_recovering(c->core))
         c->recovered = w->now;
 }
 
 /* ---- links ---- */
 
-static void host_call(struct world *w, unsigned host)
+static void host_call(struct world *w, struct controller *c, unsigned host)
 {
     const struct site *s = &w->site;
     struct session_config config = {.self = {.role = ROLE_SCS},
@@ -141,28 +139,26 @@ static void host_call(struct world *w, unsigned host)
                                     .addp_remote_timeout = s->addp_remote,
                                     .software = "simulated"};
     str_copy(config.self.site, NAME_SIZE, "sim");
-    str_copy(config.self.name, NAME_SIZE, "scs1");
+    str_copy(config.self.name, NAME_SIZE, c->name);
     str_copy(config.expect.site, NAME_SIZE, "sim");
     str_copy(config.expect.name, NAME_SIZE, s->hosts[host].name);
     int64_t timeout = 2 * s->addp.ns;
-    slink_dial(w, w->scs, host, TO_HOST, &config, timeout > SEC(5) ? SEC(5) : timeout < MS(100) ? MS(100) : timeout);
+    slink_dial(w, c->node, host, TO_HOST, &config, timeout > SEC(5) ? SEC(5) : timeout < MS(100) ? MS(100) : timeout);
 }
 
-static void host_up(struct world *w, unsigned host)
+static void host_up(struct world *w, struct controller *c, unsigned host)
 {
-    struct controller *c = &w->controller;
     c->host_up[host] = true;
-    w->checker.host_told[host] = false;
+    c->host_told[host] = false;
     c->host_since[host] = w->now;
     struct scs_event e = {.type = SCS_EV_HOST_UP, .host = (uint16_t)host, .text = "simulated"};
-    say(w, "scs: host%u is connected", host + 1);
-    controller_step(w, &e);
+    say(w, "%s: host%u is connected", c->name, host + 1);
+    controller_step(w, c, &e);
 }
 
 /* When it is called again: at once after a connection that lived, with a back-off otherwise. */
-static void call_plan(struct world *w, unsigned host, enum scs_down why)
+static void call_plan(struct world *w, struct controller *c, unsigned host, enum scs_down why)
 {
-    struct controller *c = &w->controller;
     bool was_up = c->host_up[host];
     if (was_up && w->now - c->host_since[host] >= SEC(1))
         c->failures[host] = 0;
@@ -176,26 +172,25 @@ static void call_plan(struct world *w, unsigned host, enum scs_down why)
     c->redial[host] = w->now + delay;
 }
 
-static void host_down(struct world *w, unsigned host, enum scs_down why, const char *reason)
+static void host_down(struct world *w, struct controller *c, unsigned host, enum scs_down why, const char *reason)
 {
-    struct controller *c = &w->controller;
-    call_plan(w, host, why);
+    call_plan(w, c, host, why);
     if (c->host_up[host]) {
         c->host_since[host] = w->now;
-        if (w->checker.host_told[host]) {
+        if (c->host_told[host]) {
             c->lost_since[host] = w->now;
             c->lost_surely[host] = false;
         }
-        w->checker.host_told[host] = false;
-        say(w, "scs: host%u is gone: %s", host + 1, reason);
+        c->host_told[host] = false;
+        say(w, "%s: host%u is gone: %s", c->name, host + 1, reason);
     }
     c->host_up[host] = false;
     c->lost_surely[host] |= why == SCS_DOWN_ADDP || why == SCS_DOWN_TIMED_OUT || why == SCS_DOWN_UNREACHABLE;
     struct scs_event e = {.type = SCS_EV_HOST_DOWN, .host = (uint16_t)host, .down = why, .text = reason};
-    controller_step(w, &e);
+    controller_step(w, c, &e);
 }
 
-static void host_message(struct world *w, unsigned host, const struct slink_event *event)
+static void host_message(struct world *w, struct controller *c, unsigned host, const struct slink_event *event)
 {
     static struct scs_member_poll members[SCS_POLL_MEMBERS];
     size_t n = event->length;
@@ -210,31 +205,31 @@ static void host_message(struct world *w, unsigned host, const struct slink_even
     struct scs_event e;
     arena_init(&arena, w->arena_memory, 1024 * 1024);
     if (scs_wire_read((uint16_t)host, bytes, n, &arena, members, &e, &text) < 0)
-        violation(w, "wire", "controller cannot read a message of host %u: %s", host, why);
+        violation(w, "wire", "%s cannot read a message of host %u: %s", c->name, host, why);
     else {
-        tap_scs_receives(w, host, bytes, n);
-        controller_step(w, &e);
+        tap_scs_receives(w, c, host, bytes, n);
+        controller_step(w, c, &e);
     }
     free(bytes);
 }
 
-static void host_events(struct world *w, unsigned host)
+static void host_events(struct world *w, struct controller *c, unsigned host)
 {
-    struct slink *l = host_link(w, host);
+    struct slink *l = host_link(w, c, host);
     struct slink_event e;
     while (l && l->used && !w->failed) {
-        slink_next(w, w->scs, l, &e);
+        slink_next(w, c->node, l, &e);
         switch (e.type) {
         case SL_NONE:
             return;
         case SL_UP:
-            host_up(w, host);
+            host_up(w, c, host);
             break;
         case SL_MESSAGE:
-            host_message(w, host, &e);
+            host_message(w, c, host, &e);
             break;
         case SL_DOWN:
-            host_down(w, host, e.down, e.reason);
+            host_down(w, c, host, e.down, e.reason);
             return;
         }
     }
@@ -242,160 +237,203 @@ static void host_events(struct world *w, unsigned host)
 
 /* ---- a turn ---- */
 
-static void controller_timer(struct world *w)
+static void controller_timer(struct world *w, struct controller *c)
 {
     struct scs_event timer = {.type = SCS_EV_TIMER, .host = SCS_NONE};
     unsigned steps = 0;
-    while (mono_reached(scs_core_deadline(w->controller.core), node_now(w, w->scs)) && !w->failed) {
-        controller_step(w, &timer);
+    while (mono_reached(scs_core_deadline(c->core), node_now(w, c->node)) && !w->failed) {
+        controller_step(w, c, &timer);
         if (++steps > STEPS_PER_TURN)
-            violation(w, "busy", "controller's core wants ever more steps");
+            violation(w, "busy", "the core of %s wants ever more steps", c->name);
     }
 }
 
-void controller_turn(struct world *w)
+void controller_turn(struct world *w, struct controller *c)
 {
-    struct controller *c = &w->controller;
     if (mutant_now(w, MUTANT_FALSE_ALARM, 1) && w->now > SEC(8)) {
         unsigned host = (unsigned)chance_below(&w->rng_fault, w->site.n_hosts);
         struct scs_event e = {
             .type = SCS_EV_HOST_DOWN, .host = (uint16_t)host, .down = SCS_DOWN_ADDP, .text = "false alarm"};
         if (c->host_up[host])
-            controller_step(w, &e);
+            controller_step(w, c, &e);
     }
     for (unsigned i = 0; i < w->site.n_hosts && !w->failed; i++)
-        host_events(w, i);
-    controller_timer(w);
+        host_events(w, c, i);
+    controller_timer(w, c);
     int64_t next = NEVER;
     for (unsigned i = 0; i < w->site.n_hosts && !w->failed; i++) {
-        if (host_link(w, i))
+        if (host_link(w, c, i))
             continue;
         if (c->redial[i] <= w->now)
-            host_call(w, i);
+            host_call(w, c, i);
         else if (c->redial[i] < next)
             next = c->redial[i];
     }
-    int64_t links = slinks_drain(w, w->scs), core = node_to_world(w, w->scs, scs_core_deadline(c->core));
+    int64_t links = slinks_drain(w, c->node), core = node_to_world(w, c->node, scs_core_deadline(c->core));
     next = links < next ? links : next;
     next = core < next ? core : next;
     if (next != NEVER)
-        node_wake(w, w->scs, next + chance_span(&w->rng_net, 0, US(150)));
+        node_wake(w, c->node, next + node_lateness(w));
 }
 
 /* ---- its life ---- */
 
-void controller_begin(struct world *w)
+static void calls_begin(struct world *w, struct controller *c)
 {
-    struct controller *c = &w->controller;
-    struct node *n = &w->nodes[w->scs];
-    if (n->alive)
-        return;
-    if (!n->power) {
-        n->power = true;
-        n->boot++;
-        n->offset = chance_span(&w->rng_process, SEC(5), SEC(30)) - w->now;
-    }
-    uint64_t wall = WALL + (uint64_t)(w->now / SEC(1));
-    uint64_t counter = c->database_counter + 1 > wall ? c->database_counter + 1 : wall;
-    if (mutant_now(w, MUTANT_OLD_TERM, 100) && c->database_counter)
-        counter = c->database_counter;
-    c->database_counter = counter;
-    site_configure(w, c->config);
-    free(c->core);
-    c->core = calloc(1, scs_core_size());
-    struct scs_core_config config = {.config = c->config, .term = counter * 4};
-    scs_core_init(c->core, &config, node_now(w, w->scs));
-    check_term(w, scs_core_term(c->core), true);
-    c->began = w->now;
-    c->recovered = 0;
     for (unsigned i = 0; i < HOSTS_MAX; i++) {
         c->redial[i] = c->host_since[i] = c->lost_since[i] = w->now;
         c->failures[i] = 0;
-        c->host_up[i] = false;
+        c->host_up[i] = c->host_told[i] = false;
     }
+}
+
+/* Of this run: never used before, as far as the database and the wall clock know, and of this controller by its rest.
+ */
+static uint64_t term_begin(struct world *w, struct controller *c)
+{
+    int64_t wall = WALL + w->now / SEC(1) + (c->database_counter ? machine_of(w, c->node)->wall_step : 0);
+    uint64_t counter = c->database_counter + 1 > (uint64_t)wall ? c->database_counter + 1 : (uint64_t)wall;
+    if (mutant_now(w, MUTANT_OLD_TERM, 100) && c->database_counter)
+        counter = c->database_counter;
+    c->database_counter = counter;
+    return counter * 4 + (uint64_t)(c - w->controllers);
+}
+
+void controller_begin(struct world *w, struct controller *c)
+{
+    struct node *n = &w->nodes[c->node];
+    if (n->alive)
+        return;
+    if (!machine_of(w, c->node)->power) {
+        if (n->machine != c->node)
+            return; /* its host's return begins it */
+        machine_boot(w, n->machine);
+    }
+    site_configure(w, c, c->config);
+    free(c->core);
+    c->core = calloc(1, scs_core_size());
+    struct scs_core_config config = {.config = c->config, .term = term_begin(w, c), .seed = rng_next(&w->rng_process)};
+    scs_core_init(c->core, &config, node_now(w, c->node));
+    check_term(w, c, true);
+    c->began = w->now;
+    c->recovered = 0;
+    calls_begin(w, c);
     n->alive = true;
     n->run++;
     n->stalled = w->now;
     n->frozen_until = 0;
-    say(w, "scs begins, term %llu", (unsigned long long)(counter * 4));
-    node_notice(w, w->scs);
+    say(w, "%s begins, term %llu", c->name, (unsigned long long)scs_core_term(c->core));
+    node_notice(w, c->node);
 }
 
-void controller_end(struct world *w)
+void controller_end(struct world *w, struct controller *c)
 {
-    struct node *n = &w->nodes[w->scs];
+    struct node *n = &w->nodes[c->node];
     if (!n->alive)
         return;
     /* The database has what was raised since. */
-    uint64_t counter = scs_core_term(w->controller.core) / 4;
-    if (counter > w->controller.database_counter)
-        w->controller.database_counter = counter;
+    uint64_t counter = scs_core_term(c->core) / 4;
+    if (counter > c->database_counter)
+        c->database_counter = counter;
     n->alive = false;
     n->run++;
     n->wake_at = NEVER;
-    slinks_forget(w, w->scs);
-    conn_program_died(w, w->scs);
+    slinks_forget(w, c->node);
+    conn_program_died(w, c->node);
     for (unsigned i = 0; i < w->site.n_hosts; i++)
         check_host_cause(w, i, w->now + SEC(3));
-    say(w, "scs ends");
+    say(w, "%s ends", c->name);
+}
+
+struct controller *controller_of(struct world *w, unsigned node)
+{
+    return &w->controllers[node - w->site.n_hosts];
+}
+
+bool controller_leads(const struct world *w, const struct controller *c)
+{
+    return w->nodes[c->node].alive;
+}
+
+struct controller *controller_leading(struct world *w)
+{
+    struct controller *found = NULL;
+    for (unsigned i = 0; i < w->site.n_controllers; i++) {
+        struct controller *c = &w->controllers[i];
+        if (controller_leads(w, c))
+            return c;
+        if (w->nodes[c->node].alive && !found)
+            found = c;
+    }
+    return found;
 }
 
 /* ---- operators ---- */
 
-static bool controller_listens(const struct world *w)
-{
-    const struct node *n = &w->nodes[w->scs];
-    return n->alive && n->frozen_until <= w->now && n->paused_until <= w->now;
-}
-
 void controller_ask(struct world *w, enum scs_order_kind kind, uint16_t app, bool force)
 {
     static const char *const kinds[] = {
-        [SO_START] = "start", [SO_STOP] = "stop", [SO_RESET] = "reset", [SO_SWITCHOVER] = "switchover"};
-    struct controller *c = &w->controller;
-    if (!controller_listens(w) || c->n_requests == REQUESTS_MAX || w->site.apps[app].removed)
+        [SO_START] = "start",   [SO_STOP] = "stop", [SO_RESET] = "reset",    [SO_SWITCHOVER] = "switchover",
+        [SO_RESUME] = "resume", [SO_MOVE] = "move", [SO_INSTALL] = "install"};
+    struct controller *c = controller_leading(w);
+    if (!c || !node_runs(w, c->node) || w->n_requests == REQUESTS_MAX || w->site.apps[app].removed)
         return;
-    struct request *r = &c->requests[c->n_requests++];
-    *r = (struct request){.id = 1000 + c->n_requests,
+    struct request *r = &w->requests[w->n_requests++];
+    *r = (struct request){.id = 1000 + w->n_requests,
                           .at = w->now,
                           .kind = kind,
                           .app = app,
                           .forced = force,
-                          .run = w->nodes[w->scs].run};
+                          .node = c->node,
+                          .run = w->nodes[c->node].run};
     struct scs_event e = {.type = SCS_EV_REQUEST, .host = SCS_NONE, .app = w->site.apps[app].name};
     e.request.id = r->id;
     e.request.kind = kind;
     e.request.force = force;
     e.request.operator= "operator";
-    say(w, "operator: request %llu: %s %s%s", (unsigned long long)r->id, kinds[kind], e.app, force ? " --force" : "");
+    say(w, "operator: request %llu to %s: %s %s%s", (unsigned long long)r->id, c->name, kinds[kind], e.app,
+        force ? " --force" : "");
     if (kind == SO_START)
         w->checker.app[app].operator_wants = 1;
-    controller_step(w, &e);
-    node_notice(w, w->scs);
+    controller_step(w, c, &e);
+    node_notice(w, c->node);
 }
 
-bool controller_reload(struct world *w, bool may_refuse)
+static bool may_reload(struct world *w, struct controller *c)
 {
-    struct controller *c = &w->controller;
-    if (!controller_listens(w))
-        return true;
     static struct complaints complaints;
     complaints = (struct complaints){.count = 0};
-    site_configure(w, c->next);
-    if (!scs_core_may_reload(c->core, c->next, &complaints)) {
-        say(w, "scs: reload refused: %.200s", complaints.list[0].text);
-        if (!may_refuse)
-            violation(w, "reload-refused", "a reload that removes nothing was refused: %.200s",
-                      complaints.list[0].text);
-        return false;
-    }
+    site_configure(w, c, c->next);
+    if (scs_core_may_reload(c->core, c->next, &complaints))
+        return true;
+    say(w, "%s: reload refused: %.200s", c->name, complaints.list[0].text);
+    return false;
+}
+
+static void reload(struct world *w, struct controller *c)
+{
     struct scs_event e = {.type = SCS_EV_CONFIG, .host = SCS_NONE};
     e.config.config = c->next;
-    say(w, "scs: configuration reloaded");
-    controller_step(w, &e);
+    say(w, "%s: configuration reloaded", c->name);
+    controller_step(w, c, &e);
     struct scs_config *old = c->config;
     c->config = c->next;
     c->next = old;
-    node_notice(w, w->scs);
+    node_notice(w, c->node);
+}
+
+bool controllers_reload(struct world *w, bool may_refuse)
+{
+    for (unsigned i = 0; i < w->site.n_controllers; i++) {
+        struct controller *c = &w->controllers[i];
+        if (!node_runs(w, c->node) || may_reload(w, c))
+            continue;
+        if (!may_refuse)
+            violation(w, "reload-refused", "%s refuses a reload that removes nothing", c->name);
+        return false;
+    }
+    for (unsigned i = 0; i < w->site.n_controllers; i++)
+        if (node_runs(w, w->controllers[i].node))
+            reload(w, &w->controllers[i]);
     return true;
 }

@@ -22,6 +22,16 @@ static uint16_t any_app(struct world *w)
     return (uint16_t)chance_below(fr(w), w->site.n_apps);
 }
 
+static struct controller *any_controller(struct world *w)
+{
+    return &w->controllers[chance_below(fr(w), w->site.n_controllers)];
+}
+
+static unsigned any_machine(struct world *w)
+{
+    return w->nodes[chance_below(fr(w), w->n_nodes)].machine;
+}
+
 static int64_t how_long(struct world *w)
 {
     return chance_scale(fr(w), MS(5), w->swarm.longest);
@@ -35,8 +45,11 @@ static void cut_ends(struct world *w, uint64_t from, uint64_t to)
         w->paths[from][to].cuts--;
 }
 
+/* Between machines. */
 static void cut(struct world *w, unsigned from, unsigned to, int64_t length)
 {
+    if (from == to)
+        return;
     w->paths[from][to].cuts++;
     world_at(w, w->now + length, cut_ends, from, to);
     if (from < w->site.n_hosts)
@@ -55,8 +68,9 @@ static void strike_cut_scs(struct world *w)
 {
     unsigned host = any_host(w);
     int64_t length = how_long(w);
-    say(w, "fault: path between scs and host%u is cut for %.3f s", host + 1, (double)length / 1e9);
-    cut_both(w, host, w->scs, length);
+    const struct controller *c = any_controller(w);
+    say(w, "fault: path between %s and host%u is cut for %.3f s", c->name, host + 1, (double)length / 1e9);
+    cut_both(w, host, w->nodes[c->node].machine, length);
 }
 
 static void strike_cut_peer(struct world *w)
@@ -79,27 +93,26 @@ static void strike_cut_host(struct world *w)
 
 static void strike_cut_one_way(struct world *w)
 {
-    unsigned from = (unsigned)chance_below(fr(w), w->n_nodes),
-             to = (from + 1 + (unsigned)chance_below(fr(w), w->n_nodes - 1)) % w->n_nodes;
+    unsigned from = any_machine(w), to = any_machine(w);
     int64_t length = how_long(w);
-    say(w, "fault: node %u is not heard at node %u for %.3f s", from + 1, to + 1, (double)length / 1e9);
+    say(w, "fault: machine %u is not heard at machine %u for %.3f s", from + 1, to + 1, (double)length / 1e9);
     cut(w, from, to, length);
 }
 
-static void flap(struct world *w, uint64_t host, uint64_t times)
+static void flap(struct world *w, uint64_t ends, uint64_t times)
 {
     if (w->calm)
         return;
-    cut_both(w, (unsigned)host, w->scs, chance_span(fr(w), MS(20), MS(900)));
+    cut_both(w, (unsigned)(ends >> 8), (unsigned)(ends & 0xff), chance_span(fr(w), MS(20), MS(900)));
     if (times > 1)
-        world_at(w, w->now + SEC(1), flap, host, times - 1);
+        world_at(w, w->now + SEC(1), flap, ends, times - 1);
 }
 
 static void strike_flap(struct world *w)
 {
-    unsigned host = any_host(w);
-    say(w, "fault: path between scs and host%u flaps", host + 1);
-    flap(w, host, 10);
+    unsigned host = any_host(w), other = any_machine(w);
+    say(w, "fault: path between host%u and machine %u flaps", host + 1, other + 1);
+    flap(w, (uint64_t)host << 8 | other, 10);
 }
 
 static void loss_ends(struct world *w, uint64_t from, uint64_t to)
@@ -130,8 +143,21 @@ static void strike_freeze(struct world *w, unsigned node)
     say(w, "fault: program of node %u stalls for %.3f s", node + 1, (double)length / 1e9);
     n->frozen_until = w->now + length;
     for (unsigned i = 0; i < w->site.n_hosts; i++)
-        if (i == node || node == w->scs)
+        if (i == node || is_controller(w, node))
             check_host_cause(w, i, w->now + length);
+}
+
+static void strike_freeze_keeper(struct world *w)
+{
+    unsigned host = any_host(w);
+    int64_t length = how_long(w);
+    bool agent_too = chance(fr(w), 50);
+    say(w, "fault: keeper%s of host%u stalls for %.3f s", agent_too ? " and agent" : "", host + 1,
+        (double)length / 1e9);
+    w->keepers[host].frozen_until = w->now + length;
+    if (agent_too)
+        w->nodes[host].frozen_until = w->now + length;
+    check_host_cause(w, host, w->now + length);
 }
 
 static void strike_pause(struct world *w)
@@ -139,67 +165,122 @@ static void strike_pause(struct world *w)
     unsigned host = any_host(w);
     int64_t length = how_long(w);
     say(w, "fault: host%u is paused for %.3f s", host + 1, (double)length / 1e9);
-    w->nodes[host].paused_until = w->now + length;
+    w->machines[host].paused_until = w->now + length;
     check_host_cause(w, host, w->now + length);
 }
 
 /* ---- power and programs ---- */
 
-static void power_back(struct world *w, uint64_t host, uint64_t boot)
+void host_boot(struct world *w, unsigned host)
 {
-    if (!w->nodes[host].power && w->nodes[host].boot == boot) {
-        say(w, "host%u boots", (unsigned)host + 1);
-        keeper_boot(w, (unsigned)host);
-    }
+    say(w, "host%u boots", host + 1);
+    keeper_boot(w, host);
+    for (unsigned i = 0; i < w->site.n_controllers; i++)
+        if (w->site.machine[i] == host)
+            controller_begin(w, &w->controllers[i]);
 }
 
+static void power_back(struct world *w, uint64_t host, uint64_t boot)
+{
+    if (!w->machines[host].power && w->machines[host].boot == boot)
+        host_boot(w, (unsigned)host);
+}
+
+/* Of a host, and of the controller that may run on it. */
 static void power_off(struct world *w, unsigned host)
 {
     for (unsigned i = 0; i < w->site.n_apps; i++)
         if (w->site.apps[i].host == host && w->site.apps[i].pair >= 0)
             w->checker.pair[w->site.apps[i].pair].last_acting = -1; /* who begins after a boot has not been moved */
-    conn_power_lost(w, host);
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        if (w->nodes[i].machine == host)
+            conn_power_lost(w, i);
+    for (unsigned i = 0; i < w->site.n_controllers; i++)
+        if (w->site.machine[i] == host)
+            controller_end(w, &w->controllers[i]);
     keeper_power_lost(w, host);
-    w->nodes[host].power = false;
+    w->machines[host].power = false;
 }
 
 static void strike_power(struct world *w)
 {
     unsigned host = any_host(w);
-    if (!w->nodes[host].power)
+    if (!w->machines[host].power)
         return;
     int64_t length = how_long(w) + MS(300);
     say(w, "fault: host%u loses power for %.3f s", host + 1, (double)length / 1e9);
     check_host_cause(w, host, w->now + length + SEC(1));
     power_off(w, host);
-    world_at(w, w->now + length, power_back, host, w->nodes[host].boot);
+    if (chance(fr(w), w->swarm.loses_disk)) {
+        say(w, "fault: and its disk is another one");
+        disk_lose(w, host);
+        w->checker.agent_term[host] = 0;
+    }
+    world_at(w, w->now + length, power_back, host, w->machines[host].boot);
 }
 
-static void scs_back(struct world *w, uint64_t a, uint64_t b)
+static void scs_back(struct world *w, uint64_t i, uint64_t b)
 {
-    (void)a;
     (void)b;
-    controller_begin(w);
+    controller_begin(w, &w->controllers[i]);
 }
 
 static void strike_kill_scs(struct world *w, bool power)
 {
-    struct node *n = &w->nodes[w->scs];
-    if (!n->alive)
+    struct controller *c = any_controller(w);
+    bool own = w->nodes[c->node].machine == c->node;
+    if (!w->nodes[c->node].alive || (power && !own))
         return;
     int64_t length = chance_scale(fr(w), MS(50), w->swarm.longest);
-    say(w, "fault: scs %s, back in %.3f s", power ? "loses power" : "is killed", (double)length / 1e9);
+    say(w, "fault: %s %s, back in %.3f s", c->name, power ? "loses power" : "is killed", (double)length / 1e9);
     if (power)
-        conn_power_lost(w, w->scs);
-    controller_end(w);
+        conn_power_lost(w, c->node);
+    controller_end(w, c);
     if (power)
-        n->power = false;
+        w->machines[c->node].power = false;
     if (chance(fr(w), w->swarm.loses_database)) {
         say(w, "fault: and its database is lost");
-        w->controller.database_counter = 0;
+        c->database_counter = 0;
         length += SEC(5); /* terms start above the wall clock's seconds */
     }
-    world_at(w, w->now + length, scs_back, 0, 0);
+    world_at(w, w->now + length, scs_back, (uint64_t)(c - w->controllers), 0);
+}
+
+/* ---- clocks ---- */
+
+static void strike_clock(struct world *w)
+{
+    unsigned m = any_machine(w);
+    int rate = chance(fr(w), 30)   ? RATE_FASTEST
+               : chance(fr(w), 50) ? RATE_SLOWEST
+                                   : (int)chance_span(fr(w), RATE_SLOWEST, RATE_FASTEST);
+    if (chance(fr(w), 30))
+        w->machines[m].wall_step = chance(fr(w), 50) ? 3600 : -3600;
+    say(w, "fault: the clock of machine %u goes %d millionths fast, its wall clock is %lld s off", m + 1, rate,
+        (long long)w->machines[m].wall_step);
+    machine_set_rate(w, m, rate);
+}
+
+/* ---- disks ---- */
+
+static void disk_mended(struct world *w, uint64_t host, uint64_t unused)
+{
+    (void)unused;
+    w->disks[host].failing = false;
+}
+
+static void strike_disk(struct world *w)
+{
+    unsigned host = any_host(w);
+    int64_t length = how_long(w);
+    bool fails = chance(fr(w), 30);
+    say(w, "fault: the disk of host%u %s for %.3f s", host + 1, fails ? "fails" : "is slow", (double)length / 1e9);
+    if (!fails) {
+        w->disks[host].slow_until = w->now + length;
+        return;
+    }
+    w->disks[host].failing = true;
+    world_at(w, w->now + length, disk_mended, host, 0);
 }
 
 /* ---- applications ---- */
@@ -210,8 +291,8 @@ static void strike_app(struct world *w, enum fault f)
     unsigned host = w->site.apps[app].host;
     struct slot *s = keeper_slot(w, host, w->site.apps[app].name, false);
     if (s && w->checker.app[app].wanted != 1 && mutant_now(w, MUTANT_UNWANTED_START, 100))
-        keeper_start(w, host, s->name, 1);
-    if (!s || !s->process.alive || w->nodes[host].paused_until > w->now)
+        process_start(w, host, s->name, 1);
+    if (!s || !s->process.alive || w->machines[host].paused_until > w->now)
         return;
     if (f == FAULT_APP_DIES || f == FAULT_APP_EXITS) {
         say(w, "fault: %s %s", s->name, f == FAULT_APP_DIES ? "is killed" : "exits with code 0");
@@ -273,8 +354,6 @@ static bool app_idle(struct world *w, uint16_t app)
 static void strike_reload(struct world *w)
 {
     struct site *s = &w->site;
-    if (!w->nodes[w->scs].alive || w->nodes[w->scs].frozen_until > w->now)
-        return;
     uint16_t app = any_app(w);
     switch (chance_below(fr(w), 4)) {
     case 0:
@@ -289,7 +368,7 @@ static void strike_reload(struct world *w)
     default:
         if (app_idle(w, app))
             s->apps[app].removed = !s->apps[app].removed;
-        if (!controller_reload(w, true))
+        if (!controllers_reload(w, true))
             s->apps[app].removed = !s->apps[app].removed;
         else if (s->apps[app].removed) {
             s->apps[app].was_removed = true;
@@ -297,7 +376,7 @@ static void strike_reload(struct world *w)
         }
         return;
     }
-    controller_reload(w, false);
+    controllers_reload(w, false);
 }
 
 /* ---- the storm ---- */
@@ -343,7 +422,16 @@ static void strike(struct world *w, enum fault f)
         strike_freeze(w, any_host(w));
         return;
     case FAULT_FREEZE_SCS:
-        strike_freeze(w, w->scs);
+        strike_freeze(w, any_controller(w)->node);
+        return;
+    case FAULT_FREEZE_KEEPER:
+        strike_freeze_keeper(w);
+        return;
+    case FAULT_CLOCK:
+        strike_clock(w);
+        return;
+    case FAULT_DISK:
+        strike_disk(w);
         return;
     case FAULT_PAUSE_HOST:
         strike_pause(w);
@@ -412,6 +500,7 @@ void faults_begin(struct world *w)
     s->ignores_term = sometimes(w, 30);
     s->slow_kill = sometimes(w, 15);
     s->loses_database = sometimes(w, 50);
+    s->loses_disk = sometimes(w, 20);
     s->dies_young = sometimes(w, 10);
     for (unsigned i = 0; i < w->site.n_apps; i++)
         if (!w->site.apps[i].autostart)
@@ -431,22 +520,36 @@ static void says_again(struct world *w, uint64_t a, uint64_t b)
         }
 }
 
+static void node_heal(struct world *w, unsigned i)
+{
+    struct node *n = &w->nodes[i];
+    struct machine *m = &w->machines[n->machine];
+    if (n->frozen_until > w->now)
+        n->frozen_until = w->now;
+    if (m->paused_until > w->now)
+        m->paused_until = w->now;
+    if (!is_controller(w, i)) {
+        if (w->keepers[i].frozen_until > w->now)
+            w->keepers[i].frozen_until = w->now;
+        if (!m->power)
+            host_boot(w, i);
+        w->disks[i].failing = false;
+        w->disks[i].slow_until = 0;
+        keeper_wake(w, i);
+    }
+    if (n->alive)
+        node_notice(w, i);
+}
+
 void faults_heal(struct world *w)
 {
     for (unsigned a = 0; a < w->n_nodes; a++)
         for (unsigned b = 0; b < w->n_nodes; b++)
             w->paths[a][b].cuts = w->paths[a][b].loss = 0;
-    for (unsigned i = 0; i < w->n_nodes; i++) {
-        struct node *n = &w->nodes[i];
-        if (n->frozen_until > w->now)
-            n->frozen_until = w->now;
-        if (n->paused_until > w->now)
-            n->paused_until = w->now;
-        if (!n->power && i != w->scs)
-            keeper_boot(w, i);
-        if (n->alive)
-            node_notice(w, i);
-    }
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        node_heal(w, i);
+    for (unsigned i = 0; i < w->site.n_controllers; i++)
+        controller_begin(w, &w->controllers[i]);
     for (unsigned h = 0; h < w->site.n_hosts; h++)
         for (unsigned i = 0; i < APPS_MAX; i++)
             if (w->keepers[h].slots[i].used)
@@ -455,8 +558,5 @@ void faults_heal(struct world *w)
     world_at(w, w->now + SEC(3), says_again, 0, 0);
     for (unsigned i = 0; i < w->site.n_apps; i++)
         w->site.apps[i].removed = false;
-    if (!w->nodes[w->scs].alive)
-        controller_begin(w);
-    else
-        controller_reload(w, false);
+    controllers_reload(w, false);
 }

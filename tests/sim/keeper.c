@@ -15,19 +15,15 @@
 struct slot *keeper_slot(struct world *w, unsigned host, const char *app, bool create)
 {
     struct keeper *k = &w->keepers[host];
-    struct slot *empty = NULL;
-    for (unsigned i = 0; i < APPS_MAX; i++) {
-        if (k->slots[i].used && strcmp(k->slots[i].name, app) == 0)
-            return &k->slots[i];
-        if (!k->slots[i].used && !empty)
-            empty = &k->slots[i];
-    }
     int index = site_app(w, app);
-    if (!create || !empty || index < 0)
+    if (index < 0)
         return NULL;
-    *empty = (struct slot){.used = true, .app = (uint16_t)index};
-    snprintf(empty->name, sizeof empty->name, "%s", app);
-    return empty;
+    struct slot *s = &k->slots[index];
+    if (s->used || !create)
+        return s->used ? s : NULL;
+    *s = (struct slot){.used = true, .app = (uint16_t)index};
+    str_copy(s->name, sizeof s->name, app);
+    return s;
 }
 
 /* ---- notes ---- */
@@ -56,7 +52,7 @@ struct flight {
 static void note_lands(struct world *w, uint64_t host, uint64_t flight)
 {
     struct flight *f = (struct flight *)(uintptr_t)flight;
-    bool same_boot = w->nodes[host].boot == f->boot && w->nodes[host].power;
+    bool same_boot = w->machines[host].boot == f->boot && w->machines[host].power;
     if (same_boot && note_wanted(w, (unsigned)host, f->run, f->note->type))
         note_arrives(w, host, (uint64_t)(uintptr_t)f->note);
     else
@@ -73,7 +69,7 @@ void keeper_note(struct world *w, unsigned host, const struct note *note, int64_
     *f->note = *note;
     f->note->next = NULL;
     f->run = w->nodes[host].run;
-    f->boot = w->nodes[host].boot;
+    f->boot = w->machines[host].boot;
     int64_t at = w->now + delay;
     k->last_note = at > k->last_note ? at : k->last_note;
     world_at(w, k->last_note, note_lands, host, (uint64_t)(uintptr_t)f);
@@ -105,50 +101,212 @@ static void inbox_clear(struct keeper *k, bool says_too)
 
 /* ---- what the agent asks ---- */
 
-void keeper_exit_seen(struct world *w, unsigned host, const char *app)
+static void exit_seen(struct slot *s)
 {
-    struct slot *s = keeper_slot(w, host, app, false);
-    if (s)
-        s->has_exit = false;
+    s->has_exit = false;
 }
 
-void keeper_forget(struct world *w, unsigned host, const char *app)
+static void forget(struct world *w, unsigned host, struct slot *s)
 {
-    struct slot *s = keeper_slot(w, host, app, false);
-    if (!s)
-        return;
     if (s->process.alive || s->role.alive) {
-        violation(w, "forgotten", "%s is forgotten on host %u while a process of it lives", app, host);
+        violation(w, "forgotten", "%s is forgotten on host %u while a process of it lives", s->name, host);
         return;
     }
     free(s->blob);
     *s = (struct slot){.used = false};
 }
 
-void keeper_store(struct world *w, unsigned host, const char *app, const uint8_t *blob, size_t n)
+static void store(struct world *w, unsigned host, const struct packet *p)
 {
-    struct slot *s = keeper_slot(w, host, app, true);
+    struct slot *s = keeper_slot(w, host, p->app, true);
     if (!s) {
-        violation(w, "bounds", "keeper of host %u has no slot for %s", host, app);
+        violation(w, "bounds", "keeper of host %u has no slot for %s", host, p->app);
         return;
     }
     free(s->blob);
-    s->blob = malloc(n ? n : 1);
+    s->blob = malloc(p->n ? p->n : 1);
     if (!s->blob)
         abort();
-    memcpy(s->blob, blob, n);
-    s->blob_len = n;
+    memcpy(s->blob, p->blob, p->n);
+    s->blob_len = p->n;
+}
+
+static void store_host(struct keeper *k, const struct packet *p)
+{
+    memcpy(k->host_blob, p->blob, p->n);
+    k->host_blob_len = p->n;
+}
+
+/* Of this start only. What has been enforced is not taken back by an extension. */
+static void lease_set(struct world *w, unsigned host, struct slot *s, const struct packet *p)
+{
+    if (s->start_id != p->start_id || (s->lease.enforced && p->end != 0))
+        return;
+    check_lease(w, host, s, p->epoch, p->end);
+    s->lease.end = p->end;
+    s->lease.enforced = false;
+    s->lease.epoch = p->epoch;
+    s->lease.fencing = p->fencing;
+}
+
+static void packet_do(struct world *w, unsigned host, const struct packet *p)
+{
+    struct slot *s = keeper_slot(w, host, p->app, false);
+    switch (p->type) {
+    case PACKET_START:
+        process_start(w, host, p->app, p->start_id);
+        return;
+    case PACKET_ROLE:
+        process_role(w, host, p->app, p->start_id, p->role, p->epoch);
+        return;
+    case PACKET_SIGNAL:
+        process_signal(w, host, p->app, p->start_id, p->signal);
+        return;
+    case PACKET_KILL_TREE:
+        process_kill_tree(w, host, p->app, p->start_id);
+        return;
+    case PACKET_KILL_ROLE:
+        process_kill_role(w, host, p->app);
+        return;
+    case PACKET_STORE:
+        store(w, host, p);
+        return;
+    case PACKET_STORE_HOST:
+        store_host(&w->keepers[host], p);
+        return;
+    case PACKET_EXIT_SEEN:
+        if (s)
+            exit_seen(s);
+        return;
+    case PACKET_FORGET:
+        if (s)
+            forget(w, host, s);
+        return;
+    case PACKET_FENCE:
+        if (s && s->start_id == p->start_id)
+            s->lease.command = true;
+        return;
+    case PACKET_LEASE:
+        if (s)
+            lease_set(w, host, s, p);
+        return;
+    }
+}
+
+void keeper_ask(struct world *w, unsigned host, const struct packet *packet, const uint8_t *blob, size_t n)
+{
+    struct keeper *k = &w->keepers[host];
+    struct packet *p = malloc(sizeof *p + n);
+    if (!p)
+        abort();
+    *p = *packet;
+    p->next = NULL;
+    p->n = n;
+    if (n > 0)
+        memcpy(p->blob, blob, n);
+    p->arrives = w->now + chance_span(&w->rng_process, US(2), US(60));
+    *k->asked_tail = p;
+    k->asked_tail = &p->next;
+    keeper_wake(w, host);
+}
+
+static void asked_clear(struct keeper *k)
+{
+    while (k->asked) {
+        struct packet *p = k->asked;
+        k->asked = p->next;
+        free(p);
+    }
+    k->asked_tail = &k->asked;
+}
+
+/* ---- its timers: the ends of leases ---- */
+
+static int64_t slot_deadline(const struct slot *s)
+{
+    if (!s->used || s->lease.end == 0)
+        return NEVER;
+    return s->lease.enforced ? (s->process.alive ? s->lease.kill_at : NEVER) : s->lease.end;
+}
+
+static void slot_timer(struct world *w, unsigned host, struct slot *s)
+{
+    int64_t now = node_now(w, host).ns;
+    if (slot_deadline(s) > now)
+        return;
+    if (s->lease.enforced) {
+        process_fence_kill(w, host, s);
+        return;
+    }
+    s->lease.enforced = true;
+    s->lease.kill_at = now + s->lease.fencing;
+    process_fence(w, host, s);
+}
+
+/* Timers first: an end that has passed is enforced although an extension waits. */
+static void keeper_tick(struct world *w, uint64_t host, uint64_t unused)
+{
+    struct keeper *k = &w->keepers[host];
+    (void)unused;
+    if (k->tick_at > w->now)
+        return;
+    k->tick_at = NEVER;
+    if (!k->alive)
+        return;
+    if (keeper_held(w, (unsigned)host) <= w->now) {
+        for (unsigned i = 0; i < w->site.n_apps; i++)
+            slot_timer(w, (unsigned)host, &k->slots[i]);
+        while (k->asked && k->asked->arrives <= w->now && !w->failed) {
+            struct packet *p = k->asked;
+            k->asked = p->next;
+            if (!k->asked)
+                k->asked_tail = &k->asked;
+            packet_do(w, (unsigned)host, p);
+            free(p);
+        }
+    }
+    keeper_wake(w, (unsigned)host);
+}
+
+void keeper_wake(struct world *w, unsigned host)
+{
+    struct keeper *k = &w->keepers[host];
+    if (!k->alive)
+        return;
+    int64_t at = NEVER, held = keeper_held(w, host);
+    for (unsigned i = 0; i < w->site.n_apps; i++) {
+        int64_t due = slot_deadline(&k->slots[i]);
+        at = due < at ? due : at;
+    }
+    at = node_to_world(w, host, (mono_t){at});
+    if (at != NEVER)
+        at = (at < w->now ? w->now : at) + node_lateness(w);
+    if (k->asked && k->asked->arrives < at)
+        at = k->asked->arrives;
+    if (at != NEVER && held > at)
+        at = held + chance_span(&w->rng_process, US(1), US(50));
+    if (at >= k->tick_at)
+        return;
+    k->tick_at = at < w->now ? w->now : at;
+    world_at(w, k->tick_at, keeper_tick, host, 0);
 }
 
 /* ---- its own life ---- */
 
+int64_t keeper_held(const struct world *w, unsigned host)
+{
+    int64_t frozen = w->keepers[host].frozen_until, paused = w->machines[host].paused_until;
+    return frozen > paused ? frozen : paused;
+}
+
 static void agent_returns(struct world *w, uint64_t host, uint64_t run)
 {
     const struct node *n = &w->nodes[host];
-    if (!w->keepers[host].alive || n->alive || n->run != run || !n->power)
+    if (!w->keepers[host].alive || n->alive || n->run != run || !w->machines[host].power)
         return;
-    if (n->paused_until > w->now) {
-        world_at(w, n->paused_until, agent_returns, host, run);
+    int64_t held = keeper_held(w, (unsigned)host);
+    if (held > w->now) {
+        world_at(w, held, agent_returns, host, run);
         return;
     }
     agent_begin(w, (unsigned)host);
@@ -177,6 +335,7 @@ static void keeper_find(struct world *w, unsigned host)
             continue;
         s->adopted = s->process.alive;
         s->role.adopted = s->role.alive;
+        s->lease.command = false;
         s->tree_left = false;
         if (!s->process.alive && s->start_id && s->exit.how == EXIT_NONE) {
             s->has_exit = true;
@@ -186,15 +345,33 @@ static void keeper_find(struct world *w, unsigned host)
     }
 }
 
+/* Leases that ran out while nobody looked: the tree is killed at once. */
+static void keeper_ends_passed(struct world *w, unsigned host)
+{
+    for (unsigned i = 0; i < w->site.n_apps; i++) {
+        struct slot *s = &w->keepers[host].slots[i];
+        if (!s->used || s->lease.end == 0 || s->lease.end > node_now(w, host).ns)
+            continue;
+        s->lease.enforced = true;
+        s->lease.kill_at = node_now(w, host).ns;
+        if (s->process.alive)
+            process_fence_kill(w, host, s);
+    }
+}
+
 static void keeper_begins(struct world *w, uint64_t host, uint64_t boot)
 {
     struct keeper *k = &w->keepers[host];
-    if (w->nodes[host].boot != boot || !w->nodes[host].power || k->alive)
+    if (w->machines[host].boot != boot || !w->machines[host].power || k->alive)
         return;
     k->alive = true;
     k->incarnation = rng_next(&w->rng_process) | 1;
     k->generation = 0;
+    k->tick_at = NEVER;
+    k->asked_tail = &k->asked;
     keeper_find(w, (unsigned)host);
+    keeper_ends_passed(w, (unsigned)host);
+    keeper_wake(w, (unsigned)host);
     say(w, "host%u keeper begins", (unsigned)host + 1);
     agent_plan(w, (unsigned)host, chance_span(&w->rng_process, MS(3), MS(40)));
 }
@@ -208,17 +385,20 @@ void keeper_killed(struct world *w, unsigned host)
         agent_end(w, host);
     k->alive = false;
     inbox_clear(k, true);
-    world_at(w, w->now + chance_scale(&w->rng_process, MS(50), MS(400)), keeper_begins, host, w->nodes[host].boot);
+    asked_clear(k);
+    world_at(w, w->now + chance_scale(&w->rng_process, MS(50), MS(400)), keeper_begins, host, w->machines[host].boot);
 }
 
 void keeper_power_lost(struct world *w, unsigned host)
 {
     struct keeper *k = &w->keepers[host];
+    disk_abandon(w, host);
     if (w->nodes[host].alive)
         agent_end(w, host);
     k->alive = false;
     if (k->inbox_tail)
         inbox_clear(k, true);
+    asked_clear(k);
     for (unsigned i = 0; i < APPS_MAX; i++) {
         free(k->slots[i].blob);
         k->slots[i] = (struct slot){.used = false};
@@ -230,11 +410,9 @@ void keeper_boot(struct world *w, unsigned host)
 {
     struct keeper *k = &w->keepers[host];
     struct node *n = &w->nodes[host];
-    n->boot++;
-    n->power = true;
+    machine_boot(w, host);
     n->wake_at = NEVER;
-    n->frozen_until = n->paused_until = 0;
-    n->offset = chance_span(&w->rng_process, SEC(5), SEC(30)) - w->now;
+    n->frozen_until = k->frozen_until = 0;
     k->inbox_tail = &k->inbox;
     k->last_note = 0;
     for (unsigned i = 0; i < sizeof k->boot_id; i++)
@@ -243,5 +421,5 @@ void keeper_boot(struct world *w, unsigned host)
         if (w->site.apps[i].host == host)
             w->checker.app[i].wanted = 0;
     w->checker.agent_term[host] = 0;
-    world_at(w, w->now + chance_span(&w->rng_process, MS(20), MS(500)), keeper_begins, host, n->boot);
+    world_at(w, w->now + chance_span(&w->rng_process, MS(20), MS(500)), keeper_begins, host, w->machines[host].boot);
 }

@@ -50,9 +50,9 @@ void mutant_meddles(struct world *w, unsigned host)
         if (!s->used || !s->process.alive || !s->process.ready || s->role.alive || w->now < SEC(10))
             continue;
         if (demotes && s->process.acting)
-            keeper_role(w, host, s->name, 1, APP_BACKUP, s->process.epoch);
+            process_role(w, host, s->name, 1, APP_BACKUP, s->process.epoch);
         if (kills)
-            keeper_kill_tree(w, host, s->name, s->start_id);
+            process_kill_tree(w, host, s->name, s->start_id);
         return;
     }
 }
@@ -75,7 +75,7 @@ static void grant_copy(struct world *w, const message *m)
         return;
     struct slot *s = app_slot(w, other_member(w, (uint16_t)app));
     if (s && s->process.alive && !s->role.alive)
-        keeper_role(w, w->site.apps[s->app].host, s->name, 1, APP_PRIMARY,
+        process_role(w, w->site.apps[s->app].host, s->name, 1, APP_PRIMARY,
                     (struct epoch){m->grant->epoch->term, m->grant->epoch->n});
 }
 

@@ -18,19 +18,27 @@
 
 bool path_up(const struct world *w, unsigned from, unsigned to)
 {
-    return from == to || w->paths[from][to].cuts == 0;
+    unsigned a = w->nodes[from].machine, b = w->nodes[to].machine;
+    return a == b || w->paths[a][b].cuts == 0;
 }
 
 /* Does a packet get there, and is there a kernel to take it? */
 static bool packet_passes(const struct world *w, unsigned from, unsigned to)
 {
-    const struct node *n = &w->nodes[to];
-    return path_up(w, from, to) && n->power && n->paused_until <= w->now;
+    const struct machine *m = machine_of(w, to);
+    return path_up(w, from, to) && m->power && m->paused_until <= w->now;
+}
+
+const struct path *path_of(const struct world *w, unsigned from, unsigned to)
+{
+    return &w->paths[w->nodes[from].machine][w->nodes[to].machine];
 }
 
 static int64_t path_delay(struct world *w, unsigned from, unsigned to)
 {
-    const struct path *p = &w->paths[from][to];
+    const struct path *p = path_of(w, from, to);
+    if (w->nodes[from].machine == w->nodes[to].machine)
+        return chance_span(&w->rng_net, US(5), US(30));
     return p->delay + chance_span(&w->rng_net, 0, p->jitter);
 }
 
@@ -78,7 +86,7 @@ static void pipe_put(struct world *w, struct conn *c, unsigned side, const uint8
     *p->tail = s;
     p->tail = &s->next;
     unsigned from = c->end[side].node, to = c->end[!side].node;
-    bool lost = chance(&w->rng_net, w->paths[from][to].loss);
+    bool lost = chance(&w->rng_net, path_of(w, from, to)->loss);
     if (p->stalled)
         return;
     if (lost || !packet_passes(w, from, to))
@@ -96,10 +104,10 @@ static void pipe_retry(struct world *w, uint64_t id, uint64_t side)
     if (!p->stalled)
         return;
     unsigned from = c->end[side].node, to = c->end[!side].node;
-    bool sender_gone = c->end[side].boot != w->nodes[from].boot || !w->nodes[from].power;
+    bool sender_gone = c->end[side].boot != machine_of(w, from)->boot || !machine_of(w, from)->power;
     if (sender_gone)
         return;
-    if (!packet_passes(w, from, to) || chance(&w->rng_net, w->paths[from][to].loss)) {
+    if (!packet_passes(w, from, to) || chance(&w->rng_net, path_of(w, from, to)->loss)) {
         p->rto = p->rto * 2 > RTO_LAST ? RTO_LAST : p->rto * 2;
         world_at(w, w->now + p->rto, pipe_retry, id, side);
         return;
@@ -135,7 +143,7 @@ static void conn_reset(struct world *w, uint64_t id, uint64_t side)
     struct conn *c = conn_find(w, id);
     if (!c)
         return;
-    if (c->end[side].boot == w->nodes[c->end[side].node].boot)
+    if (c->end[side].boot == machine_of(w, c->end[side].node)->boot)
         end_ended(w, c, (unsigned)side);
     pipe_clear(&c->end[side].out);
 }
@@ -143,7 +151,7 @@ static void conn_reset(struct world *w, uint64_t id, uint64_t side)
 static void end_take(struct world *w, struct conn *c, unsigned side, const struct segment *s)
 {
     struct conn_end *e = &c->end[side];
-    if (e->closed || e->boot != w->nodes[e->node].boot) {
+    if (e->closed || e->boot != machine_of(w, e->node)->boot) {
         if (!s->fin && packet_passes(w, e->node, c->end[!side].node))
             world_at(w, w->now + path_delay(w, e->node, c->end[!side].node), conn_reset, c->id, !side);
         return;
@@ -229,13 +237,13 @@ static void call_attempt(struct world *w, uint64_t id, uint64_t unused)
     if (!c || c->state != CONN_CALLING || c->end[0].closed)
         return;
     unsigned from = c->end[0].node, to = c->end[1].node;
-    if (packet_passes(w, from, to) && packet_passes(w, to, from) && !chance(&w->rng_net, w->paths[from][to].loss)) {
+    if (packet_passes(w, from, to) && packet_passes(w, to, from) && !chance(&w->rng_net, path_of(w, from, to)->loss)) {
         int64_t rtt = path_delay(w, from, to) + path_delay(w, to, from);
-        c->end[1].boot = w->nodes[to].boot;
+        c->end[1].boot = machine_of(w, to)->boot;
         world_at(w, w->now + rtt, w->nodes[to].listening ? call_opened : call_refused, id, 0);
         return;
     }
-    if (w->site.unreachable && !w->nodes[to].power && c->attempts >= 2) {
+    if (w->site.unreachable && !machine_of(w, to)->power && c->attempts >= 2) {
         call_fail(w, c, SCS_DOWN_UNREACHABLE);
         return;
     }
@@ -251,7 +259,7 @@ struct conn *conn_call(struct world *w, unsigned from, unsigned to)
     *c = (struct conn){.next = w->conns, .id = ++w->conn_ids, .state = CONN_CALLING};
     for (unsigned i = 0; i < 2; i++) {
         c->end[i].node = i ? to : from;
-        c->end[i].boot = w->nodes[c->end[i].node].boot;
+        c->end[i].boot = machine_of(w, c->end[i].node)->boot;
         c->end[i].out.tail = &c->end[i].out.head;
         c->end[i].last_byte = w->now;
     }
@@ -265,7 +273,7 @@ struct conn *conn_accept(struct world *w, unsigned node)
     const struct node *n = &w->nodes[node];
     for (struct conn *c = w->conns; c; c = c->next) {
         struct conn_end *e = &c->end[1];
-        if (c->state == CONN_OPEN && e->node == node && e->boot == n->boot && !e->accepted && !e->closed &&
+        if (c->state == CONN_OPEN && e->node == node && e->boot == machine_of(w, node)->boot && !e->accepted && !e->closed &&
             n->listening) {
             e->accepted = true;
             return c;
@@ -295,7 +303,7 @@ void conn_program_died(struct world *w, unsigned node)
 {
     for (struct conn *c = w->conns; c; c = c->next)
         for (unsigned i = 0; i < 2; i++)
-            if (c->end[i].node == node && c->end[i].boot == w->nodes[node].boot && (i == 0 || c->state == CONN_OPEN))
+            if (c->end[i].node == node && c->end[i].boot == machine_of(w, node)->boot && (i == 0 || c->state == CONN_OPEN))
                 conn_close(w, c, i);
     w->nodes[node].listening = false;
 }

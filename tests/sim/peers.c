@@ -37,6 +37,11 @@ static struct connection *find(struct world *w, unsigned host, bool controller, 
     return NULL;
 }
 
+struct connection *connection_of(struct world *w, unsigned host, const char *peer)
+{
+    return find(w, host, false, peer);
+}
+
 static struct connection *find_link(struct world *w, unsigned host, const struct slink *l)
 {
     struct connection *all = connections(w, host);
@@ -78,6 +83,14 @@ static int host_index(const struct world *w, const char *name)
         if (strcmp(w->site.hosts[i].name, name) == 0)
             return (int)i;
     return -1;
+}
+
+static unsigned controller_node(const struct world *w, const char *name)
+{
+    for (unsigned i = 0; i < w->site.n_controllers; i++)
+        if (strcmp(w->controllers[i].name, name) == 0)
+            return w->controllers[i].node;
+    return 0;
 }
 
 static void early_drop(struct connection *c)
@@ -138,7 +151,7 @@ static void tell(struct world *w, unsigned host, struct connection *c, bool up, 
                           .reason = reason};
     int peer = host_index(w, c->name);
     if (c->controller)
-        say(w, "agent%u: controller is %s: %s", host + 1, up ? "here" : "gone", reason);
+        say(w, "agent%u: %s is %s: %s", host + 1, c->name, up ? "here" : "gone", reason);
     else if (peer >= 0 && w->agents[host].peer_up[peer] != up) {
         w->agents[host].peer_up[peer] = up;
         w->agents[host].peer_since[peer] = w->now;
@@ -240,7 +253,7 @@ static void link_up(struct world *w, unsigned host, struct slink *l)
         c = find(w, host, controller, l->session.peer.name);
     if (!c)
         c = take(w, host, controller, l->session.peer.name);
-    l->peer = controller ? w->scs : (unsigned)host_index(w, l->session.peer.name);
+    l->peer = controller ? controller_node(w, l->session.peer.name) : (unsigned)host_index(w, l->session.peer.name);
     if (!c)
         refuse(w, host, l, REFUSED_LIMIT, "too many are connected already");
     else if (c->link)

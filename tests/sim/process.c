@@ -37,8 +37,8 @@ static struct slot *event_slot(struct world *w, uint64_t at, uint64_t token, boo
     struct slot *s = &w->keepers[host].slots[at & 0xff];
     if (!s->used || (role ? s->role.token : s->process.token) != token || !(role ? s->role.alive : s->process.alive))
         return NULL;
-    if (w->nodes[host].paused_until > w->now) {
-        world_at(w, w->nodes[host].paused_until, again, at, token);
+    if (w->machines[host].paused_until > w->now) {
+        world_at(w, w->machines[host].paused_until, again, at, token);
         return NULL;
     }
     return s;
@@ -141,7 +141,27 @@ static void process_killed(struct world *w, uint64_t at, uint64_t token)
         process_kill(w, (unsigned)(at >> 8), s, 9, 0);
 }
 
-void keeper_signal(struct world *w, unsigned host, const char *app, uint64_t start_id, int signal)
+/* SIGKILL. In uninterruptible sleep it is there for a while, and does nothing more. */
+static void process_end(struct world *w, unsigned host, struct slot *s)
+{
+    int64_t delay = s->process.slow_kill ? chance_span(&w->rng_process, MS(200), SEC(4))
+                                         : chance_span(&w->rng_process, US(50), MS(1));
+    s->process.killed = true;
+    world_at(w, w->now + delay, process_killed, AT(host, s), s->process.token);
+}
+
+/* SIGTERM, and it obeys or not. */
+static void process_term(struct world *w, unsigned host, struct slot *s)
+{
+    s->process.told_to_end = true;
+    if (s->process.ignores_term || s->process.hung || s->process.terminating)
+        return;
+    s->process.terminating = true;
+    world_at(w, w->now + chance_scale(&w->rng_process, US(300), MS(300)), process_terminated, AT(host, s),
+             s->process.token);
+}
+
+void process_signal(struct world *w, unsigned host, const char *app, uint64_t start_id, int signal)
 {
     struct slot *s = keeper_slot(w, host, app, false);
     if (!s || s->start_id != start_id || !s->process.alive)
@@ -150,15 +170,12 @@ void keeper_signal(struct world *w, unsigned host, const char *app, uint64_t sta
     check_signal(w, host, s, "told to end");
     s->process.told_to_end = true;
     if (signal == 9)
-        keeper_kill_tree(w, host, app, start_id);
-    if (signal != 15 || s->process.ignores_term || s->process.hung || s->process.terminating)
-        return;
-    s->process.terminating = true;
-    world_at(w, w->now + chance_scale(&w->rng_process, US(300), MS(300)), process_terminated, AT(host, s),
-             s->process.token);
+        process_kill_tree(w, host, app, start_id);
+    if (signal == 15)
+        process_term(w, host, s);
 }
 
-void keeper_kill_tree(struct world *w, unsigned host, const char *app, uint64_t start_id)
+void process_kill_tree(struct world *w, unsigned host, const char *app, uint64_t start_id)
 {
     struct slot *s = keeper_slot(w, host, app, false);
     if (!s || s->start_id != start_id)
@@ -170,9 +187,7 @@ void keeper_kill_tree(struct world *w, unsigned host, const char *app, uint64_t 
     }
     say(w, "host%u %s kill tree", host + 1, app);
     check_signal(w, host, s, "killed");
-    int64_t delay = s->process.slow_kill ? chance_span(&w->rng_process, MS(200), SEC(4))
-                                         : chance_span(&w->rng_process, US(50), MS(1));
-    world_at(w, w->now + delay, process_killed, AT(host, s), s->process.token);
+    process_end(w, host, s);
 }
 
 /* ---- its beginning ---- */
@@ -210,7 +225,7 @@ static void process_begin(struct world *w, unsigned host, struct slot *s)
     say(w, "host%u %s process %u begins", host + 1, s->name, s->process.pid);
 }
 
-void keeper_start(struct world *w, unsigned host, const char *app, uint64_t start_id)
+void process_start(struct world *w, unsigned host, const char *app, uint64_t start_id)
 {
     struct slot *s = keeper_slot(w, host, app, true);
     if (!s) {
@@ -219,6 +234,7 @@ void keeper_start(struct world *w, unsigned host, const char *app, uint64_t star
     }
     check_start(w, host, s);
     s->start_id = start_id;
+    s->lease = (struct lease){.end = 0};
     s->has_exit = false;
     s->exit = (struct exit_info){.how = EXIT_NONE};
     if (chance(&w->rng_process, w->calm ? 0 : w->swarm.start_fails)) {
@@ -254,6 +270,8 @@ static void role_effect(struct world *w, unsigned host, struct slot *s)
 static void role_end(struct world *w, unsigned host, struct slot *s, const struct exit_info *exit)
 {
     s->role.alive = false;
+    if (s->role.fence)
+        return;
     struct exit_info told = *exit;
     if (s->role.adopted && !w->site.status_after_adoption)
         told = (struct exit_info){.how = EXIT_ADOPTED};
@@ -290,45 +308,74 @@ static void role_killed(struct world *w, uint64_t at, uint64_t token)
         role_end(w, (unsigned)(at >> 8), s, &exit);
 }
 
-void keeper_role(struct world *w, unsigned host, const char *app, uint64_t start_id, enum app_role role,
-                 struct epoch epoch)
+/* How a role command will go: it ends after a while, or never; it does what it is for, or not. */
+static void role_begin(struct world *w, unsigned host, struct slot *s, const struct role_run *run)
 {
-    struct slot *s = keeper_slot(w, host, app, false);
-    struct keeper *k = &w->keepers[host];
-    if (!s || s->role.alive) {
-        violation(w, "two-role-commands", "%s on host %u: a role command is begun %s", app, host,
-                  s ? "while another one runs" : "without an application");
-        return;
-    }
-    check_role(w, host, s, role, epoch);
     struct rng *r = &w->rng_process;
     const struct site_app *a = &w->site.apps[s->app];
-    s->role = (struct role_run){.alive = true,
-                                .token = ++k->tokens,
-                                .start_id = start_id,
-                                .pid = 1000 * (host + 1) + ++k->pids,
-                                .role = role,
-                                .epoch = epoch,
-                                .started = w->now};
-    say(w, "host%u %s role command %s begins, epoch %llu.%llu", host + 1, app, app_role_name(role),
-        (unsigned long long)epoch.term, (unsigned long long)epoch.n);
-    note(w, host, s, NOTE_STARTED, start_id, s->role.pid, NULL, latency(w));
+    struct keeper *k = &w->keepers[host];
     uint64_t at = AT(host, s);
+    s->role = *run;
+    s->role.alive = true;
+    s->role.token = ++k->tokens;
+    s->role.pid = 1000 * (host + 1) + ++k->pids;
+    s->role.started = w->now;
+    say(w, "host%u %s role command %s begins%s, epoch %llu.%llu", host + 1, s->name, app_role_name(run->role),
+        run->fence ? " at its lease's end" : "", (unsigned long long)run->epoch.term, (unsigned long long)run->epoch.n);
     if (chance(r, w->calm ? 0 : w->swarm.role_hangs)) {
         if (chance(r, 50))
             world_at(w, w->now + chance_scale(r, MS(1), MS(100)), role_early, at, s->role.token);
         return;
     }
-    if (a->declined && chance(r, w->calm ? 0 : w->swarm.declines))
+    if (a->declined && !run->fence && chance(r, w->calm ? 0 : w->swarm.declines))
         s->role.code = a->declined;
     else if (chance(r, w->calm ? 0 : w->swarm.role_fails))
         s->role.code = 1;
     world_at(w, w->now + chance_scale(r, US(500), MS(80)), role_ends, at, s->role.token);
 }
 
-void keeper_kill_role(struct world *w, unsigned host, const char *app)
+void process_role(struct world *w, unsigned host, const char *app, uint64_t start_id, enum app_role role,
+                  struct epoch epoch)
+{
+    struct slot *s = keeper_slot(w, host, app, false);
+    if (!s || (s->role.alive && !s->role.fence)) {
+        violation(w, "two-role-commands", "%s on host %u: a role command is begun %s", app, host,
+                  s ? "while another one runs" : "without an application");
+        return;
+    }
+    check_role(w, host, s, role, epoch);
+    role_begin(w, host, s, &(struct role_run){.start_id = start_id, .role = role, .epoch = epoch});
+    note(w, host, s, NOTE_STARTED, start_id, s->role.pid, NULL, latency(w));
+}
+
+void process_kill_role(struct world *w, unsigned host, const char *app)
 {
     struct slot *s = keeper_slot(w, host, app, false);
     if (s && s->role.alive)
         world_at(w, w->now + chance_span(&w->rng_process, US(50), MS(1)), role_killed, AT(host, s), s->role.token);
+}
+
+/* ---- the end of a lease ---- */
+
+void process_fence(struct world *w, unsigned host, struct slot *s)
+{
+    say(w, "host%u %s: its lease has ended", host + 1, s->name);
+    check_fence(w, host, s);
+    struct note n = {.type = NOTE_FENCED, .start_id = s->start_id, .at = node_now(w, host), .end = {s->lease.end}};
+    memcpy(n.app, s->name, sizeof n.app);
+    keeper_note(w, host, &n, latency(w));
+    if (!s->process.alive)
+        return;
+    if (s->role.alive)
+        process_kill_role(w, host, s->name);
+    else if (s->lease.command)
+        role_begin(w, host, s, &(struct role_run){.fence = true, .role = APP_BACKUP, .epoch = s->lease.epoch});
+    process_term(w, host, s);
+}
+
+void process_fence_kill(struct world *w, unsigned host, struct slot *s)
+{
+    say(w, "host%u %s: killed at its lease's end", host + 1, s->name);
+    s->process.told_to_end = true;
+    process_end(w, host, s);
 }

@@ -5,8 +5,11 @@
  * keeper, and the two shells, which do with actions and links what lca/agent and scs/shell do. One seed is one world;
  * the same seed gives the same run on every machine.
  *
- * Time is int64_t nanoseconds of the world. Every node has a clock of its own (world time plus an offset that changes
- * with each boot), and the real code sees that one only, so a comparison of two hosts' clocks would show. */
+ * Time is int64_t nanoseconds of the world. Every machine has a clock of its own, with an offset that changes with each
+ * boot and a rate within rho, and the real code sees that one only, so a comparison of two hosts' clocks would show.
+ *
+ * A node is a program: the agent of a host, or a controller. A controller runs on a machine of its own or on a host's:
+ * then power, pauses, clock and network are that host's. */
 #pragma once
 
 #include "common/base/rng.h"
@@ -19,10 +22,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HOSTS_MAX 5
-#define NODES_MAX (HOSTS_MAX + 1) /* the last one in use is the controller's */
-#define PAIRS_MAX 6
-#define APPS_MAX 18
+#define HOSTS_MAX 8
+#define CONTROLLERS_MAX 2
+#define NODES_MAX (HOSTS_MAX + CONTROLLERS_MAX) /* hosts first, then the controllers */
+#define PAIRS_MAX 10
+#define APPS_MAX 24
 #define LINKS_MAX 32
 #define NEVER INT64_MAX
 #define MS(n) ((int64_t)(n)*1000000)
@@ -58,7 +62,7 @@ int64_t chance_scale(struct rng *r, int64_t low, int64_t high);
 
 /* ---- net.c: paths and connections ---- */
 
-/* One direction between two nodes. */
+/* One direction between two machines. */
 struct path {
     unsigned cuts; /* how many faults cut it at present */
     int64_t delay, jitter;
@@ -115,6 +119,8 @@ void conn_power_lost(struct world *w, unsigned node);
 struct conn *conn_accept(struct world *w, unsigned node);
 void conn_sweep(struct world *w);
 bool path_up(const struct world *w, unsigned from, unsigned to);
+/* Between the machines of two nodes. */
+const struct path *path_of(const struct world *w, unsigned from, unsigned to);
 
 /* ---- links.c: a program's sessions over connections ---- */
 
@@ -152,31 +158,58 @@ void slinks_forget(struct world *w, unsigned node);
 
 /* ---- nodes ---- */
 
-struct node {
+/* Local time goes on from `local` at the world's `at`, `rate` millionths faster than the world's. */
+struct clock {
+    int64_t at, local;
+    int rate;
+};
+
+struct machine {
     bool power;
-    bool alive; /* its program: agent or controller */
-    bool listening;
     uint32_t boot; /* generation of the kernel */
-    uint32_t run;  /* generation of the program */
-    int64_t offset;
+    int64_t paused_until;
+    struct clock clock;
+    int64_t wall_step; /* what somebody did to its wall clock, seconds */
+};
+
+struct node {
+    unsigned machine; /* its index: the node's own, or a host's */
+    bool alive;       /* its program: agent or controller */
+    bool listening;
+    uint32_t run;         /* generation of the program */
     int64_t frozen_until; /* the program gets no CPU */
-    int64_t paused_until; /* the whole host */
     int64_t stalled;      /* when it last went on after being held */
     int64_t wake_at;
     struct slink links[LINKS_MAX];
 };
 
+/* The clock's rates: the fastest shows at most 1 + 2 rho of what the slowest shows (SAFETY section 1). */
+#define RATE_FASTEST 1000
+#define RATE_SLOWEST (-998)
+
 mono_t node_now(const struct world *w, unsigned node);
+/* The first instant of the world at which the node's clock shows `t`. */
 int64_t node_to_world(const struct world *w, unsigned node, mono_t t);
+const struct machine *machine_of(const struct world *w, unsigned node);
+/* The program gets CPU. */
+bool node_runs(const struct world *w, unsigned node);
+bool is_controller(const struct world *w, unsigned node);
+/* A fresh boot: the clock begins anew somewhere. */
+void machine_boot(struct world *w, unsigned machine);
+/* From here on its clock goes at another rate; who sleeps by it wakes and looks again. */
+void machine_set_rate(struct world *w, unsigned machine, int rate);
 void node_wake(struct world *w, unsigned node, int64_t at);
 /* Something has arrived for the program: it wakes within a scheduler's moment. */
 void node_notice(struct world *w, unsigned node);
+/* How late a sleeper is woken: a scheduler's moment, or in squeezed worlds up to eps to the nanosecond. */
+int64_t node_lateness(struct world *w);
 
 /* ---- keeper.c: processes and the keeper of a host ---- */
 
 struct process {
     bool alive, ready, hung, unavailable, was_unavailable, acting;
     bool told_to_end, terminating; /* the second: and it obeys */
+    bool killed;                   /* SIGKILL is on its way: it does nothing more, wherever it sleeps */
     uint32_t pid;
     uint64_t token; /* of its events */
     int64_t started, ready_since, hung_at, acting_since;
@@ -186,6 +219,7 @@ struct process {
 
 struct role_run {
     bool alive, took_effect, adopted;
+    bool fence; /* run by the keeper at a lease's end: no agent hears of it */
     uint64_t token, start_id;
     uint32_t pid;
     enum app_role role;
@@ -194,7 +228,15 @@ struct role_run {
     int64_t started;
 };
 
-/* One application in the keeper's book. */
+/* The lease word of an application and the keeper's duty at its end (lca/keeper/message.h). Instants are the machine's. */
+struct lease {
+    int64_t end; /* 0: none */
+    int64_t fencing, kill_at;
+    struct epoch epoch;
+    bool enforced, command; /* its end has come; an on-backup is known for it (KM_FENCE) */
+};
+
+/* One application in the keeper's book: at its index of the site. */
 struct slot {
     bool used;
     char name[NAME_SIZE];
@@ -202,6 +244,7 @@ struct slot {
     uint64_t start_id;
     struct process process;
     struct role_run role;
+    struct lease lease;
     bool tree_left, adopted, has_exit;
     struct exit_info exit;
     mono_t exit_at;
@@ -209,7 +252,7 @@ struct slot {
     size_t blob_len;
 };
 
-enum note_type { NOTE_STARTED, NOTE_FAILED, NOTE_EXITED, NOTE_TREE_GONE, NOTE_ROLE_ENDED, NOTE_SAYS };
+enum note_type { NOTE_STARTED, NOTE_FAILED, NOTE_EXITED, NOTE_TREE_GONE, NOTE_ROLE_ENDED, NOTE_SAYS, NOTE_FENCED };
 struct note {
     struct note *next;
     enum note_type type;
@@ -217,45 +260,114 @@ struct note {
     uint64_t start_id;
     uint32_t pid;
     struct exit_info exit;
-    mono_t at;
+    mono_t at, end;
     char text[64];
+};
+
+/* What the agent asks, on its way: read in order when the keeper gets CPU. */
+enum packet_type {
+    PACKET_START,
+    PACKET_ROLE,
+    PACKET_SIGNAL,
+    PACKET_KILL_TREE,
+    PACKET_KILL_ROLE,
+    PACKET_EXIT_SEEN,
+    PACKET_FORGET,
+    PACKET_STORE,
+    PACKET_STORE_HOST,
+    PACKET_FENCE,
+    PACKET_LEASE
+};
+struct packet {
+    struct packet *next;
+    int64_t arrives;
+    enum packet_type type;
+    char app[NAME_SIZE];
+    uint64_t start_id;
+    int signal;
+    enum app_role role;
+    struct epoch epoch;
+    int64_t end, fencing;
+    size_t n;
+    uint8_t blob[];
 };
 
 struct keeper {
     bool alive;
+    int64_t frozen_until; /* it gets no CPU; the agent does */
     uint64_t incarnation;
     uint32_t generation;
     uint8_t boot_id[16];
     struct slot slots[APPS_MAX];
     uint8_t host_blob[8192];
     size_t host_blob_len;
-    struct note *inbox, **inbox_tail; /* what the agent has not read yet */
+    struct note *inbox, **inbox_tail;    /* what the agent has not read yet */
+    struct packet *asked, **asked_tail; /* and the keeper */
+    int64_t tick_at;
     int64_t last_note;
     uint64_t tokens;
     uint32_t pids;
 };
 
 struct slot *keeper_slot(struct world *w, unsigned host, const char *app, bool create);
-void keeper_start(struct world *w, unsigned host, const char *app, uint64_t start_id);
-void keeper_role(struct world *w, unsigned host, const char *app, uint64_t start_id, enum app_role role,
-                 struct epoch epoch);
-void keeper_signal(struct world *w, unsigned host, const char *app, uint64_t start_id, int signal);
-void keeper_kill_tree(struct world *w, unsigned host, const char *app, uint64_t start_id);
-void keeper_kill_role(struct world *w, unsigned host, const char *app);
-void keeper_exit_seen(struct world *w, unsigned host, const char *app);
-void keeper_forget(struct world *w, unsigned host, const char *app);
-void keeper_store(struct world *w, unsigned host, const char *app, const uint8_t *blob, size_t n);
+/* Copied; `blob` may be NULL. */
+void keeper_ask(struct world *w, unsigned host, const struct packet *packet, const uint8_t *blob, size_t n);
+/* process.c: what the keeper does for packets, and at a lease's end. */
+void process_start(struct world *w, unsigned host, const char *app, uint64_t start_id);
+void process_role(struct world *w, unsigned host, const char *app, uint64_t start_id, enum app_role role,
+                  struct epoch epoch);
+void process_signal(struct world *w, unsigned host, const char *app, uint64_t start_id, int signal);
+void process_kill_tree(struct world *w, unsigned host, const char *app, uint64_t start_id);
+void process_kill_role(struct world *w, unsigned host, const char *app);
+void process_fence(struct world *w, unsigned host, struct slot *s);
+void process_fence_kill(struct world *w, unsigned host, struct slot *s);
 /* The agent ends (and comes back), the keeper ends with it, the host loses power, the host boots. */
 void keeper_agent_killed(struct world *w, unsigned host);
 void keeper_killed(struct world *w, unsigned host);
 void keeper_power_lost(struct world *w, unsigned host);
 void keeper_boot(struct world *w, unsigned host);
+/* Until when it gets no CPU. */
+int64_t keeper_held(const struct world *w, unsigned host);
+/* Its clock or its leases have changed: it looks at its timers. */
+void keeper_wake(struct world *w, unsigned host);
 void keeper_note(struct world *w, unsigned host, const struct note *note, int64_t delay);
 /* Frees what an event that will not happen any more carries. */
 void keeper_event_drop(const struct event *e);
 void process_kill(struct world *w, unsigned host, struct slot *s, int signal, int code);
 void process_says(struct world *w, unsigned host, struct slot *s, const char *text);
 void process_unfreeze(struct slot *s);
+
+/* ---- disk.c: the durable record of an agent ---- */
+
+#define WRITES_MAX 8
+/* Two slots written in turn: a write is there whole or not at all. */
+struct disk {
+    uint8_t *record; /* what a read gives; NULL: no valid record */
+    size_t length;
+    struct write {
+        uint64_t ticket;
+        uint8_t *bytes;
+        size_t length;
+        int64_t issued;
+    } pending[WRITES_MAX]; /* in order; the first one is being written */
+    unsigned n_pending;
+    int64_t slow_until; /* writes take long */
+    bool failing;       /* writes fail, until the disk is mended */
+    bool failed;        /* one of this run has */
+    struct {
+        uint64_t ticket;
+        int error;
+    } told[2 * WRITES_MAX]; /* what the agent has not read yet */
+    unsigned n_told;
+    int64_t kept; /* the newest write that is on disk was asked for at this instant; -1: none was */
+    uint64_t writes;
+};
+
+void disk_write(struct world *w, unsigned host, uint64_t ticket, const uint8_t *bytes, size_t n);
+/* The agent ends with what it had asked for under way, or the power goes: the first write may have got there. */
+void disk_abandon(struct world *w, unsigned host);
+void disk_lose(struct world *w, unsigned host);
+void disk_clear(struct disk *d);
 
 /* ---- agent.c, peers.c ---- */
 
@@ -295,6 +407,8 @@ void agent_app_link(struct world *w, unsigned host, const char *app, bool back);
 void connections_next(struct world *w, unsigned host);
 void connections_peers(struct world *w, unsigned host);
 int64_t connections_due(struct world *w, unsigned host);
+/* With the agent of that host; NULL: none is known. */
+struct connection *connection_of(struct world *w, unsigned host, const char *peer);
 void connections_forget(struct world *w, unsigned host);
 
 /* ---- controller.c ---- */
@@ -306,10 +420,13 @@ struct request {
     enum scs_order_kind kind;
     uint16_t app;
     bool forced, answered, ok;
-    uint32_t run; /* of the controller that was asked */
+    unsigned node; /* of the controller that was asked */
+    uint32_t run;
 };
 
 struct controller {
+    unsigned node;
+    char name[NAME_SIZE];
     struct scs_core *core;
     struct scs_config *config; /* in use */
     struct scs_config *next;   /* being prepared */
@@ -319,24 +436,29 @@ struct controller {
     int64_t host_since[HOSTS_MAX]; /* since when up or down, as the controller knows it */
     int64_t lost_since[HOSTS_MAX]; /* when its last connection ended on which it had told everything */
     bool lost_surely[HOSTS_MAX];   /* since then it was silent once, not only refused */
+    bool host_told[HOSTS_MAX];     /* REPORT_END has come on this connection */
     int64_t began, recovered;
     uint64_t database_counter; /* of terms; 0: lost */
-    struct request requests[REQUESTS_MAX];
-    unsigned n_requests;
     uint64_t steps;
 };
 
-void controller_begin(struct world *w);
-void controller_end(struct world *w);
-void controller_turn(struct world *w);
+void controller_begin(struct world *w, struct controller *c);
+void controller_end(struct world *w, struct controller *c);
+void controller_turn(struct world *w, struct controller *c);
+struct controller *controller_of(struct world *w, unsigned node);
+/* The one that leads, by its own word; without one, any that runs; NULL: none does. */
+struct controller *controller_leading(struct world *w);
+bool controller_leads(const struct world *w, const struct controller *c);
+/* Of the one that leads. */
 void controller_ask(struct world *w, enum scs_order_kind kind, uint16_t app, bool force);
-/* False: refused, which is a violation unless it may be. */
-bool controller_reload(struct world *w, bool may_refuse);
+/* Everywhere. False: refused by one, which is a violation unless it may be. */
+bool controllers_reload(struct world *w, bool may_refuse);
 
 /* ---- site.c: what is configured ---- */
 
 struct site {
-    unsigned n_hosts, n_apps, n_pairs;
+    unsigned n_hosts, n_apps, n_pairs, n_controllers;
+    unsigned machine[CONTROLLERS_MAX]; /* on which each controller runs */
     struct {
         char name[NAME_SIZE], address[64];
     } hosts[HOSTS_MAX];
@@ -345,6 +467,7 @@ struct site {
         unsigned host;
         int pair;        /* -1: none */
         unsigned member; /* 0: the configured primary */
+        bool linked; /* it reads its lease word itself */
         bool notify, autostart, auto_restart, hangup_restart;
         span_t startup, shutdown, restart_delay, restart_max, restart_window, heartbeat, role_timeout;
         int restart_limit, declined;
@@ -353,11 +476,12 @@ struct site {
     uint16_t pairs[PAIRS_MAX][2];
     bool licence, confirmed, unreachable;
     span_t addp, addp_remote, poll, disconnect, flip, agent_return;
+    bool squeezed; /* clocks, delays and lateness up to the exact bounds of SAFETY section 9 */
     bool status_after_adoption; /* a later keeper can still read the exit code of an adopted process */
 };
 
 void site_generate(struct world *w);
-void site_configure(const struct world *w, struct scs_config *config);
+void site_configure(const struct world *w, const struct controller *c, struct scs_config *config);
 int site_app(const struct world *w, const char *name);
 
 /* ---- faults.c ---- */
@@ -379,7 +503,10 @@ enum fault {
     FAULT_FLAP,
     FAULT_FREEZE_AGENT,
     FAULT_FREEZE_SCS,
+    FAULT_FREEZE_KEEPER,
     FAULT_PAUSE_HOST,
+    FAULT_CLOCK,
+    FAULT_DISK,
     FAULT_LOSS,
     FAULT_APP_LINK,
     FAULT_ECHO,
@@ -394,11 +521,13 @@ struct swarm {
     int64_t longest;  /* of a cut, a freeze, a power loss */
     /* percent of the starts, stops, role commands that go wrong */
     unsigned start_fails, slow_start, never_ready, declines, role_fails, role_hangs, ignores_term, slow_kill,
-        loses_database, dies_young;
+        loses_database, loses_disk, dies_young;
 };
 
 void faults_begin(struct world *w);
 void faults_heal(struct world *w);
+/* Its keeper, agent, and the controller that runs on it. */
+void host_boot(struct world *w, unsigned host);
 
 /* ---- check.c, tap.c, calm.c: what must hold ---- */
 
@@ -414,6 +543,7 @@ struct member_truth {
     bool poll_echoed;
     int64_t order_at;                  /* when its agent was last ordered anything but a start */
     bool demote_ordered;               /* since it acts */
+    struct epoch lease_epoch;          /* the highest one of its lease words */
     int64_t link_lost;                 /* since when its own connection to the agent is away; NEVER: it is there */
     struct epoch granted[GRANTS_KEPT]; /* every epoch that was granted to it lately, a ring */
     unsigned n_granted;
@@ -432,7 +562,7 @@ struct pair_truth {
 struct checker {
     struct member_truth app[APPS_MAX];
     struct pair_truth pair[PAIRS_MAX];
-    uint64_t highest_term;
+    uint64_t highest_term[CONTROLLERS_MAX];
     uint64_t agent_term[HOSTS_MAX];
     struct {
         uint64_t term, id;
@@ -444,9 +574,8 @@ struct checker {
     uint16_t executing_app;
     bool executed;
     int64_t host_cause[HOSTS_MAX]; /* until when a fault may have cost its connection */
-    bool host_told[HOSTS_MAX];     /* REPORT_END has come on this connection */
     /* What happened, for the summary: a run that sees nothing proves nothing. */
-    uint64_t grants, switchovers, starts, overlaps, losses, requests;
+    uint64_t grants, switchovers, starts, overlaps, losses, requests, fenced;
 };
 
 void check_reset(struct world *w);
@@ -454,20 +583,22 @@ void check_reset(struct world *w);
 void check_now(struct world *w);
 void check_start(struct world *w, unsigned host, struct slot *s);
 void check_acting(struct world *w, unsigned host, struct slot *s);
+void check_lease(struct world *w, unsigned host, struct slot *s, struct epoch epoch, int64_t end);
+void check_fence(struct world *w, unsigned host, struct slot *s);
 void check_flapping(struct world *w, const struct slot *s);
 void check_host_cause(struct world *w, unsigned host, int64_t until);
 void check_executed(struct world *w, unsigned host, const char *app);
 void check_role(struct world *w, unsigned host, struct slot *s, enum app_role role, struct epoch epoch);
 void check_signal(struct world *w, unsigned host, struct slot *s, const char *what);
 bool operator_asked(const struct world *w, uint16_t app, bool forced);
-void check_term(struct world *w, uint64_t term, bool fresh_run);
+void check_term(struct world *w, const struct controller *c, bool fresh_run);
 void check_lost(struct world *w, unsigned node, const struct slink *l);
 void check_calm(struct world *w);
 
 /* Messages on their way. The sender's or receiver's end tells the tap; with a mutant the tap may change the copy, drop
  * it (false) or add others. */
-void tap_scs_sends(struct world *w, unsigned host, const uint8_t *payload, size_t n);
-void tap_scs_receives(struct world *w, unsigned host, const uint8_t *payload, size_t n);
+void tap_scs_sends(struct world *w, struct controller *c, unsigned host, const uint8_t *payload, size_t n);
+void tap_scs_receives(struct world *w, struct controller *c, unsigned host, const uint8_t *payload, size_t n);
 void tap_agent_receives(struct world *w, unsigned host, const uint8_t *payload, size_t n);
 void tap_agent_sends(struct world *w, unsigned host, const uint8_t *payload, size_t n);
 
@@ -522,14 +653,18 @@ struct world {
 
     struct site site;
     struct swarm swarm;
-    unsigned n_nodes, scs; /* the controller's node */
-    struct path paths[NODES_MAX][NODES_MAX];
+    unsigned n_nodes;
+    struct machine machines[NODES_MAX];
+    struct path paths[NODES_MAX][NODES_MAX]; /* between machines */
     struct node nodes[NODES_MAX];
     struct conn *conns;
     uint64_t conn_ids;
     struct keeper keepers[HOSTS_MAX];
+    struct disk disks[HOSTS_MAX];
     struct agent agents[HOSTS_MAX];
-    struct controller controller;
+    struct controller controllers[CONTROLLERS_MAX];
+    struct request requests[REQUESTS_MAX];
+    unsigned n_requests;
     struct checker checker;
 
     char (*lines)[SAY_WIDTH];

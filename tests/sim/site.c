@@ -51,14 +51,30 @@ static void pairs_generate(struct world *w)
     }
 }
 
+/* Small worlds are as likely as large ones: below `bound`, the lower the likelier. */
+static uint64_t few(struct rng *r, uint64_t bound)
+{
+    uint64_t a = chance_below(r, bound), b = chance_below(r, bound);
+    return a < b ? a : b;
+}
+
+/* One controller, on a machine of its own or on a host's. */
+static void controllers_generate(struct world *w)
+{
+    struct site *s = &w->site;
+    s->n_controllers = 1;
+    w->n_nodes = s->n_hosts + s->n_controllers;
+    for (unsigned i = 0; i < s->n_controllers; i++)
+        s->machine[i] = chance(&w->rng_site, 70) ? s->n_hosts + i : i;
+}
+
 void site_generate(struct world *w)
 {
     struct site *s = &w->site;
     struct rng *r = &w->rng_site;
-    *s = (struct site){.n_hosts = 2 + (unsigned)chance_below(r, HOSTS_MAX - 1),
-                       .n_pairs = 1 + (unsigned)chance_below(r, PAIRS_MAX)};
-    w->scs = s->n_hosts;
-    w->n_nodes = s->n_hosts + 1;
+    *s = (struct site){.n_hosts = 2 + (unsigned)few(r, HOSTS_MAX - 1),
+                       .n_pairs = 1 + (unsigned)few(r, PAIRS_MAX)};
+    controllers_generate(w);
     for (unsigned i = 0; i < s->n_hosts; i++) {
         snprintf(s->hosts[i].name, NAME_SIZE, "host%u", i + 1);
         snprintf(s->hosts[i].address, sizeof s->hosts[i].address, "10.0.0.%u", i + 1);
@@ -80,6 +96,7 @@ void site_generate(struct world *w)
     s->disconnect = PICK(r, 0, 0, 0, 1000, 3000);
     s->flip = PICK(r, 0, 1000, 10000);
     s->agent_return = PICK(r, 500, 1000, 5000);
+    s->squeezed = chance(r, 25);
     s->status_after_adoption = chance(r, 50);
     for (unsigned a = 0; a < w->n_nodes; a++)
         for (unsigned b = 0; b < w->n_nodes; b++)
@@ -178,11 +195,12 @@ static void config_clear(struct scs_config *c)
     c->n_hosts = c->n_apps = c->n_pairs = 0;
 }
 
-void site_configure(const struct world *w, struct scs_config *config)
+void site_configure(const struct world *w, const struct controller *c, struct scs_config *config)
 {
     const struct site *s = &w->site;
     config_clear(config);
     struct filling f = fill_open(config, "scs", "");
+    fill(&f, "name", "%s", c->name);
     fill(&f, "site", "sim");
     fill(&f, "tls", "off");
     fill(&f, "host-loss", s->confirmed ? "confirmed" : "controller");

@@ -47,8 +47,8 @@ static void grant_epoch(struct world *w, uint16_t app, struct epoch epoch)
 bool operator_asked(const struct world *w, uint16_t app, bool forced)
 {
     int64_t span = MS(500) + 2 * w->site.apps[app].role_timeout.ns + SEC(15);
-    for (unsigned i = 0; i < w->controller.n_requests; i++) {
-        const struct request *r = &w->controller.requests[i];
+    for (unsigned i = 0; i < w->n_requests; i++) {
+        const struct request *r = &w->requests[i];
         bool moves = r->kind == SO_SWITCHOVER || r->kind == SO_STOP;
         if (moves && w->site.apps[r->app].pair == w->site.apps[app].pair && w->now - r->at < span &&
             (r->forced || !forced))
@@ -79,14 +79,13 @@ static void grant_eligible(struct world *w, uint16_t app, const Understudy__Agen
 }
 
 /* Its owner acts and nothing has happened to it: who decides that it is not primary any more? */
-static void grant_cause(struct world *w, uint16_t app)
+static void grant_cause(struct world *w, const struct controller *c, uint16_t app)
 {
-    const struct controller *c = &w->controller;
     uint16_t other = other_member(w, app);
     const struct site_app *o = &w->site.apps[other];
     if (!app_acts(w, other))
         return;
-    if (c->host_up[o->host] && w->checker.host_told[o->host])
+    if (c->host_up[o->host] && c->host_told[o->host])
         violation(w, "grant-over-acting", "%s is granted the primary role while %s acts and its host is connected",
                   w->site.apps[app].name, o->name);
     if (!w->site.licence)
@@ -105,37 +104,37 @@ static void grant_cause(struct world *w, uint16_t app)
             (double)w->checker.host_cause[o->host] / 1e9);
     bool unavailable = w->checker.app[other].reported_status ==
                        UNDERSTUDY__AGENT__STATUS__SERVICE_UNAVAILABLE; /* another cause, which waits for nothing */
-    if (came_down && since + MS(1) < w->site.disconnect.ns && !operator_asked(w, app, false) && !unavailable)
+    if (came_down && since + since / 500 + MS(1) < w->site.disconnect.ns && !operator_asked(w, app, false) && !unavailable)
         violation(w, "too-soon",
                   "switchover to %s %.3f s after host%u was lost, disconnect-switchover-timeout is %.3f s",
                   w->site.apps[app].name, (double)since / 1e9, o->host + 1, (double)w->site.disconnect.ns / 1e9);
     if (w->site.confirmed && !operator_asked(w, app, false) && !c->lost_surely[o->host] && came_down &&
-        since + MS(1) < w->site.agent_return.ns)
+        since + since / 500 + MS(1) < w->site.agent_return.ns)
         violation(w, "too-soon",
                   "switchover to %s %.3f s after the agent of host%u ended, agent-return-timeout is %.3f s",
                   w->site.apps[app].name, (double)since / 1e9, o->host + 1, (double)w->site.agent_return.ns / 1e9);
 }
 
 /* With host-loss = confirmed a host that the standby's agent sees is not lost. */
-static void grant_seen(struct world *w, uint16_t app)
+static void grant_seen(struct world *w, const struct controller *c, uint16_t app)
 {
     const struct site_app *a = &w->site.apps[app], *o = &w->site.apps[other_member(w, app)];
     const struct agent *agent = &w->agents[a->host];
     if (!w->site.confirmed || !app_acts(w, other_member(w, app)) || a->host == o->host ||
-        w->controller.host_up[o->host])
+        c->host_up[o->host])
         return;
     int64_t settled = 2 * w->site.poll.ns + MS(100);
     if (operator_asked(w, app, true) || w->checker.pair[a->pair].owner == (int)a->member)
         return; /* the second: it has had the role before, and only gets it back */
-    bool told = w->now - w->controller.host_since[a->host] > settled && w->now - w->nodes[a->host].stalled > settled &&
-                w->paths[a->host][w->scs].loss == 0 && w->paths[a->host][w->scs].cuts == 0;
+    bool told = w->now - c->host_since[a->host] > settled && w->now - w->nodes[a->host].stalled > settled &&
+                path_of(w, a->host, c->node)->loss == 0 && path_of(w, a->host, c->node)->cuts == 0;
     if (told && agent->peer_up[o->host] && w->now - agent->peer_since[o->host] > settled &&
-        w->now - w->nodes[w->scs].stalled > settled)
+        w->now - w->nodes[c->node].stalled > settled)
         violation(w, "seen-by-peer", "%s is granted the primary role while its agent sees host%u, where %s acts",
                   a->name, o->host + 1, o->name);
 }
 
-static void grant_sent(struct world *w, const Understudy__Agent__Grant *g)
+static void grant_sent(struct world *w, const struct controller *c, const Understudy__Agent__Grant *g)
 {
     int app = app_of(w, g->application);
     if (app < 0 || w->site.apps[app].pair < 0) {
@@ -145,13 +144,13 @@ static void grant_sent(struct world *w, const Understudy__Agent__Grant *g)
     struct epoch epoch = epoch_of(g->epoch);
     struct pair_truth *p = &w->checker.pair[w->site.apps[app].pair];
     struct member_truth *t = &w->checker.app[app];
-    say(w, "scs grants %s epoch %llu.%llu for poll %llu", w->site.apps[app].name, (unsigned long long)epoch.term,
+    say(w, "%s grants %s epoch %llu.%llu for poll %llu", c->name, w->site.apps[app].name, (unsigned long long)epoch.term,
         (unsigned long long)epoch.n, (unsigned long long)g->poll_seq);
     w->checker.grants++;
     grant_epoch(w, (uint16_t)app, epoch);
     grant_eligible(w, (uint16_t)app, g);
-    grant_cause(w, (uint16_t)app);
-    grant_seen(w, (uint16_t)app);
+    grant_cause(w, c, (uint16_t)app);
+    grant_seen(w, c, (uint16_t)app);
     if (p->owner != (int)w->site.apps[app].member)
         p->former = p->owner;
     p->highest = epoch;
@@ -167,38 +166,38 @@ static void order_sent(struct world *w, const Understudy__Agent__Order *o)
     if (app < 0 || o->kind != UNDERSTUDY__AGENT__ORDER__KIND__START)
         return;
     const struct member_truth *t = &w->checker.app[app];
-    if (t->operator_wants == 2 && t->operator_boot == w->nodes[w->site.apps[app].host].boot)
+    if (t->operator_wants == 2 && t->operator_boot == w->machines[w->site.apps[app].host].boot)
         violation(w, "start-against-stop", "%s is ordered to start although an operator stopped it",
                   w->site.apps[app].name);
 }
 
 /* RECOVERING, as the controller does it for each pair: nothing is ordered before its hosts have told everything. */
-static void learned(struct world *w, unsigned host, int app)
+static void learned(struct world *w, const struct controller *c, unsigned host, int app)
 {
     struct scs_pair_view v;
     if (app < 0)
         return;
-    if (!w->checker.host_told[host])
+    if (!c->host_told[host])
         violation(w, "recovering-acts", "%s is ordered something before its agent has told everything",
                   w->site.apps[app].name);
     uint16_t pair =
-        w->site.apps[app].pair < 0 ? SCS_NONE : scs_core_find_pair(w->controller.core, w->site.apps[app].name);
-    if (pair != SCS_NONE && scs_core_pair(w->controller.core, pair, &v) && strcmp(v.state, "learning") == 0)
+        w->site.apps[app].pair < 0 ? SCS_NONE : scs_core_find_pair(c->core, w->site.apps[app].name);
+    if (pair != SCS_NONE && scs_core_pair(c->core, pair, &v) && strcmp(v.state, "learning") == 0)
         violation(w, "recovering-acts", "%s is ordered something while its pair is being learned",
                   w->site.apps[app].name);
 }
 
-void tap_scs_sends(struct world *w, unsigned host, const uint8_t *payload, size_t n)
+void tap_scs_sends(struct world *w, struct controller *c, unsigned host, const uint8_t *payload, size_t n)
 {
     message *m = message_of(payload, n);
     if (!m)
         return;
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT)
-        learned(w, host, app_of(w, m->grant->application));
+        learned(w, c, host, app_of(w, m->grant->application));
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER)
-        learned(w, host, app_of(w, m->order->application));
+        learned(w, c, host, app_of(w, m->order->application));
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT)
-        grant_sent(w, m->grant);
+        grant_sent(w, c, m->grant);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER)
         order_sent(w, m->order);
     understudy__agent__message__free_unpacked(m, NULL);
@@ -216,7 +215,7 @@ static void poll_received(struct world *w, unsigned host, const Understudy__Agen
     }
 }
 
-void tap_scs_receives(struct world *w, unsigned host, const uint8_t *payload, size_t n)
+void tap_scs_receives(struct world *w, struct controller *c, unsigned host, const uint8_t *payload, size_t n)
 {
     message *m = message_of(payload, n);
     if (!m)
@@ -227,7 +226,7 @@ void tap_scs_receives(struct world *w, unsigned host, const uint8_t *payload, si
             w->checker.app[app].reported_status = (int)m->report->status;
     }
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT_END)
-        w->checker.host_told[host] = true;
+        c->host_told[host] = true;
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL)
         poll_received(w, host, m->poll);
     understudy__agent__message__free_unpacked(m, NULL);

@@ -128,14 +128,72 @@ void violation(struct world *w, const char *invariant, const char *format, ...)
 
 /* ---- nodes' clocks and turns ---- */
 
+static int64_t clock_shows(const struct clock *c, int64_t at)
+{
+    int64_t passed = at - c->at;
+    return c->local + passed + passed * c->rate / 1000000;
+}
+
+const struct machine *machine_of(const struct world *w, unsigned node)
+{
+    return &w->machines[w->nodes[node].machine];
+}
+
 mono_t node_now(const struct world *w, unsigned node)
 {
-    return (mono_t){w->now + w->nodes[node].offset};
+    return (mono_t){clock_shows(&machine_of(w, node)->clock, w->now)};
 }
 
 int64_t node_to_world(const struct world *w, unsigned node, mono_t t)
 {
-    return t.ns == INT64_MAX ? NEVER : t.ns - w->nodes[node].offset;
+    const struct clock *c = &machine_of(w, node)->clock;
+    if (t.ns == INT64_MAX)
+        return NEVER;
+    int64_t passed = t.ns - c->local, at = c->at + passed - passed * c->rate / (1000000 + c->rate);
+    while (clock_shows(c, at) < t.ns)
+        at++;
+    while (clock_shows(c, at - 1) >= t.ns)
+        at--;
+    return at;
+}
+
+void machine_boot(struct world *w, unsigned machine)
+{
+    struct machine *m = &w->machines[machine];
+    m->boot++;
+    m->power = true;
+    m->paused_until = 0;
+    m->clock.at = w->now;
+    m->clock.local = chance_span(&w->rng_process, SEC(5), SEC(30));
+}
+
+void machine_set_rate(struct world *w, unsigned machine, int rate)
+{
+    struct clock *c = &w->machines[machine].clock;
+    c->local = clock_shows(c, w->now);
+    c->at = w->now;
+    c->rate = rate;
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        if (w->nodes[i].machine == machine && w->nodes[i].alive)
+            node_wake(w, i, w->now);
+    if (machine < w->site.n_hosts)
+        keeper_wake(w, machine);
+}
+
+bool is_controller(const struct world *w, unsigned node)
+{
+    return node >= w->site.n_hosts;
+}
+
+static int64_t node_held(const struct world *w, unsigned node)
+{
+    int64_t frozen = w->nodes[node].frozen_until, paused = machine_of(w, node)->paused_until;
+    return frozen > paused ? frozen : paused;
+}
+
+bool node_runs(const struct world *w, unsigned node)
+{
+    return w->nodes[node].alive && node_held(w, node) <= w->now;
 }
 
 static void node_turn(struct world *w, uint64_t node, uint64_t unused)
@@ -147,15 +205,15 @@ static void node_turn(struct world *w, uint64_t node, uint64_t unused)
     n->wake_at = NEVER;
     if (!n->alive)
         return;
-    int64_t held = n->frozen_until > n->paused_until ? n->frozen_until : n->paused_until;
+    int64_t held = node_held(w, (unsigned)node);
     if (held > w->now) {
         node_wake(w, (unsigned)node, held);
         return;
     }
     if (held > n->stalled)
         n->stalled = w->now;
-    if (node == w->scs)
-        controller_turn(w);
+    if (is_controller(w, (unsigned)node))
+        controller_turn(w, controller_of(w, (unsigned)node));
     else
         agent_turn(w, (unsigned)node);
 }
@@ -176,6 +234,11 @@ void node_notice(struct world *w, unsigned node)
     node_wake(w, node, w->now + chance_span(&w->rng_net, US(2), US(120)));
 }
 
+int64_t node_lateness(struct world *w)
+{
+    return chance_span(&w->rng_net, 0, US(150));
+}
+
 /* ---- a run ---- */
 
 struct world *world_new(void)
@@ -186,9 +249,11 @@ struct world *world_new(void)
     w->lines = calloc(SAY_LINES, SAY_WIDTH);
     w->scratch = malloc(FRAME_PAYLOAD_MAX);
     w->arena_memory = malloc(1024 * 1024);
-    w->controller.config = calloc(1, sizeof *w->controller.config);
-    w->controller.next = calloc(1, sizeof *w->controller.next);
-    w->controller.core = calloc(1, scs_core_size());
+    for (unsigned i = 0; i < CONTROLLERS_MAX; i++) {
+        w->controllers[i].config = calloc(1, sizeof(struct scs_config));
+        w->controllers[i].next = calloc(1, sizeof(struct scs_config));
+        w->controllers[i].core = calloc(1, scs_core_size());
+    }
     for (unsigned i = 0; i < HOSTS_MAX; i++)
         w->agents[i].core = calloc(1, sizeof(struct lca_core));
     for (unsigned i = 0; i < NODES_MAX; i++)
@@ -206,6 +271,7 @@ static void world_clear(struct world *w)
     for (unsigned i = 0; i < HOSTS_MAX; i++) {
         keeper_power_lost(w, i);
         memset(&w->keepers[i], 0, sizeof w->keepers[i]);
+        disk_clear(&w->disks[i]);
     }
     for (size_t i = 0; i < w->heap_len; i++)
         keeper_event_drop(&w->heap[i]);
@@ -220,9 +286,11 @@ void world_free(struct world *w)
             free(w->buffers[i][j]);
     for (unsigned i = 0; i < HOSTS_MAX; i++)
         free(w->agents[i].core);
-    free(w->controller.core);
-    free(w->controller.config);
-    free(w->controller.next);
+    for (unsigned i = 0; i < CONTROLLERS_MAX; i++) {
+        free(w->controllers[i].core);
+        free(w->controllers[i].config);
+        free(w->controllers[i].next);
+    }
     free(w->heap);
     free(w->arena_memory);
     free(w->scratch);
@@ -239,11 +307,26 @@ static void world_seed(struct world *w, uint64_t seed)
         rng_init(streams[i], rng_next(&r));
 }
 
+/* Each clock its own rate; in part of the seeds as far apart as may be. */
+static int rate_any(struct world *w)
+{
+    return w->site.squeezed ? (chance(&w->rng_net, 50) ? RATE_FASTEST : RATE_SLOWEST)
+                            : (int)chance_span(&w->rng_net, RATE_SLOWEST, RATE_FASTEST);
+}
+
 static void node_begin(struct world *w, unsigned node)
 {
-    struct node *n = &w->nodes[node];
-    *n = (struct node){
-        .power = true, .boot = 1, .wake_at = NEVER, .offset = chance_span(&w->rng_net, SEC(10), SEC(3000000))};
+    unsigned n = w->site.n_hosts;
+    w->nodes[node] = (struct node){.machine = node < n ? node : w->site.machine[node - n], .wake_at = NEVER};
+    w->machines[node] = (struct machine){.power = node >= n, .boot = node >= n};
+    w->machines[node].clock.local = chance_span(&w->rng_net, SEC(10), SEC(3000000));
+    w->machines[node].clock.rate = rate_any(w);
+    if (node >= n) {
+        struct controller *c = &w->controllers[node - n];
+        c->node = node;
+        c->database_counter = 0;
+        snprintf(c->name, sizeof c->name, "scs%u", node - n + 1);
+    }
 }
 
 static void world_reset(struct world *w, uint64_t seed, enum mutant mutant)
@@ -264,14 +347,13 @@ static void world_reset(struct world *w, uint64_t seed, enum mutant mutant)
 static void begin_host(struct world *w, uint64_t host, uint64_t unused)
 {
     (void)unused;
-    keeper_boot(w, (unsigned)host);
+    host_boot(w, (unsigned)host);
 }
 
-static void begin_controller(struct world *w, uint64_t a, uint64_t b)
+static void begin_controller(struct world *w, uint64_t i, uint64_t b)
 {
-    (void)a;
     (void)b;
-    controller_begin(w);
+    controller_begin(w, &w->controllers[i]);
 }
 
 static void calm_begins(struct world *w, uint64_t a, uint64_t b)
@@ -308,7 +390,9 @@ void world_run(struct world *w, uint64_t seed, enum mutant mutant, int64_t fault
     w->faults_end = SEC(5) + faults_last;
     for (unsigned i = 0; i < w->site.n_hosts; i++)
         world_at(w, chance_span(&w->rng_fault, 0, SEC(1)), begin_host, i, 0);
-    world_at(w, chance_span(&w->rng_fault, 0, SEC(1)), begin_controller, 0, 0);
+    for (unsigned i = 0; i < w->site.n_controllers; i++)
+        if (w->site.machine[i] >= w->site.n_hosts)
+            world_at(w, chance_span(&w->rng_fault, 0, SEC(1)), begin_controller, i, 0);
     faults_begin(w);
     world_at(w, w->faults_end, calm_begins, 0, 0);
     calm_plan(w);

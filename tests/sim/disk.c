@@ -1,0 +1,100 @@
+/* The disk under an agent's durable record, as a model of common/io/slots.h.
+ *
+ * It owns what survives the power: two slots written in turn, so that a write is there whole or not at all. Writes go
+ * one after the other; each takes its time, fails, or is cut short by the end of the agent or of the power, and then
+ * may or may not have got there. A failed one is final for that run of the agent. It refuses to know what is written.
+ * Invariant: what was told as written is what the next read gives, or something newer. */
+#include "tests/sim/sim.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void keep(struct disk *d, struct write *x)
+{
+    free(d->record);
+    d->record = x->bytes;
+    d->length = x->length;
+    d->kept = x->issued;
+    x->bytes = NULL;
+}
+
+static void drop_first(struct disk *d)
+{
+    free(d->pending[0].bytes);
+    d->n_pending--;
+    memmove(&d->pending[0], &d->pending[1], d->n_pending * sizeof d->pending[0]);
+}
+
+static int64_t write_takes(struct world *w, const struct disk *d)
+{
+    return d->slow_until > w->now ? chance_scale(&w->rng_process, MS(20), SEC(3))
+                                  : chance_scale(&w->rng_process, US(80), MS(8));
+}
+
+static void write_ends(struct world *w, uint64_t host, uint64_t run);
+
+static void write_begins(struct world *w, unsigned host)
+{
+    world_at(w, w->now + write_takes(w, &w->disks[host]), write_ends, host, w->nodes[host].run);
+}
+
+static void write_ends(struct world *w, uint64_t host, uint64_t run)
+{
+    struct disk *d = &w->disks[host];
+    if (w->nodes[host].run != run || d->n_pending == 0)
+        return;
+    uint64_t ticket = d->pending[0].ticket;
+    d->failed |= d->failing;
+    if (!d->failed || chance(&w->rng_process, 30))
+        keep(d, &d->pending[0]);
+    drop_first(d);
+    if (d->n_told < 2 * WRITES_MAX) {
+        d->told[d->n_told].ticket = ticket;
+        d->told[d->n_told++].error = d->failed ? EIO : 0;
+    }
+    if (d->n_pending > 0)
+        write_begins(w, (unsigned)host);
+    node_notice(w, (unsigned)host);
+}
+
+void disk_write(struct world *w, unsigned host, uint64_t ticket, const uint8_t *bytes, size_t n)
+{
+    struct disk *d = &w->disks[host];
+    if (d->n_pending == WRITES_MAX) {
+        violation(w, "bounds", "agent of host%u has %d writes under way and wants another", host + 1, WRITES_MAX);
+        return;
+    }
+    struct write *x = &d->pending[d->n_pending++];
+    *x = (struct write){.ticket = ticket, .bytes = malloc(n), .length = n, .issued = w->now};
+    if (!x->bytes)
+        abort();
+    memcpy(x->bytes, bytes, n);
+    d->writes++;
+    if (d->n_pending == 1)
+        write_begins(w, host);
+}
+
+void disk_abandon(struct world *w, unsigned host)
+{
+    struct disk *d = &w->disks[host];
+    if (d->n_pending > 0 && chance(&w->rng_process, 50))
+        keep(d, &d->pending[0]);
+    while (d->n_pending > 0)
+        drop_first(d);
+    d->n_told = 0;
+    d->failed = false;
+}
+
+void disk_lose(struct world *w, unsigned host)
+{
+    disk_clear(&w->disks[host]);
+}
+
+void disk_clear(struct disk *d)
+{
+    free(d->record);
+    for (unsigned i = 0; i < d->n_pending; i++)
+        free(d->pending[i].bytes);
+    *d = (struct disk){.kept = -1};
+}
