@@ -80,6 +80,13 @@ static bool has_word(const char *words, const char *word, int *ret_value)
     return p != NULL;
 }
 
+bool player_mode(const struct player *p, const char *word)
+{
+    char mode[500];
+    words_read(p, "mode", mode, sizeof mode);
+    return has_word(mode, word, NULL);
+}
+
 static void notify(const char *text)
 {
     const char *path = getenv("NOTIFY_SOCKET");

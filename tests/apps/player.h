@@ -30,6 +30,9 @@ int64_t player_boot_ns(void);
 /* DIR/NAME.suffix into out; ends the process with 2 when it is too long. */
 void player_path(const struct player *p, char *out, size_t size, const char *suffix);
 
+/* Whether the mode file has the word. */
+bool player_mode(const struct player *p, const char *word);
+
 /* The application until it is stopped; its exit status. */
 int player_run(const struct player *p);
 

@@ -3,14 +3,17 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
 
 import etcd
+import overlap
+import tree
 import wire
 from safety import SafetyWorld
-from world import wait
+from world import boot_ns, wait
 
 
 @pytest.fixture
@@ -92,6 +95,79 @@ def test_a_stopped_witness_is_not_told(make):
     w.wait_acting("p2")
     w.wait_normal("p2")
     assert w.witnessed().overlap_ms() == 0 and not w.witnessed().stale()
+
+
+class Lonely:
+    """A witness without lca, with a lease word of the test's."""
+
+    def __init__(self, folder, mode=""):
+        self.dir, self.word = folder, folder / "word"
+        (folder / "p1.mode").write_text(mode)
+        self.program, self.environment = tree.program("witness"), {"LCA_APPLICATION": "p1", "LCA_LEASE_WORD": str(self.word)}
+        self.lease(0)
+        self.process = subprocess.Popen([self.program, "run", folder], env=self.environment)
+        wait((folder / "p1.ctl").exists)
+
+    def lease(self, ms, epoch="7.1"):
+        subprocess.run([self.program, "word", self.word, str(ms), *epoch.split(".")], check=True, env=self.environment)
+
+    def role(self, role, epoch="7.1"):
+        return subprocess.run([self.program, "role", self.dir], env={**self.environment, "LCA_ROLE": role, "LCA_EPOCH": epoch}).returncode
+
+    def samples(self, since=0):
+        return [s for s in overlap.read_ring(self.dir / "p1.ring", "p1") if s.t >= since]
+
+
+@pytest.fixture
+def lonely(tmp_path):
+    made = []
+
+    def make_one(**more):
+        made.append(Lonely(tmp_path, **more))
+        return made[-1]
+
+    yield make_one
+    for one in made:
+        one.process.kill()
+        one.process.wait()
+
+
+def test_witness_stops_by_itself_at_the_end_of_its_lease(lonely):
+    w = lonely()
+    wait(lambda: w.role("primary") == 0)
+    wait(lambda: w.samples() and not w.samples()[-1].acting, what="told, but the word says no")
+    w.lease(600_000, "7.2")
+    wait(lambda: w.samples()[-1].acting)
+    assert {s.epoch for s in w.samples() if s.acting} == {(7, 2)}, "the word's epoch"
+    w.lease(300)
+    end = boot_ns() + 300 * overlap.MS
+    wait(lambda: w.samples() and not w.samples()[-1].acting)
+    assert max(s.t for s in w.samples() if s.acting) <= end
+    w.lease(600_000)
+    wait(lambda: w.samples()[-1].acting)
+    assert w.role("backup") == 0
+    told = boot_ns()
+    wait(lambda: boot_ns() > told + 50 * overlap.MS)
+    assert w.samples(since=told) == [], "no sample once the command has ended"
+
+
+def test_witness_that_was_stopped_past_its_lease_does_not_act(lonely):
+    w = lonely()
+    w.lease(300)
+    end = boot_ns() + 300 * overlap.MS
+    wait(lambda: w.role("primary") == 0)
+    wait(lambda: w.samples() and w.samples()[-1].acting)
+    os.kill(w.process.pid, signal.SIGSTOP)
+    wait(lambda: boot_ns() > end)
+    os.kill(w.process.pid, signal.SIGCONT)
+    wait(lambda: w.samples(since=end + 20 * overlap.MS))
+    assert not any(s.acting for s in w.samples(since=end))
+
+
+def test_unlinked_witness_acts_on(lonely):
+    w = lonely(mode="unlinked")
+    wait(lambda: w.role("primary") == 0)
+    wait(lambda: w.samples() and w.samples()[-1].acting)
 
 
 def arrived(net, source, target, count=100):
