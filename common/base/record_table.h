@@ -80,6 +80,8 @@ RECORD(REC_NOTIFY_REFUSED, 30310, LEVEL_WARNING, "notification for {application}
 RECORD(REC_RESTART_IN_ROLE, 30311, LEVEL_WARNING, "{application} is made primary again in place: nobody controls this host")
 RECORD(REC_DEFINITION_REFUSED, 30312, LEVEL_ERROR, "definition of {application} refused: {reason}")
 RECORD(REC_REQUEST_REFUSED, 30313, LEVEL_WARNING, "request of the agent for {application} refused: {reason}")
+RECORD(REC_LEASE_ENDED, 30320, LEVEL_ERROR, "lease of {application} has ended: it is stopped as primary, and killed {fencing} after that end")
+RECORD(REC_FENCE_FAILED, 30321, LEVEL_ERROR, "command at the end of the lease of {application} failed: {reason}")
 RECORD(REC_OPERATOR, 30400, LEVEL_NOTICE, "{operator} ordered {command}: {result}")
 RECORD(REC_STORE_FAILED, 30500, LEVEL_ERROR, "history {file} cannot be written: {reason}; {count} rows not kept")
 RECORD(REC_STORE_WORKS, 30501, LEVEL_NOTICE, "history {file} is written again")

@@ -144,6 +144,7 @@ int lca_wire_command(struct lca_core *c, const struct lca_action *action, char *
     *ret_command = (struct lca_command){.argc = (unsigned)argc,
                                         .envc = envc,
                                         .notify = action->type == LCA_DO_START,
+                                        .lease = action->type == LCA_DO_START && m->pair && m->pair->fencing,
                                         .text_len = (size_t)(t.at - text)};
     return 0;
 }

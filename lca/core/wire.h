@@ -15,7 +15,7 @@ int lca_wire_pack(const struct lca_core *c, const struct lca_action *action, mon
  * LCA_PEER_APPLICATION LCA_PEER_HOST LCA_PEER_ADDRESS LCA_REASON, and WATCHDOG_USEC where a heartbeat period is set), working directory, user, output: packed as struct keeper_start wants, into `text`. */
 struct lca_command {
     unsigned argc, envc;
-    bool notify;
+    bool notify, lease;
     size_t text_len;
 };
 int lca_wire_command(struct lca_core *c, const struct lca_action *action, char *text, size_t size, struct lca_command *ret_command);

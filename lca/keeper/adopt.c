@@ -10,6 +10,7 @@
 #include "lca/keeper/adopt.h"
 
 #include "lca/keeper/cgroup.h"
+#include "lca/keeper/lease.h"
 #include "lca/keeper/notify.h"
 #include "lca/keeper/procfs.h"
 #include "lca/keeper/record.h"
@@ -95,10 +96,13 @@ void adopt_all(struct keeper *k, mono_t now)
         struct app *a = LIST_ENTRY(it, struct app, link);
         adopt_tree(&a->main, now);
         adopt_tree(&a->role, now);
+        if (a->main.state == TREE_RUNNING)
+            lease_adopt(a, now);
         if (a->wants_notify && notify_bind(a) < 0)
             keeper_log(k, REC_NOTIFY_REFUSED, "application", a->name, "reason", "its socket cannot be bound again",
                        NULL);
         record_dirty(a);
     }
+    leases_sweep(k);
     cgroups_sweep(k);
 }

@@ -9,6 +9,7 @@
  * 20 ms, 40 ms … 1 s later; the agent dies with the keeper (PR_SET_PDEATHSIG). */
 #include "lca/keeper/agent.h"
 
+#include "lca/keeper/lease.h"
 #include "lca/keeper/notify.h"
 #include "lca/keeper/record.h"
 #include "lca/keeper/request.h"
@@ -87,6 +88,12 @@ static int send_welcome(struct keeper *k)
     return send_packet(k, &p, n);
 }
 
+/* The process is gone, and the command at its lease's end is not: nothing is started beside that. */
+static bool is_held_back(const struct app *a)
+{
+    return a->main.state == TREE_NONE && a->fence.state != TREE_NONE;
+}
+
 static int send_record(struct keeper *k, const struct app *a)
 {
     static struct keeper_record p;
@@ -94,9 +101,13 @@ static int send_record(struct keeper *k, const struct app *a)
     p.pid = t->state == TREE_STARTING || t->state == TREE_RUNNING ? (uint32_t)t->pid : 0;
     p.adopted = t->adopted;
     p.has_exit = t->unseen;
-    p.tree_left = t->state == TREE_ENDING;
+    p.tree_left = t->state == TREE_ENDING || is_held_back(a);
     p.role_running = a->role.state != TREE_NONE;
     p.ready = p.pid != 0 && t->ready;
+    p.fenced = a->lease.fenced;
+    p.lease_end_ns = a->lease.end.ns;
+    p.lease_term = a->lease.term;
+    p.lease_n = a->lease.n;
     p.exit = t->unseen ? exit_packet(KM_EXITED, t) : (struct keeper_exit){0};
     p.blob_len = a->has_blob ? blob_load(k, a, p.blob) : 0;
     size_t n = offsetof(struct keeper_record, blob) + p.blob_len;
@@ -115,6 +126,14 @@ static int send_started(struct keeper *k, const struct tree *t)
 {
     const struct keeper_started p = {.h = header(KM_STARTED, sizeof p, t->app->name, t->start_id),
                                      .pid = (uint32_t)t->pid};
+    return send_packet(k, &p, sizeof p);
+}
+
+static int send_fenced(struct keeper *k, const struct app *a)
+{
+    const struct keeper_fenced p = {.h = header(KM_FENCED, sizeof p, a->name, a->main.start_id),
+                                    .end_boot_ns = a->lease.enforced_end.ns,
+                                    .at_boot_ns = a->lease.enforced_at.ns};
     return send_packet(k, &p, sizeof p);
 }
 
@@ -153,6 +172,8 @@ static bool tell_one(struct keeper *k, struct tree *t, unsigned what)
         r = send_failed(k, t);
     else if (what == TELL_STARTED)
         r = send_started(k, t);
+    else if (what == TELL_FENCED)
+        r = send_fenced(k, t->app);
     else if (t->is_role)
         r = what == TELL_GONE ? send_exit(k, KM_ROLE_ENDED, t) : 0;
     else
@@ -164,8 +185,9 @@ static bool tell_one(struct keeper *k, struct tree *t, unsigned what)
 
 static bool tell_app(struct keeper *k, struct app *a)
 {
-    return tell_one(k, &a->main, TELL_FAILED) && tell_one(k, &a->main, TELL_STARTED) && send_notify(k, a) == 0 &&
-           tell_one(k, &a->main, TELL_EXITED) && tell_one(k, &a->main, TELL_GONE) &&
+    return tell_one(k, &a->main, TELL_FAILED) && tell_one(k, &a->main, TELL_STARTED) &&
+           tell_one(k, &a->main, TELL_FENCED) && send_notify(k, a) == 0 && tell_one(k, &a->main, TELL_EXITED) &&
+           (is_held_back(a) || tell_one(k, &a->main, TELL_GONE)) &&
            tell_one(k, &a->role, TELL_FAILED) && tell_one(k, &a->role, TELL_STARTED) &&
            tell_one(k, &a->role, TELL_EXITED) && tell_one(k, &a->role, TELL_GONE);
 }
@@ -177,7 +199,7 @@ static bool tell_record(struct keeper *k, struct app *a)
     if (send_record(k, a) < 0)
         return false;
     a->tell_record = false;
-    a->main.tell = a->main.failure && a->main.state == TREE_NONE ? TELL_FAILED : 0;
+    a->main.tell = a->main.failure && a->main.state == TREE_NONE ? TELL_FAILED : is_held_back(a) ? TELL_GONE : 0;
     a->role.tell &= TELL_GONE | TELL_FAILED;
     if (a->role.state == TREE_NONE && a->role.failure)
         a->role.tell |= TELL_FAILED;
@@ -261,6 +283,7 @@ static void on_socket(void *arg, unsigned ready, mono_t now)
         loop_want(k->loop, &g->socket_io, LOOP_READ);
     }
     for (unsigned i = 0; i < READ_BATCH && g->socket_io.fd >= 0; i++) {
+        leases_turn(k, clock_boot()); /* before every packet: this turn may have begun before an end came */
         ssize_t n = recv(g->socket_io.fd, in.bytes, sizeof in.bytes, MSG_DONTWAIT | MSG_TRUNC);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
@@ -326,7 +349,8 @@ static pid_t spawn_agent(struct keeper *k, bool check, int give_fd, int output_f
                             .cgroup_fd = -1,
                             .give_fd = give_fd,
                             .output_fd = output_fd,
-                            .files = k->child_files};
+                            .files = k->child_files,
+                            .memlock = k->child_memlock};
     return spawn_process(&s, ret_pidfd, ret_exec_fd);
 }
 

@@ -9,10 +9,12 @@
 #include "lca/keeper/keeper.h"
 
 #include "common/io/config.h"
+#include "common/io/realtime.h"
 #include "lca/keeper/adopt.h"
 #include "lca/keeper/agent.h"
 #include "lca/keeper/cgroup.h"
 #include "lca/keeper/control.h"
+#include "lca/keeper/lease.h"
 #include "lca/keeper/mounts.h"
 #include "lca/keeper/notify.h"
 #include "lca/keeper/record.h"
@@ -73,6 +75,9 @@ int keeper_add_app(struct keeper *k, const char *name, struct app **ret_app)
         str_copy(a->name, sizeof a->name, name);
         tree_init(&a->main, a, false);
         tree_init(&a->role, a, true);
+        tree_init(&a->fence, a, true);
+        a->fence.is_fence = true;
+        lease_init(a);
         notify_init(a);
         list_append(&k->apps, &a->link);
         k->n_apps++;
@@ -87,6 +92,8 @@ void keeper_free_app(struct app *a)
     notify_close(a, true);
     tree_deinit(&a->main);
     tree_deinit(&a->role);
+    tree_deinit(&a->fence);
+    lease_deinit(a);
     list_remove(&a->link);
     k->n_apps--;
     free(a->blob);
@@ -98,7 +105,7 @@ bool keeper_is_idle(const struct keeper *k)
     LIST_EACH(it, &k->apps)
     {
         const struct app *a = LIST_ENTRY(it, struct app, link);
-        if (a->main.state != TREE_NONE || a->role.state != TREE_NONE)
+        if (a->main.state != TREE_NONE || a->role.state != TREE_NONE || a->fence.state != TREE_NONE)
             return false;
     }
     return true;
@@ -115,6 +122,8 @@ static struct tree *tree_of_pid(struct keeper *k, pid_t pid)
             return &a->main;
         if (a->role.pid == pid && a->role.exit_io.fd >= 0)
             return &a->role;
+        if (a->fence.pid == pid && a->fence.exit_io.fd >= 0)
+            return &a->fence;
     }
     return NULL;
 }
@@ -171,6 +180,8 @@ static void stop_all_turn(struct keeper *k, mono_t now)
             tree_kill(&a->main, now);
         if (!a->role.killing)
             tree_kill(&a->role, now);
+        if (!a->fence.killing)
+            tree_kill(&a->fence, now);
     }
     if (!keeper_is_idle(k))
         return;
@@ -197,8 +208,9 @@ static void on_signal(void *arg, int signal, mono_t now)
 
 static mono_t app_turn(struct app *a, mono_t now)
 {
-    mono_t next = mono_min(tree_turn(&a->main, now), tree_turn(&a->role, now));
-    return mono_min(next, notify_turn(a, now));
+    mono_t next = lease_turn(a, now);
+    next = mono_min(next, mono_min(tree_turn(&a->main, now), tree_turn(&a->role, now)));
+    return mono_min(next, mono_min(tree_turn(&a->fence, now), notify_turn(a, now)));
 }
 
 static mono_t keeper_turn(void *arg, mono_t now)
@@ -245,10 +257,12 @@ static void reset_signals(void)
 static int open_identity(struct keeper *k, struct strbuf *why)
 {
     int r = boot_id_read(k->boot_id);
+    if (r == 0)
+        r = time_namespace_read(&k->time_namespace);
     if (r == 0 && getrandom(&k->incarnation, sizeof k->incarnation, 0) != (ssize_t)sizeof k->incarnation)
         r = -EIO;
     if (r < 0)
-        strbuf_printf(why, "boot id and random numbers: %s", strerror(-r));
+        strbuf_printf(why, "boot id, time namespace and random numbers: %s", strerror(-r));
     return r;
 }
 
@@ -256,8 +270,19 @@ static int open_identity(struct keeper *k, struct strbuf *why)
 static void raise_limits(struct keeper *k)
 {
     getrlimit(RLIMIT_NOFILE, &k->child_files);
+    getrlimit(RLIMIT_MEMLOCK, &k->child_memlock);
     const struct rlimit most = {.rlim_cur = k->child_files.rlim_max, .rlim_max = k->child_files.rlim_max};
     setrlimit(RLIMIT_NOFILE, &most);
+}
+
+/* Behind raise_limits(), which remembers what children get. */
+static void begin_realtime(struct keeper *k)
+{
+    char text[200];
+    struct strbuf why;
+    strbuf_init(&why, text, sizeof text);
+    if (k->config->realtime && realtime_begin(&why) != 0)
+        keeper_log(k, REC_PRIVILEGES, "detail", text, NULL);
 }
 
 static int open_parts(struct keeper *k, const struct keeper_setup *setup, struct strbuf *why)
@@ -293,6 +318,7 @@ int keeper_open(const struct keeper_setup *setup, struct strbuf *why, struct kee
                          .run_fd = -1,
                          .apps_fd = -1,
                          .notify_fd = -1,
+                         .lease_fd = -1,
                          .lock_fd = -1,
                          .mounts_fd = -1,
                          .end_at = MONO_NEVER,
@@ -308,6 +334,7 @@ int keeper_open(const struct keeper_setup *setup, struct strbuf *why, struct kee
     reset_signals();
     systemd_take(k);
     raise_limits(k);
+    begin_realtime(k);
     mounts_open(k);
     int r = open_parts(k, setup, why);
     if (r < 0)
@@ -341,6 +368,7 @@ void keeper_close(struct keeper *k)
     users_clear(k);
     close_fd(k->apps_fd);
     close_fd(k->notify_fd);
+    close_fd(k->lease_fd);
     close_fd(k->run_fd);
     close_fd(k->lock_fd);
     close_fd(k->mounts_fd);

@@ -3,7 +3,7 @@
  *
  * Who does what: keeper.c the turn, signals, start and end of the program; agent.c the agent and what it is told;
  * request.c what it asks; tree.c the life of a started process and of all that came from it; spawn.c clone and exec;
- * cgroup.c and procfs.c finding and killing; notify.c the notify sockets; record.c what is on disk; adopt.c finding
+ * lease.c leases and their ends; cgroup.c and procfs.c finding and killing; notify.c the notify sockets; record.c what is on disk; adopt.c finding
  * everything again; allow.c what may run; user.c as whom; control.c --stop-all. */
 #pragma once
 
@@ -32,7 +32,7 @@ enum tree_state {
 };
 
 /* What the agent has not been told yet. Told in this order. */
-enum tree_tell { TELL_FAILED = 1, TELL_STARTED = 2, TELL_EXITED = 4, TELL_GONE = 8 };
+enum tree_tell { TELL_FAILED = 1, TELL_STARTED = 2, TELL_EXITED = 4, TELL_GONE = 8, TELL_FENCED = 16 };
 
 struct tree_exit {
     uint32_t how; /* enum keeper_how; 0: none */
@@ -43,7 +43,8 @@ struct tree_exit {
 
 struct tree {
     struct app *app;
-    bool is_role;
+    bool is_role;  /* a command beside the application: one of the agent's, */
+    bool is_fence; /* or the one at a lease's end, of which the agent is told nothing */
     enum tree_state state;
     bool adopted;         /* not our child: found again */
     bool ready;           /* has said READY=1 since its start: an agent that died with the word learns it again */
@@ -79,11 +80,25 @@ struct notify {
     uint64_t dropped_total;
 };
 
+/* The lease of one start, and its end (lease.c). */
+struct lease {
+    void *page; /* the lease word and the keeper's notes; NULL: this start has none */
+    uint64_t start_id;
+    mono_t end;       /* MONO_ZERO: no lease */
+    uint64_t term, n; /* epoch of the last one */
+    span_t fencing;
+    bool fenced; /* an end has come and is or was enforced: for good */
+    mono_t enforced_at, enforced_end;
+    mono_t kill_at;             /* MONO_NEVER: nothing is to be killed */
+    struct keeper_start *fence; /* owned; NULL: no command */
+};
+
 struct app {
     struct list link;
     struct keeper *keeper;
     char name[NAME_SIZE];
-    struct tree main, role;
+    struct tree main, role, fence;
+    struct lease lease;
     bool wants_notify;
     struct notify notify;
     bool dirty; /* the record on disk is older than this */
@@ -155,12 +170,13 @@ struct keeper {
     const char *config_file;
     struct lca_config *config;
     char run[LCA_PATH_SIZE];
-    int run_fd, apps_fd, notify_fd, lock_fd;
+    int run_fd, apps_fd, notify_fd, lease_fd, lock_fd;
     uint64_t incarnation;
     uint8_t boot_id[16];
+    uint64_t time_namespace; /* inode */
     int mounts_fd;
     bool mounts_local;
-    struct rlimit child_files; /* RLIMIT_NOFILE as it was handed to us, for children */
+    struct rlimit child_files, child_memlock; /* RLIMIT_NOFILE, RLIMIT_MEMLOCK as they were handed to us, for children */
     struct list apps;
     unsigned n_apps;
     struct agent agent;
@@ -205,6 +221,7 @@ int run_directory_open(struct keeper *k, struct strbuf *why);
 /* -EBUSY when another lca has it, named in `why`. */
 int run_directory_lock(struct keeper *k, struct strbuf *why);
 int boot_id_read(uint8_t ret_id[16]);
+int time_namespace_read(uint64_t *ret_inode);
 
 /* sd.c: the service manager's own notify socket. */
 void systemd_take(struct keeper *k);

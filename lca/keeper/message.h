@@ -29,6 +29,7 @@
 #define KEEPER_TEXT_MAX 8192
 #define KEEPER_NOTIFY_MAX 4096
 #define KEEPER_PACKET_MAX 16384
+#define KEEPER_FENCING_MAX_MS 3600000
 #define KEEPER_NOTIFY_QUEUE 64 /* notifications kept per application while no agent takes them; the newest stay */
 #define KEEPER_NOTIFY_RATE 200 /* per application and second; more are dropped and counted */
 #define KEEPER_REASON 400
@@ -89,7 +90,8 @@ struct keeper_start {
     struct keeper_header h;
     uint16_t argc, envc;
     uint8_t notify; /* bind a notify socket and put NOTIFY_SOCKET into the environment (KM_START only) */
-    uint8_t zero[3];
+    uint8_t lease;  /* a lease word, and LCA_LEASE_WORD in this environment and that of its commands (KM_START only) */
+    uint8_t zero[2];
     uint32_t text_len;
     char text[KEEPER_TEXT_MAX]; /* only `text_len` bytes are sent */
 };

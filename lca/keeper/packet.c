@@ -29,12 +29,12 @@ static bool texts_fill(const char *text, size_t room, size_t count)
 
 static bool environment_is_sound(const char *text, unsigned count)
 {
-    static const char *const ours[] = {"LCA_START_ID=", "NOTIFY_SOCKET="};
+    static const char *const ours[] = {"LCA_START_ID=", "NOTIFY_SOCKET=", "LCA_LEASE_WORD="};
     for (; count > 0; count--, text += strlen(text) + 1) {
         const char *equals = strchr(text, '=');
         if (!equals || equals == text)
             return false;
-        for (size_t i = 0; i < 2; i++)
+        for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
             if (strncmp(text, ours[i], strlen(ours[i])) == 0)
                 return false;
     }
@@ -47,7 +47,7 @@ static const char *check_start(const struct keeper_start *p, size_t n)
         return "its length is not that of its type";
     if (n != offsetof(struct keeper_start, text) + p->text_len)
         return "its length is not that of its text";
-    if (p->argc == 0 || p->argc + p->envc > KEEPER_WORDS_MAX)
+    if ((p->argc == 0 && p->h.type != KM_FENCE) || p->argc + p->envc > KEEPER_WORDS_MAX)
         return "it has no argument, or too many arguments and variables";
     if (!texts_fill(p->text, p->text_len, (size_t)p->argc + p->envc + 3))
         return "its texts are not as many as it says";
@@ -68,6 +68,14 @@ static const char *check_signal(const struct keeper_signal *p, size_t n)
         if (p->signal == allowed[i])
             return NULL;
     return "its signal is not one that may be sent";
+}
+
+static const char *check_lease(const struct keeper_lease *p, size_t n)
+{
+    if (n != sizeof *p)
+        return "its length is not that of its type";
+    return p->end_boot_ns < 0 || p->fencing_ms > KEEPER_FENCING_MAX_MS ? "its end or its fencing time is out of range"
+                                                                       : NULL;
 }
 
 static const char *check_blob(const struct keeper_blob *p, size_t n)
@@ -92,6 +100,7 @@ static const char *check_body(const void *bytes, size_t n, uint32_t type)
         return check_size(n, sizeof(struct keeper_hello));
     case KM_START:
     case KM_ROLE:
+    case KM_FENCE:
         return check_start(bytes, n);
     case KM_SIGNAL:
         return check_signal(bytes, n);
@@ -100,6 +109,8 @@ static const char *check_body(const void *bytes, size_t n, uint32_t type)
     case KM_EXIT_SEEN:
     case KM_FORGET:
         return check_size(n, sizeof(struct keeper_ref));
+    case KM_LEASE:
+        return check_lease(bytes, n);
     case KM_STORE:
     case KM_STORE_HOST:
         return check_blob(bytes, n);

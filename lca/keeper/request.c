@@ -6,6 +6,7 @@
 #include "lca/keeper/request.h"
 
 #include "lca/keeper/agent.h"
+#include "lca/keeper/lease.h"
 #include "lca/keeper/notify.h"
 #include "lca/keeper/packet.h"
 #include "lca/keeper/record.h"
@@ -39,7 +40,11 @@ static void start(struct keeper *k, const struct keeper_start *p, bool role, mon
         return;
     }
     struct tree *t = role ? &a->role : &a->main;
-    if (t->state == TREE_NONE) {
+    if (role && a->lease.fenced) { /* what it was for is over */
+        agent_refuse(k, KM_START_FAILED, &p->h, EBUSY, "its lease has ended and is being enforced");
+        return;
+    }
+    if (t->state == TREE_NONE && a->fence.state == TREE_NONE) {
         tree_start(t, p, now);
         return;
     }
@@ -89,13 +94,27 @@ static void forget(struct keeper *k, const struct keeper_header *h)
     struct app *a = keeper_app(k, h->app);
     if (!a)
         return;
-    if (a->main.state != TREE_NONE || a->role.state != TREE_NONE) {
+    if (a->main.state != TREE_NONE || a->role.state != TREE_NONE || a->fence.state != TREE_NONE) {
         refuse(k, h, EBUSY, "it cannot be forgotten while it runs");
         return;
     }
     record_remove(a);
+    lease_remove(a);
     notify_close(a, false);
     keeper_free_app(a);
+}
+
+static void lease(struct keeper *k, const struct keeper_header *h)
+{
+    char text[KEEPER_REASON];
+    struct strbuf why;
+    struct app *a = keeper_app(k, h->app);
+    strbuf_init(&why, text, sizeof text);
+    int r = !a                    ? 0
+            : h->type == KM_LEASE ? lease_set(a, (const struct keeper_lease *)(const void *)h, &why)
+                                  : lease_set_fence(a, (const struct keeper_start *)(const void *)h, &why);
+    if (r < 0)
+        refuse(k, h, -r, text);
 }
 
 static void store(struct keeper *k, const struct keeper_blob *p)
@@ -129,6 +148,10 @@ void request_handle(struct keeper *k, const void *bytes, size_t n, mono_t now)
     case KM_KILL_TREE:
     case KM_KILL_ROLE:
         kill_tree(k, h, h->type == KM_KILL_ROLE, now);
+        break;
+    case KM_FENCE:
+    case KM_LEASE:
+        lease(k, h);
         break;
     case KM_STORE:
     case KM_STORE_HOST:

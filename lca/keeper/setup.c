@@ -1,7 +1,7 @@
 /* The run directory: made, checked, locked.
  *
  * It owns the layout: lca.lock, control.sock, host.blob, apps/ (0700, records), notify/ (0755, sockets that
- * applications reach). It refuses a directory that somebody else could have prepared. Invariant: one keeper per run
+ * applications reach), lease/ (0711, lease words that they read). It refuses a directory that somebody else could have prepared. Invariant: one keeper per run
  * directory; the lock is a flock, so it ends with its holder. */
 #include "lca/keeper/keeper.h"
 
@@ -48,6 +48,10 @@ int run_directory_open(struct keeper *k, struct strbuf *why)
     if (r >= 0) {
         failed = "/notify";
         r = k->notify_fd = directory_open(k->run_fd, "notify", 0755);
+    }
+    if (r >= 0) {
+        failed = "/lease";
+        r = k->lease_fd = directory_open(k->run_fd, "lease", 0711);
     }
     if (r == -EPERM)
         strbuf_printf(why, "run-directory %s%s is refused: it belongs to somebody else, or others can write to it",
@@ -122,4 +126,13 @@ int boot_id_read(uint8_t ret_id[16])
         digits++;
     }
     return digits == 32 ? 0 : -EBADMSG;
+}
+
+int time_namespace_read(uint64_t *ret_inode)
+{
+    struct stat st;
+    if (stat("/proc/self/ns/time", &st) < 0)
+        return -errno;
+    *ret_inode = st.st_ino;
+    return 0;
 }

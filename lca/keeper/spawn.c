@@ -117,6 +117,7 @@ static _Noreturn void child(const struct spawn *s, pid_t keeper, int report_fd)
     reset_signals();
     umask(022);
     setrlimit(RLIMIT_NOFILE, &s->files);
+    setrlimit(RLIMIT_MEMLOCK, &s->memlock);
     open_input(report_fd);
     become_user(s->user, report_fd);
     open_output(s->output, report_fd);

@@ -14,7 +14,7 @@ struct spawn {
     int cgroup_fd;           /* -1: the keeper's */
     int output_fd;           /* becomes standard output and error; -1: as `output` says */
     int give_fd;             /* becomes KEEPER_AGENT_FD; -1: none */
-    struct rlimit files;
+    struct rlimit files, memlock;
     bool waits; /* the keeper may wait for the exec: quicker, but only where no file is on another machine */
 };
 

@@ -13,6 +13,7 @@
 
 #include "lca/keeper/allow.h"
 #include "lca/keeper/cgroup.h"
+#include "lca/keeper/lease.h"
 #include "lca/keeper/mounts.h"
 #include "lca/keeper/notify.h"
 #include "lca/keeper/packet.h"
@@ -71,8 +72,28 @@ void tree_deinit(struct tree *t)
     t->cgroup = t->failure_text = NULL;
 }
 
+/* Nobody waits for the command at a lease's end; what went wrong with it is for the log. */
+static void log_fence(const struct tree *t, unsigned what)
+{
+    char how[64];
+    const struct tree_exit *e = &t->exit;
+    if (what == TELL_FAILED)
+        str_copy(how, sizeof how, t->failure_text ? t->failure_text : strerror(t->failure));
+    else if (what != TELL_EXITED || (e->how == KEEPER_EXITED && e->code == 0))
+        return;
+    else if (e->how == KEEPER_SIGNALLED)
+        snprintf(how, sizeof how, "killed by signal %d", e->signal);
+    else
+        snprintf(how, sizeof how, "exit code %d", e->code);
+    keeper_log(t->app->keeper, REC_FENCE_FAILED, "application", t->app->name, "reason", how, NULL);
+}
+
 static void tell(struct tree *t, unsigned what)
 {
+    if (t->is_fence) {
+        log_fence(t, what);
+        return;
+    }
     t->tell |= what;
     record_dirty(t->app);
 }
@@ -106,6 +127,8 @@ static void nothing_runs(struct tree *t)
     t->kill_at = MONO_NEVER;
     t->kill_delay = KILL_FIRST;
     t->killing = t->adopted = false;
+    if (!t->is_role)
+        lease_over(t->app);
 }
 
 static void gone(struct tree *t)
@@ -170,9 +193,11 @@ void tree_ended(struct tree *t, const struct tree_exit *exit, mono_t now)
     close_io(t, &t->exit_io);
     close_io(t, &t->exec_io);
     t->exit = *exit;
-    t->unseen = true;
+    t->unseen = !t->is_fence;
     t->state = TREE_ENDING;
     tell(t, TELL_EXITED);
+    if (!t->is_role)
+        lease_over(t->app);
     if (is_empty(t)) {
         gone(t);
         return;
@@ -278,8 +303,8 @@ struct plan {
     const struct user *user;
     const char *user_name;
     char path[COMMAND_PATH_SIZE];
-    char start_id[40], notify_socket[320];
-    char *words[KEEPER_WORDS_MAX + 5]; /* argv, NULL, environment with two of ours, NULL */
+    char start_id[40], notify_socket[320], lease_word[320];
+    char *words[KEEPER_WORDS_MAX + 6]; /* argv, NULL, environment with three of ours, NULL */
 };
 
 /* Reads the packet's texts in place; the packet has been checked (request.c). */
@@ -299,6 +324,10 @@ static const char *plan_words(struct plan *p, const struct tree *t, const struct
                  t->app->name);
         p->words[n++] = p->notify_socket;
     }
+    if (t->is_role ? t->app->lease.page != NULL : packet->lease) {
+        snprintf(p->lease_word, sizeof p->lease_word, "LCA_LEASE_WORD=%s/lease/%s", t->app->keeper->run, t->app->name);
+        p->words[n++] = p->lease_word;
+    }
     for (unsigned i = 0; i < packet->envc; i++, text += strlen(text) + 1)
         p->words[n++] = (char *)(uintptr_t)text;
     p->words[n] = NULL;
@@ -316,10 +345,11 @@ static void plan_rest(struct plan *p, const struct tree *t, const char *text)
     p->spawn.dies_with_keeper = t->is_role;
     p->spawn.give_fd = p->spawn.output_fd = -1;
     p->spawn.files = t->app->keeper->child_files;
+    p->spawn.memlock = t->app->keeper->child_memlock;
     p->spawn.waits = mounts_are_local(t->app->keeper);
 }
 
-static int plan_check(struct plan *p, struct tree *t, const struct keeper_start *packet, struct strbuf *why)
+static int plan_check(struct plan *p, struct tree *t, struct strbuf *why)
 {
     struct keeper *k = t->app->keeper;
     if (p->spawn.directory[0] != '/' || (p->spawn.output[0] && p->spawn.output[0] != '/')) {
@@ -331,8 +361,29 @@ static int plan_check(struct plan *p, struct tree *t, const struct keeper_start 
         return r;
     p->spawn.user = p->user;
     t->uid = p->user->uid;
-    if (packet->notify && !t->is_role && (r = notify_bind(t->app)) < 0)
-        strbuf_printf(why, "notify socket: %s: %s/notify/%s.sock", strerror(-r), k->run, t->app->name);
+    return 0;
+}
+
+static int make_plan(struct plan *p, struct tree *t, const struct keeper_start *packet, struct strbuf *why)
+{
+    p->spawn = (struct spawn){0};
+    plan_rest(p, t, plan_words(p, t, packet));
+    return plan_check(p, t, why);
+}
+
+/* What an application finds of ours when it starts. */
+static int prepare(struct app *a, const struct keeper_start *packet, struct strbuf *why)
+{
+    const char *run = a->keeper->run;
+    int r = 0;
+    if (packet->notify && (r = notify_bind(a)) < 0) {
+        strbuf_printf(why, "notify socket: %s: %s/notify/%s.sock", strerror(-r), run, a->name);
+        return r;
+    }
+    if (!packet->lease)
+        lease_none(a);
+    else if ((r = lease_begin(a, packet->h.start_id)) < 0)
+        strbuf_printf(why, "lease word: %s: %s/lease/%s", strerror(-r), run, a->name);
     return r;
 }
 
@@ -380,6 +431,12 @@ static void start_failed(struct tree *t, int error, const struct strbuf *why)
     tell(t, TELL_FAILED);
 }
 
+int tree_allows(struct tree *t, const struct keeper_start *packet, struct strbuf *why)
+{
+    static struct plan p;
+    return make_plan(&p, t, packet, why);
+}
+
 void tree_start(struct tree *t, const struct keeper_start *packet, mono_t now)
 {
     static struct plan p;
@@ -392,9 +449,9 @@ void tree_start(struct tree *t, const struct keeper_start *packet, mono_t now)
     t->tell = 0;
     t->ready = false;
     t->start_id = packet->h.start_id;
-    p.spawn = (struct spawn){0};
-    plan_rest(&p, t, plan_words(&p, t, packet));
-    int r = plan_check(&p, t, packet, &why);
+    int r = make_plan(&p, t, packet, &why);
+    if (r == 0 && !t->is_role)
+        r = prepare(t->app, packet, &why);
     if (r < 0) {
         start_failed(t, -r, &why);
         return;

@@ -10,6 +10,8 @@ void tree_deinit(struct tree *t);
 /* Starts what the checked packet says. Outcomes go to the agent (tree.tell), also the failures; only a tree in
  * TREE_NONE may be started. */
 void tree_start(struct tree *t, const struct keeper_start *packet, mono_t now);
+/* Whether the checked packet may be started in this tree: 0, or negative errno with the reason in `why`. */
+int tree_allows(struct tree *t, const struct keeper_start *packet, struct strbuf *why);
 /* Takes over a process found again. 0, or negative errno when it cannot be watched. `pidfd` is owned by the tree
  * afterwards. */
 int tree_adopt(struct tree *t, int pidfd);

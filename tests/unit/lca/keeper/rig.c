@@ -42,8 +42,8 @@ void rig_write_config(struct rig *r, const char *allow_users, const char *allow_
     assert_non_null(f);
     fprintf(f,
             "[lca]\nhost = a\ntls = off\nrun-directory = %s\nlog-file = %s\nlog-level = debug\nallow-users = "
-            "%s\nallow-commands = %s\n",
-            r->run, r->log, allow_users, allow_commands);
+            "%s\nallow-commands = %s\n%s",
+            r->run, r->log, allow_users, allow_commands, r->more ? r->more : "");
     assert_int_equal(fclose(f), 0);
 }
 
@@ -232,6 +232,7 @@ void rig_command(struct rig *r, uint32_t type, const char *app, uint64_t start_i
     add_text(&p, c->user ? c->user : getpwuid(geteuid())->pw_name);
     add_text(&p, c->output);
     p.notify = c->notify;
+    p.lease = c->lease;
     rig_send(r, &p, offsetof(struct keeper_start, text) + p.text_len, type, app, start_id);
 }
 
@@ -240,6 +241,33 @@ void rig_sh(struct rig *r, const char *app, uint64_t start_id, const char *scrip
     const struct rig_command c = {
         .argv = {"/bin/sh", "-c", script}, .env = {"PATH=/usr/bin:/bin"}, .directory = r->dir, .output = r->out};
     rig_command(r, KM_START, app, start_id, &c);
+}
+
+void rig_sh_leased(struct rig *r, const char *app, uint64_t start_id, const char *script)
+{
+    const struct rig_command c = {.argv = {"/bin/sh", "-c", script},
+                                  .env = {"PATH=/usr/bin:/bin"},
+                                  .directory = r->dir,
+                                  .output = r->out,
+                                  .lease = true};
+    rig_command(r, KM_START, app, start_id, &c);
+}
+
+mono_t rig_lease(struct rig *r, const char *app, uint64_t start_id, int64_t ms, uint64_t term, uint64_t n,
+                 uint32_t fencing_ms)
+{
+    const mono_t end = ms ? mono_add(clock_boot(), SPAN_MS(ms)) : MONO_ZERO;
+    struct keeper_lease p = {.end_boot_ns = end.ns, .term = term, .n = n, .fencing_ms = fencing_ms};
+    rig_send(r, &p, sizeof p, KM_LEASE, app, start_id);
+    return end;
+}
+
+void rig_fence(struct rig *r, const char *app, uint64_t start_id, const char *script)
+{
+    const struct rig_command c = {
+        .argv = {"/bin/sh", "-c", script}, .env = {"PATH=/usr/bin:/bin"}, .directory = r->dir, .output = r->out};
+    const struct rig_command none = {.env = {NULL}};
+    rig_command(r, KM_FENCE, app, start_id, script ? &c : &none);
 }
 
 static bool receive(struct rig *r, int ms)

@@ -20,10 +20,12 @@ union rig_packet {
     struct keeper_failed failed;
     struct keeper_exit exit;
     struct keeper_notify notify;
+    struct keeper_fenced fenced;
     uint8_t bytes[KEEPER_PACKET_MAX];
 };
 
 struct rig {
+    const char *more; /* lines of the configuration beside the rig's own; NULL: none */
     char dir[64], run[128], config[96], log[96], out[96];
     bool no_cgroups;
     unsigned files; /* limit of descriptors for the keeper; 0: the test's own */
@@ -68,11 +70,19 @@ void rig_signal(struct rig *r, const char *app, uint64_t start_id, int signal);
 struct rig_command {
     const char *argv[8], *env[8];
     const char *directory, *user, *output;
-    bool notify;
+    bool notify, lease;
 };
 void rig_command(struct rig *r, uint32_t type, const char *app, uint64_t start_id, const struct rig_command *c);
 /* sh -c SCRIPT as the test's own user, output to r->out. */
 void rig_sh(struct rig *r, const char *app, uint64_t start_id, const char *script);
+
+/* The same with a lease word, in LCA_LEASE_WORD. */
+void rig_sh_leased(struct rig *r, const char *app, uint64_t start_id, const char *script);
+/* KM_LEASE: ends in `ms` from the present (0: over), of this epoch. The end. */
+mono_t rig_lease(struct rig *r, const char *app, uint64_t start_id, int64_t ms, uint64_t term, uint64_t n,
+                 uint32_t fencing_ms);
+/* KM_FENCE: sh -c SCRIPT; NULL: none. */
+void rig_fence(struct rig *r, const char *app, uint64_t start_id, const char *script);
 
 /* The next packet, which has to be this one. */
 void rig_expect(struct rig *r, uint32_t type, const char *app, uint64_t start_id);

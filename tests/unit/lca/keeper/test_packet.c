@@ -90,13 +90,44 @@ static void refuses_wrong_counts_and_texts(void **state)
 
 static void refuses_variables_of_the_keeper(void **state)
 {
-    static const char text[] = "/bin/a\0NOTIFY_SOCKET=/x\0/\0u\0";
+    static const char text[] = "/bin/a\0NOTIFY_SOCKET=/x\0/\0u\0", word[] = "/bin/a\0LCA_LEASE_WORD=/\0/\0u\0";
     (void)state;
-    good_start();
-    start.argc = 1;
-    start.text_len = sizeof text;
-    memcpy(start.text, text, sizeof text);
-    start.h.size = (uint32_t)(offsetof(struct keeper_start, text) + sizeof text);
+    _Static_assert(sizeof text == sizeof word, "one length");
+    for (int i = 0; i < 2; i++) {
+        good_start();
+        start.argc = 1;
+        start.text_len = sizeof text;
+        memcpy(start.text, i ? word : text, sizeof text);
+        start.h.size = (uint32_t)(offsetof(struct keeper_start, text) + sizeof text);
+        assert_non_null(packet_check(&start, start.h.size));
+    }
+}
+
+static void knows_leases(void **state)
+{
+    (void)state;
+    struct keeper_lease p = {.h = {.type = KM_LEASE, .size = sizeof p, .app = "a", .start_id = 1}, .fencing_ms = 1};
+    assert_null(packet_check(&p, sizeof p));
+    p.end_boot_ns = -1;
+    assert_non_null(packet_check(&p, sizeof p));
+    p.end_boot_ns = INT64_MAX;
+    assert_null(packet_check(&p, sizeof p)); /* too far ahead of a clock that is not known here */
+    p.fencing_ms = KEEPER_FENCING_MAX_MS + 1;
+    assert_non_null(packet_check(&p, sizeof p));
+    p.fencing_ms = 1;
+    p.h.start_id = 0;
+    assert_non_null(packet_check(&p, sizeof p));
+    size_t n = good_start();
+    start.h.type = KM_FENCE;
+    assert_null(packet_check(&start, n));
+    start.argc = 0; /* none, and its texts have to be fewer */
+    assert_non_null(packet_check(&start, n));
+    start.envc = 0;
+    start.text_len = 3;
+    memset(start.text, 0, 3);
+    start.h.size = (uint32_t)(offsetof(struct keeper_start, text) + 3);
+    assert_null(packet_check(&start, start.h.size));
+    start.h.type = KM_START;
     assert_non_null(packet_check(&start, start.h.size));
 }
 
@@ -177,6 +208,7 @@ int main(void)
         cmocka_unit_test(refuses_wrong_lengths),
         cmocka_unit_test(refuses_wrong_counts_and_texts),
         cmocka_unit_test(refuses_variables_of_the_keeper),
+        cmocka_unit_test(knows_leases),
         cmocka_unit_test(refuses_wrong_names_and_ids),
         cmocka_unit_test(refuses_unknown_types_and_signals),
         cmocka_unit_test_setup_teardown(a_keeper_survives_garbage, rig_setup, rig_teardown),
