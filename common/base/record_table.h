@@ -87,4 +87,5 @@ RECORD(REC_STORE_FAILED, 30500, LEVEL_ERROR, "history {file} cannot be written: 
 RECORD(REC_STORE_WORKS, 30501, LEVEL_NOTICE, "history {file} is written again")
 RECORD(REC_RECORDS_FAILED, 30502, LEVEL_ERROR, "records under {directory} cannot be written: {reason}; kept in memory and tried again")
 RECORD(REC_RECORDS_WORK, 30503, LEVEL_NOTICE, "records under {directory} are written again")
+RECORD(REC_JOURNAL_ENDED, 30505, LEVEL_WARNING, "journal {file} has ended: {reason}")
 RECORD(REC_STORE_DAMAGED, 30504, LEVEL_ERROR, "history {file}: {reason}")

@@ -1,12 +1,13 @@
 /* scsctl's own verbs: from words on a command line to one request, from replies to rows, from rows to text or JSON.
  *
- * Files: command.c (the table of commands and options), call.c (the conversation), rows.c (replies as rows), text.c and table.c (for people), json.c (for programs), duration.c,
- * confirm.c, main.c. */
+ * Files: command.c (the table of commands and options), call.c (the conversation), rows.c (replies as rows), text.c and table.c (for people), json.c (for programs),
+ * local.c and replay.c (what needs no controller), main.c. */
 #pragma once
 
 #include "common/base/option.h"
 #include "common/base/str.h"
 #include "common/base/time.h"
+#include "scs/cli/replay.h"
 #include "scs/cli/rows.h"
 
 #include <stdbool.h>
@@ -15,7 +16,7 @@
 
 enum exit_code { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_NO_CONTROLLER = 3, EXIT_TIMED_OUT = 4, EXIT_NOT_FOUND = 5 };
 
-enum command_kind { COMMAND_STATUS, COMMAND_ORDER, COMMAND_HISTORY, COMMAND_WHY, COMMAND_CONFIG };
+enum command_kind { COMMAND_STATUS, COMMAND_ORDER, COMMAND_HISTORY, COMMAND_WHY, COMMAND_CONFIG, COMMAND_REPLAY };
 enum command_object { OBJECT_NONE, OBJECT_OPTIONAL, OBJECT_REQUIRED };
 
 /* Options that only some commands take. */
@@ -35,7 +36,7 @@ struct command {
 
 struct cli {
     const struct command *command;
-    char object[256]; /* a name; `config check`: a file */
+    char object[256]; /* a name; `config check`, `replay`: a file */
     bool force, no_wait, json, yes, no_tls;
     span_t since;     /* zero: all */
     uint32_t limit;   /* 0: the controller's default */
@@ -60,8 +61,10 @@ int call_controller(const struct cli *cli, call_row_fn *fn, void *arg, struct an
 /* Exit code of a result. */
 int call_exit_code(const struct row_result *result);
 
-/* local.c: what needs no controller. `config check FILE`. */
+/* local.c: what needs no controller, beside replay.c. `config check FILE`. */
 int local_check(const char *file, struct answer *ret_answer);
+/* `replay FILE`: decisions go to `fn` as they come. */
+int local_replay(const struct cli *cli, replay_fn *fn, void *arg, struct replay *ret_replay, struct answer *ret_answer);
 /* Fills socket and site from a scs.conf (-f). False with the reason. */
 bool local_config(struct cli *cli, struct strbuf *why);
 /* Where the controller listens unless something else is said: the option table's default. */
@@ -72,6 +75,7 @@ bool local_confirm(const struct cli *cli, FILE *in, FILE *out, bool terminal);
 /* text.c. `width` 0: unlimited; else lines of tables are cut at it. */
 void text_step(FILE *out, const struct row *row);
 void text_answer(FILE *out, const struct cli *cli, const struct answer *a, unsigned width);
+void text_replayed(FILE *out, const struct replayed *r);
 /* The line behind an order, or what went wrong: failures are for standard error. */
 void text_result(FILE *out, const struct cli *cli, const struct row_result *result);
 /* "0s" "59s" "2m05s" "3h07m" "4d02h" */
@@ -81,5 +85,9 @@ void text_time(uint64_t time_us, struct strbuf *out);
 
 /* json.c: the whole document, one line, newline at its end. */
 void json_answer(FILE *out, const struct cli *cli, const struct answer *a);
+/* The document of `replay` in three parts: its beginning, each decision, and the rest. */
+void json_replay_open(FILE *out);
+void json_replayed(FILE *out, const struct replayed *r, bool first);
+void json_replay_close(FILE *out, const struct replay *r, const struct answer *a);
 /* Is this one flat JSON object of strings and numbers? */
 bool json_is_flat_object(const char *text);

@@ -29,6 +29,8 @@ static const struct command commands[] = {
      "make the controller read its configuration again", "complaints, result"},
     {{"config", "check"}, "[FILE]", COMMAND_CONFIG, VERB(CONFIG_CHECK), OBJECT_OPTIONAL, 0, {INT64_C(30000000000)},
      "check the controller's configuration for a reload, or a file here", "complaints, result"},
+    {{"replay"}, "FILE [--force]", COMMAND_REPLAY, VERB(NONE), OBJECT_REQUIRED, TAKES_FORCE, {INT64_C(10000000000)},
+     "replay a controller's journal here, show its decisions, and compare what it did", "decisions, journal, result"},
 };
 
 enum option_id { O_JSON, O_NO_WAIT, O_FORCE, O_YES, O_SINCE, O_APPLICATION, O_LIMIT, O_TIMEOUT, O_SOCKET, O_CONFIG, O_CONNECT, O_SITE, O_NAME,
@@ -42,7 +44,7 @@ static const struct cli_option {
 } options[] = {
     [O_JSON] = {"--json", NULL, NULL, 0, "one JSON document instead of text"},
     [O_NO_WAIT] = {"--no-wait", NULL, NULL, TAKES_NO_WAIT, "return as soon as the order is accepted"},
-    [O_FORCE] = {"--force", NULL, NULL, TAKES_FORCE, "also where something not synchronised may be lost; asks first"},
+    [O_FORCE] = {"--force", NULL, NULL, TAKES_FORCE, "switchover: also where something not synchronised may be lost, asks first; replay: also of another version"},
     [O_YES] = {"--yes", NULL, NULL, 0, "do not ask"},
     [O_SINCE] = {"--since", NULL, "AGE", TAKES_SINCE, "not older than this: 90s, 5m, 1h"},
     [O_APPLICATION] = {"--application", NULL, "NAME", TAKES_APPLICATION, "only rows about this application, pair or host"},
@@ -245,7 +247,7 @@ static bool object_take(struct cli *cli, const struct parse *p, unsigned used, s
     const struct command *c = cli->command;
     unsigned left = p->n_words - used;
     const char *object = left ? p->words[used] : "";
-    bool file = c->verb == VERB(CONFIG_CHECK);
+    bool file = c->verb == VERB(CONFIG_CHECK) || c->kind == COMMAND_REPLAY;
     bool fits = left <= (c->object == OBJECT_NONE ? 0 : 1) && (left || c->object != OBJECT_REQUIRED);
     if (fits && left && !file && !str_is_name(object, strlen(object))) {
         strbuf_printf(why, "'%s' is not a name", object);

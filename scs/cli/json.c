@@ -89,6 +89,7 @@ static void controller(struct json *j, const struct row_controller *c)
     text(j, "config_hash", c->config_hash);
     number(j, "history_dropped", c->history_dropped);
     text(j, "history_error", c->history_error);
+    text(j, "journal_error", c->journal_error);
     open_(j, "counters", '[');
     for (unsigned i = 0; i < c->n_counters; i++) {
         open_(j, NULL, '{');
@@ -208,13 +209,12 @@ static void list(struct json *j, const char *key, const struct answer *a, enum r
     close_(j, ']');
 }
 
-static void decision(struct json *j, const char *key, const struct row_decision *d)
+static void decision_members(struct json *j, const struct row_decision *d)
 {
     char time[48];
     struct strbuf b;
     strbuf_init(&b, time, sizeof(time));
     text_time(d->time_us, &b);
-    open_(j, key, '{');
     text(j, "time", time);
     number(j, "time_us", d->time_us);
     number(j, "rule", d->rule);
@@ -241,6 +241,12 @@ static void decision(struct json *j, const char *key, const struct row_decision 
     }
     close_(j, ']');
     text(j, "result", d->result);
+}
+
+static void decision(struct json *j, const char *key, const struct row_decision *d)
+{
+    open_(j, key, '{');
+    decision_members(j, d);
     close_(j, '}');
 }
 
@@ -313,7 +319,44 @@ void json_answer(FILE *out, const struct cli *cli, const struct answer *a)
     case COMMAND_CONFIG:
         list(&j, "complaints", a, ROW_COMPLAINT, complaint);
         break;
+    case COMMAND_REPLAY:
+        break; /* json_replay_close() */
     }
+    result(&j, &a->result);
+    close_(&j, '}');
+    fputc('\n', out);
+}
+
+void json_replay_open(FILE *out)
+{
+    fputs("{\"decisions\":[", out);
+}
+
+void json_replayed(FILE *out, const struct replayed *r, bool first)
+{
+    struct json j = {out, !first};
+    open_(&j, NULL, '{');
+    text(&j, "pair", r->pair);
+    number(&j, "since_us", r->since_us);
+    decision_members(&j, &r->decision);
+    close_(&j, '}');
+}
+
+void json_replay_close(FILE *out, const struct replay *r, const struct answer *a)
+{
+    struct json j = {out, true};
+    close_(&j, ']');
+    open_(&j, "journal", '{');
+    text(&j, "software", r->software);
+    number(&j, "term", r->term);
+    number(&j, "started_us", r->started_us);
+    number(&j, "steps", r->steps);
+    number(&j, "actions", r->actions);
+    number(&j, "decisions", r->decisions);
+    truth(&j, "same", r->same);
+    number(&j, "differs_at", r->differs_at);
+    text(&j, "end", r->end);
+    close_(&j, '}');
     result(&j, &a->result);
     close_(&j, '}');
     fputc('\n', out);

@@ -1,4 +1,4 @@
-/* What scsctl does by itself: checking a file, reading a scs.conf for the way to its controller, asking a person.
+/* What scsctl does by itself: checking a file, replaying a journal, reading a scs.conf for the way to its controller, asking a person.
  *
  * It owns nothing that lasts. The check is the controller's own: the same tables, the same loader, the same rules. */
 #include "scs/cli/cli.h"
@@ -6,6 +6,7 @@
 #include "common/io/config.h"
 #include "scs/core/config.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +59,22 @@ int local_check(const char *file, struct answer *ret_answer)
         strbuf_add(&b, "no errors");
     answer_end(ret_answer, r == 0, r == 0 ? "" : r < 0 ? "OperatingSystemError" : "UnableToExecute", text);
     free(config);
+    return call_exit_code(&ret_answer->result);
+}
+
+int local_replay(const struct cli *cli, replay_fn *fn, void *arg, struct replay *ret_replay, struct answer *ret_answer)
+{
+    char text[1000], why[800];
+    struct strbuf b, w;
+    strbuf_init(&b, text, sizeof(text));
+    strbuf_init(&w, why, sizeof(why));
+    int r = replay_journal(cli->object, cli->force, fn, arg, ret_replay, &w);
+    const struct replay *p = ret_replay;
+    if (r == 0)
+        strbuf_printf(&b, "%" PRIu64 " steps, %" PRIu64 " actions, %" PRIu64 " decisions: the same; it ends: %s", p->steps, p->actions, p->decisions, p->end);
+    else
+        strbuf_add(&b, why);
+    answer_end(ret_answer, r == 0, r == 0 ? "" : r > 0 ? "UnableToExecute" : "OperatingSystemError", text);
     return call_exit_code(&ret_answer->result);
 }
 

@@ -52,6 +52,33 @@ static bool find_controller(struct cli *cli, struct strbuf *why)
     return false;
 }
 
+struct replay_print {
+    const struct cli *cli;
+    bool any;
+};
+
+static void print_replayed(void *arg, const struct replayed *r)
+{
+    struct replay_print *p = arg;
+    if (p->cli->json)
+        json_replayed(stdout, r, !p->any);
+    else
+        text_replayed(stdout, r);
+    p->any = true;
+}
+
+static int run_replay(const struct cli *cli, struct answer *answer)
+{
+    struct replay_print print = {.cli = cli};
+    struct replay replay;
+    if (cli->json)
+        json_replay_open(stdout);
+    int code = local_replay(cli, print_replayed, &print, &replay, answer);
+    if (cli->json)
+        json_replay_close(stdout, &replay, answer);
+    return code;
+}
+
 static int run(struct cli *cli)
 {
     struct answer answer = {0};
@@ -59,9 +86,12 @@ static int run(struct cli *cli)
     struct strbuf why;
     int code;
     strbuf_init(&why, text, sizeof(text));
-    if (cli->force && !local_confirm(cli, stdin, stderr, isatty(STDIN_FILENO)))
+    bool replay = cli->command->kind == COMMAND_REPLAY;
+    if (cli->force && !replay && !local_confirm(cli, stdin, stderr, isatty(STDIN_FILENO)))
         return isatty(STDIN_FILENO) ? EXIT_REFUSED : EXIT_USAGE;
-    if (cli->command->kind == COMMAND_CONFIG && cli->object[0]) {
+    if (replay) {
+        code = run_replay(cli, &answer);
+    } else if (cli->command->kind == COMMAND_CONFIG && cli->object[0]) {
         code = local_check(cli->object, &answer);
     } else if (!find_controller(cli, &why)) {
         answer_end(&answer, false, "OperatingSystemError", text);
@@ -70,7 +100,8 @@ static int run(struct cli *cli)
         code = call_controller(cli, print_step, cli, &answer);
     }
     errno = 0;
-    print_answer(cli, &answer);
+    if (!replay || !cli->json)
+        print_answer(cli, &answer);
     answer_free(&answer);
     if (standard_flush(stdout) || errno == EPIPE) /* who closed a pipe has read what it wanted */
         return code;

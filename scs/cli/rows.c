@@ -36,6 +36,7 @@ static void read_controller(const Understudy__Admin__Controller *from, struct ro
     COPY(to->config_file, from->config_file);
     COPY(to->config_hash, from->config_hash);
     COPY(to->history_error, from->history_error);
+    COPY(to->journal_error, from->journal_error);
     to->term = from->term;
     to->uptime_s = from->uptime_s;
     to->history_dropped = from->history_dropped;

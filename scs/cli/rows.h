@@ -30,7 +30,7 @@ struct row_controller {
     char name[NAME_SIZE], version[NAME_SIZE];
     uint64_t term, uptime_s, history_dropped;
     bool licence, recovering, tls;
-    char config_file[256], config_hash[72], history_error[ROW_TEXT];
+    char config_file[256], config_hash[72], history_error[ROW_TEXT], journal_error[ROW_TEXT];
     unsigned n_counters;
     struct {
         char name[NAME_SIZE];

@@ -85,6 +85,11 @@ static void text_controller(FILE *out, const struct row_controller *c)
     fprintf(out, ", up %s, term %" PRIu64 "%s\n", up, c->term, c->recovering ? ", learning the state from the agents" : "");
     fprintf(out, "HA licence: %s\n", c->licence ? "yes" : "no: no switchover will be performed");
     fprintf(out, "tls: %s\n", c->tls ? "on" : "off: peers are neither authenticated nor encrypted");
+    if (c->journal_error[0]) {
+        fputs("journal: has ended: ", out);
+        put(out, c->journal_error);
+        fputs("\n", out);
+    }
     if (!c->history_error[0] && !c->history_dropped)
         return;
     fputs("history: ", out);
@@ -256,16 +261,8 @@ static void decision_facts(FILE *out, const struct row_decision *d)
     }
 }
 
-static void text_decision(FILE *out, const struct cli *cli, const struct row_decision *d)
+static void decision_body(FILE *out, const struct row_decision *d)
 {
-    char time[48];
-    struct strbuf b;
-    strbuf_init(&b, time, sizeof(time));
-    text_time(d->time_us, &b);
-    if (d->standing)
-        fprintf(out, "%s: what stands now\n", cli->object);
-    else
-        fprintf(out, "%s: last decision, %s\n", cli->object, time);
     fprintf(out, "  rule %u ", (unsigned)d->rule);
     put(out, d->name);
     fputs(": ", out);
@@ -280,6 +277,30 @@ static void text_decision(FILE *out, const struct cli *cli, const struct row_dec
     for (unsigned i = 0; i < d->n_steps; i++)
         step_print(out, "  ", &d->steps[i]);
     labelled(out, "result", d->result);
+}
+
+static void text_decision(FILE *out, const struct cli *cli, const struct row_decision *d)
+{
+    char time[48];
+    struct strbuf b;
+    strbuf_init(&b, time, sizeof(time));
+    text_time(d->time_us, &b);
+    if (d->standing)
+        fprintf(out, "%s: what stands now\n", cli->object);
+    else
+        fprintf(out, "%s: last decision, %s\n", cli->object, time);
+    decision_body(out, d);
+}
+
+void text_replayed(FILE *out, const struct replayed *r)
+{
+    char time[48];
+    struct strbuf b;
+    strbuf_init(&b, time, sizeof(time));
+    text_time(r->decision.time_us, &b);
+    put(out, r->pair);
+    fprintf(out, ": decision %.6f s after the start, %s\n", (double)r->since_us / 1e6, time);
+    decision_body(out, &r->decision);
 }
 
 static void text_why(FILE *out, const struct cli *cli, const struct answer *a)
@@ -326,14 +347,16 @@ void text_answer(FILE *out, const struct cli *cli, const struct answer *a, unsig
         text_complaints(out, a);
         return;
     case COMMAND_ORDER:
-        return; /* its steps were printed as they happened */
+    case COMMAND_REPLAY:
+        return; /* its steps or decisions were printed as they came */
     }
 }
 
 void text_result(FILE *out, const struct cli *cli, const struct row_result *r)
 {
     const struct command *c = cli->command;
-    if (r->ok && c->kind != COMMAND_ORDER && c->kind != COMMAND_CONFIG)
+    bool plain = c->kind == COMMAND_CONFIG || c->kind == COMMAND_REPLAY;
+    if (r->ok && c->kind != COMMAND_ORDER && !plain)
         return;
     if (!r->ok) {
         fprintf(out, "scsctl: %s%s%s%s", c->words[0], c->words[1] ? " " : "", c->words[1] ? c->words[1] : "", cli->object[0] ? " " : "");
@@ -344,7 +367,7 @@ void text_result(FILE *out, const struct cli *cli, const struct row_result *r)
         fputs("done", out);
     }
     if (r->text[0]) {
-        fputs(r->ok && c->kind == COMMAND_CONFIG ? "" : ": ", out);
+        fputs(r->ok && plain ? "" : ": ", out);
         put(out, r->text);
     }
     if (c->kind == COMMAND_ORDER && r->took_us)

@@ -39,6 +39,8 @@ struct scs_options {
     char state_directory[200]; /* history, term */
     bool tls;
     char certificate[200], key[200], ca[200], crl[200];
+    char journal[200]; /* "none", a name in the state directory, or a path */
+    int64_t journal_size;
     char log_file[200];
     int log_level;                            /* enum record_level */
     span_t addp_timeout, addp_remote_timeout; /* defaults for hosts */

@@ -79,6 +79,8 @@ static void check_scs(const struct scs_options *o, struct complaints *to)
     check_tls(o, to);
     check_addp(o->addp_timeout, "[scs]", "addp-timeout", o->line, to);
     check_addp(o->addp_remote_timeout, "[scs]", "addp-remote-timeout", o->line, to);
+    if (o->journal[0] != '/' && !str_is_name(o->journal, strlen(o->journal)))
+        complaint_add(to, o->line, "[scs] journal '%s' is neither a name, nor an absolute path, nor none", o->journal);
     if (o->admin_address[0] && !is_numeric(o->admin_address))
         complaint_add(to, o->line, "[scs] admin-address '%s' is not numeric (like 192.0.2.1 or 2001:db8::1): names are not looked up", o->admin_address);
     else if (!o->tls && o->admin_address[0] && !is_loopback(o->admin_address))

@@ -136,6 +136,17 @@ size_t journal_size(const uint8_t head[JOURNAL_HEAD])
     return n == 0 || n > JOURNAL_BODY_MAX ? 0 : n + JOURNAL_HEAD;
 }
 
+bool journal_begins(const uint8_t *bytes, size_t n)
+{
+    if (n < JOURNAL_HEAD || journal_size(bytes) == 0)
+        return false;
+    struct journal_reader r = {.at = bytes + JOURNAL_HEAD, .end = bytes + n};
+    if (get_number(&r) != JOURNAL_START)
+        return false;
+    const char *magic = get_text(&r);
+    return !r.bad && magic && str_equal(magic, MAGIC);
+}
+
 static int damaged(struct strbuf *why, const char *what)
 {
     strbuf_add(why, what);

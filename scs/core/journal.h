@@ -46,6 +46,10 @@ struct journal_entry {
  * the call. 0: its body would be longer than JOURNAL_BODY_MAX. `kind` decides which members are read. */
 size_t journal_put(uint8_t *out, size_t size, const struct journal_entry *entry);
 
+/* Is this how a journal begins? `n` may be less than a whole entry, JOURNAL_BEGINNING is enough. */
+#define JOURNAL_BEGINNING 32
+bool journal_begins(const uint8_t *bytes, size_t n);
+
 /* Length of the whole entry whose head this is; 0: no head of a journal. */
 size_t journal_size(const uint8_t head[JOURNAL_HEAD]);
 

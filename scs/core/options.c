@@ -47,6 +47,11 @@ static const struct option scs_options[] = {
      .help = "PEM file of the site's certificate authority"},
     {"crl", OPT_PATH, PATH_BOUND, .fallback = "", .reload = OPT_LIVE, FIELD(crl),
      .help = "PEM file of revoked certificates"},
+    {"journal", OPT_STRING, .min = 1, .max = 199, .fallback = "journal", .reload = OPT_RESTART, FIELD(journal),
+     .help = "file that scsctl replay reads: what this run was told and what it did; a name is one in state-directory; "
+             "none: it is not written"},
+    {"journal-size", OPT_SIZE, .min = 65536, .max = INT64_C(1) << 40, .fallback = "64MiB", .reload = OPT_RESTART,
+     FIELD(journal_size), .help = "size at which the journal ends; what comes later in the run is not in it"},
     {"log-file", OPT_PATH, PATH_BOUND, .fallback = "", .reload = OPT_LIVE, FIELD(log_file),
      .help = "file to which the log is appended; without it the log goes to standard error"},
     {"log-level", OPT_ENUM, .choices = level_words, .fallback = "info", .reload = OPT_LIVE, FIELD(log_level),

@@ -140,6 +140,7 @@ static int shell_open(struct shell *s, const struct complaints *complaints, stru
     shell_say_standing(s);
     const struct scs_core_config core = {.config = s->config, .term = s->term};
     scs_core_init(s->core, &core, s->started_at);
+    journal_open(s, &core, s->started_at);
     return hosts_configure(s, s->config, s->started_at);
 }
 
@@ -154,6 +155,7 @@ static void shell_close(struct shell *s)
         (void)links_turn(s->links, now);
         links_close(s->links);
     }
+    journal_close(s);
     if (s->store)
         store_close(s->store);
     if (s->tls)

@@ -131,6 +131,7 @@ static void reload_take(struct shell *s, struct candidate *next, mono_t now)
     admin_config_changed(s);
     s->actions.count = 0;
     scs_core_step(s->core, &event, now, &s->actions);
+    journal_step(s, &event, now);
     s->config = next->config;
     struct tls_context *old_tls = s->tls;
     s->tls = next->tls;

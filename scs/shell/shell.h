@@ -1,7 +1,7 @@
 /* The controller's shell: what one run of scs holds, and the verbs its files offer each other.
  *
  * One `struct shell` per process. Its files: main.c (start and end), turn.c (the turn of the loop), hosts.c (calling agents), execute.c (the core's actions), keep.c
- * (term, lock, history), admin.c (operators' connections), verbs.c (what they ask), status.c (rows), reload.c (configuration), operators.c (who may order), notify.c. */
+ * (term, lock, history), journal.c (what scsctl replay reads), admin.c (operators' connections), verbs.c (what they ask), status.c (rows), reload.c (configuration), operators.c (who may order), notify.c. */
 #pragma once
 
 #include "common/base/list.h"
@@ -99,6 +99,8 @@ struct admin {
     uint64_t refused, rate_limited, stalled, requests;
 };
 
+struct journal_file;
+
 struct shell {
     const char *file; /* of the configuration */
     struct scs_config *config;
@@ -117,6 +119,9 @@ struct shell {
     char history_file[256];
     char store_trouble[200]; /* said last; "": it writes */
     mono_t store_checked;
+    struct journal_file *journal; /* NULL: there is none */
+    char journal_path[440];
+    char journal_trouble[200]; /* why it has ended; "": it is written, or there is none */
     mono_t late_said;
     mono_t recheck_at;
     struct scs_event event;
@@ -162,6 +167,16 @@ void keep_term(struct shell *s);
 /* Says when the history stops or starts to be written. */
 void keep_watch(struct shell *s, mono_t now);
 uint64_t term_next(uint64_t stored_counter, int64_t wall_us);
+
+/* journal.c */
+/* Begins the journal of this run with what scs_core_init() was given. Never fails: what stands in the way is said. */
+void journal_open(struct shell *s, const struct scs_core_config *core, mono_t now);
+/* Behind every scs_core_step(), before its actions are executed: what it was given, and a digest of what it did. */
+void journal_step(struct shell *s, const struct scs_event *event, mono_t now);
+/* The turn's entries go to the disk; says once that the journal has ended. */
+void journal_turn(struct shell *s);
+uint64_t journal_bytes(const struct shell *s);
+void journal_close(struct shell *s);
 
 /* admin.c */
 /* 0, or negative with the reason in `why`. */

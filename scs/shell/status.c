@@ -74,6 +74,7 @@ static unsigned status_counters(const struct shell *s, struct counter *out)
         {"requests", s->admin.requests, 0},
         {"requests-rate-limited", s->admin.rate_limited, 0},
         {"agent-bytes-waiting-high", waiting, HOST_OUTBOX_MAX},
+        {"journal-bytes", journal_bytes(s), (uint64_t)s->config->scs.journal_size},
     };
     memcpy(out, all, sizeof(all));
     return sizeof(all) / sizeof(all[0]);
@@ -117,6 +118,7 @@ static bool status_controller(struct shell *s, mono_t now, Understudy__Admin__Re
     c->config_hash = wire_text(s->config->hash);
     c->history_dropped = s->store ? store_dropped(s->store) : 0;
     c->history_error = wire_text(s->store ? s->store_trouble : "no history could be opened");
+    c->journal_error = wire_text(s->journal_trouble);
     controller_counters(s, c);
     reply->body_case = UNDERSTUDY__ADMIN__REPLY__BODY_CONTROLLER;
     reply->controller = c;

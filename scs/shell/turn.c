@@ -17,6 +17,7 @@ void shell_step(struct shell *s, const struct scs_event *event, mono_t now)
 {
     s->actions.count = 0;
     scs_core_step(s->core, event, now, &s->actions);
+    journal_step(s, event, now);
     keep_term(s);
     execute_actions(s, now);
 }
@@ -79,6 +80,7 @@ mono_t shell_turn(void *shell, mono_t now)
     mono_t stall = admin_pump(s, now);
     mono_t call = hosts_call(s, now);
     keep_watch(s, now);
+    journal_turn(s);
     mono_t links = links_turn(s->links, now);
     if (hosts_waiting(s) || admin_waiting(s))
         loop_again(s->loop);

@@ -32,6 +32,8 @@ def keep_logs(item, w):
     for pattern in ("*.log", "*.stderr", "*.conf", "*.out", "apps/*.record"):
         for path in w.dir.glob(pattern):
             shutil.copy2(path, target / path.name)
+    for path in w.journals():
+        shutil.copy2(path, target / f"{path.parent.name}-{path.name}")
     print(f"\nlogs of this world: {target}")
     for name in (*(f"{c}.log" for c in w.controllers), *(f"lca-{h}.log" for h in w.hosts)):
         path = w.path(name)

@@ -519,6 +519,7 @@ class World:
         self._audit_orphans()
         self._audit_ends()
         self._audit_descriptors()
+        self._audit_journals()
 
     def _audit_pair(self, primary, backup):
         self.wait_normal(pair=primary)
@@ -573,6 +574,17 @@ class World:
     def _audit_descriptors(self, patience=20):
         for label, before in self.baseline.items():
             wait(lambda: descriptors(self.daemon_pids().get(label, 0)) <= before + 2, patience, f"{label} has its {before} descriptors again")
+
+    def _audit_journals(self):
+        """What every scs did, its core does again from its journal."""
+        for journal in self.journals():
+            out = tree.run(tree.program("scsctl"), "replay", journal, timeout=120)
+            assert out.returncode == 0, f"{journal}: {out.stdout[-400:]}{out.stderr}"
+
+    def journals(self):
+        """Of the present run of each scs and the one before; an empty one is of a run whose disk had no room for its beginning."""
+        places = {str(own.get("state-directory") or self.scs_conf["scs"]["state-directory"]) for own in self.own_conf.values()}
+        return [j for place in sorted(places) for j in sorted(pathlib.Path(place).glob("journal*")) if j.stat().st_size]
 
 
 def epoch_of(text):

@@ -16,7 +16,7 @@ static void status(void **state)
     assert_string_equal(
         sample_json(),
         "{\"controller\":{\"name\":\"scs1\",\"version\":\"0.1.0\",\"term\":7104800004,\"licence\":false,\"recovering\":false,\"uptime_s\":125,\"tls\":true,"
-        "\"config_file\":\"/etc/understudy/scs.conf\",\"config_hash\":\"00ff\",\"history_dropped\":0,\"history_error\":\"\","
+        "\"config_file\":\"/etc/understudy/scs.conf\",\"config_hash\":\"00ff\",\"history_dropped\":0,\"history_error\":\"\",\"journal_error\":\"\","
         "\"counters\":[{\"name\":\"orders\",\"value\":1,\"limit\":64}]},"
         "\"hosts\":[{\"name\":\"alpha\",\"status\":\"Running\",\"since_s\":59,\"address\":\"192.0.2.11\",\"port\":4999,\"addp_timeout_ms\":1000,"
         "\"addp_remote_timeout_ms\":2000,\"applications\":1,\"software\":\"understudy 0.1.0\",\"seen_by\":\"\",\"reason\":\"\"},"
