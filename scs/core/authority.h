@@ -10,6 +10,12 @@
  * In every mode the first grant waits (A3): authority_granting_at(). A run of the program uses each term once; a new
  * one is above everything heard, above the wall clock's at start, and has term mod 4 == index.
  *
+ * An operator's move ends the authority here and tells the peer, which needs no silence to take it up; the first grant
+ * there waits for the horizon of what was granted here.
+ *
+ * Two controllers with differing configurations: the one that does not lead does not begin to (with none leading: the
+ * second configured), until they agree or an operator forces it.
+ *
  * Invariants: authority ends at authority_until() by this clock alone, whatever is under way; no action is asked for
  * twice at once to the register; an answer to an older round or request changes nothing. */
 #pragma once
@@ -22,7 +28,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define AUTHORITY_ACTIONS_MAX 32
+#define AUTHORITY_ACTIONS_MAX 64
+#define AUTHORITY_TERM_MAX (UINT64_C(1) << 40) /* terms are below */
 #define AUTHORITY_REASON 200
 
 /* The register's value. */
@@ -43,7 +50,7 @@ struct authority_config {
     char config_hash[65]; /* scs_config.common_hash */
     uint64_t term;        /* first of this run: unused, term mod 4 == index */
     uint64_t seed;
-    span_t peer_silence; /* pair: how long at start the peer is awaited before it counts as lost */
+    span_t peer_silence; /* how long at start the peer is awaited before it counts as lost */
 };
 
 enum authority_event_type {
@@ -61,7 +68,9 @@ enum authority_event_type {
 };
 
 enum authority_outcome { SWAP_DONE, SWAP_LOST, SWAP_UNKNOWN }; /* UNKNOWN: time-out, no endpoint: it may have happened */
-enum authority_host { PEER_HOST_UNKNOWN, PEER_HOST_LED, PEER_HOST_ALONE, PEER_HOST_LOST }; /* hears a leader; hears none for 2P; lost */
+/* What the agents say of the other controller. LED: its host's agent, or any other one that is connected here, hears it lead; ALONE: its host's agent is connected and hears
+ * no leading controller for 2P; LOST: that agent is lost. */
+enum authority_host { PEER_HOST_UNKNOWN, PEER_HOST_LED, PEER_HOST_ALONE, PEER_HOST_LOST };
 
 struct authority_event {
     enum authority_event_type type;
@@ -97,7 +106,16 @@ enum authority_action_type {
     AUTHORITY_DO_SAY,  /* `say` for log and history, with `reason` */
 };
 
-enum authority_say { SAY_LEADS, SAY_LOST, SAY_HASH_DIFFERS, SAY_HASH_SAME, SAY_SPLIT_SUSPECTED, SAY_SPLIT_OVER, SAY_NO_BACKUP, SAY_BACKUP };
+enum authority_say {
+    SAY_LEADS,
+    SAY_LOST,
+    SAY_HASH_DIFFERS,
+    SAY_HASH_SAME,
+    SAY_SPLIT_SUSPECTED,
+    SAY_SPLIT_OVER,
+    SAY_NO_BACKUP,
+    SAY_BACKUP
+};
 
 struct authority_action {
     enum authority_action_type type;
@@ -120,13 +138,19 @@ enum authority_phase { AUTHORITY_OBSERVING, AUTHORITY_ASKING, AUTHORITY_REQUESTI
 /* What is shown (`scsctl authority`), and told to the peer. */
 struct authority_view {
     enum scs_arbiter arbiter;
-    bool leads, may_lead, peer_up, peer_leads, hash_differs;
+    bool leads, may_lead, hash_differs;
+    bool peer_up, peer_told, peer_leads, peer_may_lead; /* told: on this connection */
     char leader[NAME_SIZE]; /* "": not known */
-    uint64_t term;
+    uint64_t term;      /* under which it leads, or led last; 0: it never did */
+    uint64_t peer_term; /* as the peer said it */
     mono_t since, until; /* of the own authority; MONO_NEVER: without end */
     char reason[AUTHORITY_REASON]; /* why it leads or does not, in a sentence */
     char peer_hash[65];
-    unsigned votes, electors; /* of the newest round */
+    unsigned votes, electors; /* votes: for the newest round */
+    struct {
+        enum { ELECTOR_SILENT, ELECTOR_VOTED, ELECTOR_REFUSED } answer; /* its newest one */
+        uint64_t highest;
+    } elector[SCS_ELECTORS_MAX];
 };
 
 struct authority; /* authority_state.h */
@@ -142,5 +166,8 @@ mono_t authority_until(const struct authority *a);
 /* The first grant under the present authority goes out at this instant at the earliest (A3: K(1+2rho)+eps behind the
  * winning). */
 mono_t authority_granting_at(const struct authority *a);
+/* Under which it leads, or led last; 0: it never did. Rises while it leads where a higher one was heard (V9). */
 uint64_t authority_term(const struct authority *a);
+/* Highest that left the program, or may have: what is written down before an action is executed. */
+uint64_t authority_term_used(const struct authority *a);
 void authority_view(const struct authority *a, mono_t now, struct authority_view *ret_view);

@@ -1,0 +1,699 @@
+/* scs/core/authority*.c case by case: what each arbiter does when, with the sentence that an operator reads. */
+#include "scs/core/authority_state.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct sut {
+    struct authority a;
+    mono_t now;
+    struct authority_actions out;
+};
+
+static struct authority_config config(enum scs_arbiter arbiter, uint8_t index)
+{
+    struct authority_config c = {.arbiter = arbiter,
+                                 .name = "scs1",
+                                 .peer = "scs2",
+                                 .index = index,
+                                 .timing = {SPAN_MS(500), SPAN_MS(2000), SPAN_MS(100), SPAN_MS(100)},
+                                 .k = SPAN_MS(600),
+                                 .n_electors = 3,
+                                 .config_hash = "aa",
+                                 .term = 100 + index,
+                                 .seed = 7,
+                                 .peer_silence = SPAN_S(3)};
+    if (index == 1) {
+        strcpy(c.name, "scs2");
+        strcpy(c.peer, "scs1");
+    }
+    return c;
+}
+
+static struct sut *sut_new(enum scs_arbiter arbiter, uint8_t index)
+{
+    struct sut *s = calloc(1, sizeof *s);
+    struct authority_config c = config(arbiter, index);
+    assert_non_null(s);
+    s->now = (mono_t){SPAN_S(1000).ns};
+    authority_init(&s->a, &c, s->now);
+    assert_int_equal(authority_deadline(&s->a).ns, s->now.ns);
+    return s;
+}
+
+static void step(struct sut *s, struct authority_event e)
+{
+    authority_step(&s->a, &e, s->now, &s->out);
+}
+
+static void timer(struct sut *s)
+{
+    step(s, (struct authority_event){.type = AUTHORITY_TIMER});
+}
+
+static void at_deadline(struct sut *s)
+{
+    mono_t at = authority_deadline(&s->a);
+    assert_true(at.ns < INT64_MAX);
+    if (mono_before(s->now, at))
+        s->now = at;
+    timer(s);
+}
+
+static void happens(struct sut *s, enum authority_event_type type)
+{
+    step(s, (struct authority_event){.type = type});
+}
+
+static void host_is(struct sut *s, enum authority_host host)
+{
+    step(s, (struct authority_event){.type = AUTHORITY_PEER_HOST, .host = host});
+}
+
+static void peer_says(struct sut *s, bool leads, bool may_lead, uint64_t term, const char *hash)
+{
+    struct authority_event e = {.type = AUTHORITY_PEER_STATE};
+    e.peer.leads = leads;
+    e.peer.may_lead = may_lead;
+    e.peer.term = term;
+    strcpy(e.peer.config_hash, hash);
+    step(s, e);
+}
+
+static void pass(struct sut *s, span_t d)
+{
+    s->now = mono_add(s->now, d);
+}
+
+static const struct authority_action *did(const struct sut *s, enum authority_action_type type)
+{
+    for (unsigned i = 0; i < s->out.count; i++)
+        if (s->out.list[i].type == type)
+            return &s->out.list[i];
+    return NULL;
+}
+
+static const struct authority_action *said(const struct sut *s, enum authority_say say)
+{
+    for (unsigned i = 0; i < s->out.count; i++)
+        if (s->out.list[i].type == AUTHORITY_DO_SAY && s->out.list[i].say == say)
+            return &s->out.list[i];
+    return NULL;
+}
+
+static bool leads(const struct sut *s)
+{
+    return authority_leads(&s->a, s->now);
+}
+
+/* ---- single ---- */
+
+static void single_leads_for_ever(void **state)
+{
+    struct sut *s = sut_new(ARBITER_SINGLE, 0);
+    s->a.config.peer[0] = '\0';
+    assert_false(leads(s));
+    timer(s);
+    assert_true(leads(s));
+    assert_int_equal(did(s, AUTHORITY_DO_LEAD)->term, 100);
+    assert_int_equal(authority_until(&s->a).ns, INT64_MAX);
+    assert_int_equal(authority_deadline(&s->a).ns, INT64_MAX);
+    /* A3: K(1 + 2 rho) + eps */
+    assert_int_equal(authority_granting_at(&s->a).ns, s->now.ns + 600000000 + 1200001 + 100000000);
+    step(s, (struct authority_event){.type = AUTHORITY_TERM_SEEN, .term = 206});
+    assert_true(leads(s));
+    assert_int_equal(authority_term(&s->a), 208);
+    assert_int_equal(authority_term_used(&s->a), 208);
+    step(s, (struct authority_event){.type = AUTHORITY_TERM_SEEN, .term = AUTHORITY_TERM_MAX - 1}); /* no such term */
+    assert_int_equal(authority_term(&s->a), 208);
+    free(s);
+}
+
+/* ---- pair ---- */
+
+static struct sut *pair(uint8_t index, bool peer_leads)
+{
+    struct sut *s = sut_new(ARBITER_PAIR, index);
+    timer(s);
+    assert_false(leads(s));
+    happens(s, AUTHORITY_PEER_UP);
+    assert_non_null(did(s, AUTHORITY_DO_TELL));
+    assert_false(leads(s));
+    peer_says(s, peer_leads, true, 90, "aa");
+    return s;
+}
+
+static void pair_first_leads_unless_the_other_does(void **state)
+{
+    struct sut *s = pair(0, false);
+    assert_true(leads(s));
+    free(s);
+    s = pair(0, true);
+    assert_false(leads(s));
+    struct authority_view v;
+    authority_view(&s->a, s->now, &v);
+    assert_string_equal(v.leader, "scs2");
+    assert_string_equal(v.reason, "scs2 leads with term 90");
+    peer_says(s, false, true, 90, "aa");
+    assert_true(leads(s));
+    assert_int_equal(authority_term(&s->a), 100);
+    free(s);
+    s = pair(1, false);
+    assert_false(leads(s)); /* the first one will */
+    free(s);
+}
+
+/* DOMAIN row 10, FAULTS 29 */
+static void pair_second_takes_over(void **state)
+{
+    static const struct {
+        enum authority_host host;
+        bool takes, suspects;
+    } cases[] = {{PEER_HOST_LED, false, false}, {PEER_HOST_ALONE, true, false}, {PEER_HOST_LOST, true, true}};
+    for (unsigned i = 0; i < 3; i++) {
+        struct sut *s = pair(1, true);
+        host_is(s, PEER_HOST_LED);
+        pass(s, SPAN_S(10));
+        host_is(s, cases[i].host);
+        assert_false(leads(s)); /* the link is there */
+        happens(s, AUTHORITY_PEER_DOWN);
+        assert_int_equal(leads(s), cases[i].takes);
+        assert_int_equal(said(s, SAY_SPLIT_SUSPECTED) != NULL, cases[i].suspects);
+        if (cases[i].takes)
+            assert_non_null(said(s, SAY_NO_BACKUP));
+        free(s);
+    }
+}
+
+static void pair_alone_at_start_waits(void **state)
+{
+    struct sut *s = sut_new(ARBITER_PAIR, 0);
+    timer(s);
+    assert_false(leads(s));
+    host_is(s, PEER_HOST_LOST);
+    assert_false(leads(s));
+    at_deadline(s);
+    assert_int_equal(s->now.ns, SPAN_S(1003).ns);
+    assert_true(leads(s));
+    assert_non_null(said(s, SAY_SPLIT_SUSPECTED));
+    free(s);
+    s = sut_new(ARBITER_PAIR, 0); /* some agent hears the other one */
+    timer(s);
+    host_is(s, PEER_HOST_LED);
+    pass(s, SPAN_S(60));
+    timer(s);
+    assert_false(leads(s));
+    host_is(s, PEER_HOST_ALONE);
+    assert_true(leads(s));
+    free(s);
+}
+
+static void pair_two_leaders_meet(void **state)
+{
+    struct sut *s = pair(1, true);
+    host_is(s, PEER_HOST_LED);
+    pass(s, SPAN_S(10));
+    happens(s, AUTHORITY_PEER_DOWN);
+    host_is(s, PEER_HOST_LOST);
+    assert_true(leads(s));
+    assert_int_equal(authority_term(&s->a), 101);
+    happens(s, AUTHORITY_PEER_UP);
+    assert_true(leads(s));
+    peer_says(s, true, true, 90, "aa"); /* the older one steps down */
+    assert_true(leads(s));
+    peer_says(s, false, true, 101, "aa");
+    assert_true(leads(s));
+    assert_non_null(said(s, SAY_SPLIT_OVER));
+    free(s);
+
+    s = pair(0, false);
+    assert_true(leads(s));
+    happens(s, AUTHORITY_PEER_DOWN);
+    pass(s, SPAN_S(5));
+    host_is(s, PEER_HOST_LOST);
+    assert_non_null(said(s, SAY_SPLIT_SUSPECTED));
+    assert_true(leads(s));
+    happens(s, AUTHORITY_PEER_UP);
+    peer_says(s, true, true, 105, "aa");
+    assert_false(leads(s));
+    assert_non_null(did(s, AUTHORITY_DO_LOSE));
+    assert_non_null(said(s, SAY_SPLIT_OVER));
+    free(s);
+}
+
+static void pair_higher_term_deposes(void **state)
+{
+    struct sut *s = pair(0, false);
+    happens(s, AUTHORITY_PEER_DOWN);
+    host_is(s, PEER_HOST_LED);
+    step(s, (struct authority_event){.type = AUTHORITY_TERM_SEEN, .term = 105});
+    assert_false(leads(s));
+    assert_string_equal(did(s, AUTHORITY_DO_LOSE)->reason, "a higher term was heard: 105");
+    host_is(s, PEER_HOST_LOST);
+    pass(s, SPAN_S(5));
+    timer(s);
+    assert_true(leads(s));
+    assert_int_equal(authority_term(&s->a), 108);
+    free(s);
+}
+
+static void pair_differing_configurations(void **state)
+{
+    struct sut *s = sut_new(ARBITER_PAIR, 1);
+    timer(s);
+    happens(s, AUTHORITY_PEER_UP);
+    peer_says(s, true, true, 90, "bb");
+    assert_non_null(said(s, SAY_HASH_DIFFERS));
+    host_is(s, PEER_HOST_ALONE);
+    pass(s, SPAN_S(5));
+    happens(s, AUTHORITY_PEER_DOWN);
+    assert_false(leads(s));
+    struct authority_view v;
+    authority_view(&s->a, s->now, &v);
+    assert_false(v.may_lead);
+    assert_true(v.hash_differs);
+    assert_string_equal(v.peer_hash, "bb");
+    struct authority_config same = config(ARBITER_PAIR, 1);
+    strcpy(same.config_hash, "bb");
+    step(s, (struct authority_event){.type = AUTHORITY_CONFIG, .config = &same});
+    assert_non_null(said(s, SAY_HASH_SAME));
+    assert_true(leads(s));
+    free(s);
+
+    s = sut_new(ARBITER_PAIR, 1); /* or an operator says so */
+    timer(s);
+    happens(s, AUTHORITY_PEER_UP);
+    peer_says(s, true, true, 90, "bb");
+    host_is(s, PEER_HOST_ALONE);
+    pass(s, SPAN_S(5));
+    happens(s, AUTHORITY_PEER_DOWN);
+    step(s, (struct authority_event){.type = AUTHORITY_MOVE});
+    assert_false(leads(s));
+    step(s, (struct authority_event){.type = AUTHORITY_MOVE, .ok = true});
+    assert_true(leads(s));
+    free(s);
+}
+
+static void pair_is_moved(void **state)
+{
+    struct sut *s = pair(0, false);
+    step(s, (struct authority_event){.type = AUTHORITY_MOVE});
+    assert_false(leads(s));
+    assert_int_equal(did(s, AUTHORITY_DO_HAND_OVER)->term, 100);
+    peer_says(s, false, true, 90, "aa"); /* not yet */
+    assert_false(leads(s));
+    peer_says(s, true, true, 105, "aa");
+    assert_false(leads(s));
+    peer_says(s, false, true, 105, "aa"); /* and later it ceases to */
+    assert_true(leads(s));
+    assert_int_equal(authority_term(&s->a), 108);
+    free(s);
+
+    s = pair(0, false); /* nobody takes it up */
+    step(s, (struct authority_event){.type = AUTHORITY_MOVE});
+    assert_int_equal(authority_deadline(&s->a).ns < SPAN_S(1007).ns, true);
+    pass(s, SPAN_S(6));
+    timer(s);
+    assert_true(leads(s));
+    free(s);
+
+    s = pair(1, true);
+    step(s, (struct authority_event){.type = AUTHORITY_HANDED_OVER, .term = 104});
+    assert_true(leads(s));
+    assert_int_equal(authority_term(&s->a), 105);
+    /* The horizon of what was granted there: L(1 + 2 rho) + K + eps. */
+    assert_int_equal(authority_granting_at(&s->a).ns, s->now.ns + INT64_C(2704000001));
+    free(s);
+}
+
+static void pair_is_not_moved_where_it_may_not(void **state)
+{
+    struct sut *s = pair(0, false);
+    peer_says(s, false, false, 90, "bb");
+    assert_true(leads(s));
+    step(s, (struct authority_event){.type = AUTHORITY_MOVE});
+    assert_true(leads(s));
+    step(s, (struct authority_event){.type = AUTHORITY_MOVE, .ok = true});
+    assert_false(leads(s));
+    free(s);
+}
+
+/* ---- etcd ---- */
+
+static void reg_read(struct sut *s, bool present, int64_t revision, uint64_t term, const char *owner)
+{
+    struct authority_event e = {.type = AUTHORITY_READ, .ok = true, .present = present, .revision = revision};
+    e.value.term = term;
+    strcpy(e.value.owner, owner);
+    step(s, e);
+}
+
+static void reg_swapped(struct sut *s, enum authority_outcome outcome, int64_t revision, uint64_t term, const char *owner)
+{
+    struct authority_event e = {.type = AUTHORITY_SWAPPED, .outcome = outcome, .present = true, .revision = revision};
+    e.value.term = term;
+    strcpy(e.value.owner, owner);
+    step(s, e);
+}
+
+static struct sut *etcd_leads(void)
+{
+    struct sut *s = sut_new(ARBITER_ETCD, 0);
+    s->a.config.peer[0] = '\0';
+    timer(s);
+    assert_non_null(did(s, AUTHORITY_DO_READ));
+    reg_read(s, true, 5, 41, "scs2");
+    mono_t seen = s->now;
+    while (!did(s, AUTHORITY_DO_SWAP)) {
+        at_deadline(s);
+        if (did(s, AUTHORITY_DO_READ))
+            reg_read(s, true, 5, 41, "scs2");
+    }
+    /* A2: La(1 + 2 rho) + eps behind the first read */
+    assert_int_equal(s->now.ns, seen.ns + 2000000000 + 4000001 + 100000000);
+    assert_int_equal(did(s, AUTHORITY_DO_SWAP)->revision, 5);
+    assert_int_equal(did(s, AUTHORITY_DO_SWAP)->value.term, 100);
+    assert_string_equal(did(s, AUTHORITY_DO_SWAP)->value.owner, "scs1");
+    mono_t sent = s->now;
+    pass(s, SPAN_MS(50));
+    reg_swapped(s, SWAP_DONE, 6, 0, "");
+    assert_true(leads(s));
+    assert_int_equal(authority_until(&s->a).ns, sent.ns + 2000000000); /* A1: from the sending */
+    return s;
+}
+
+static void etcd_refreshes(void **state)
+{
+    struct sut *s = etcd_leads();
+    for (unsigned i = 0; i < 5; i++) {
+        at_deadline(s);
+        assert_int_equal(did(s, AUTHORITY_DO_SWAP)->value.counter, 2 + i);
+        assert_int_equal(did(s, AUTHORITY_DO_SWAP)->revision, 6 + i);
+        reg_swapped(s, SWAP_DONE, 7 + i, 0, "");
+        assert_int_equal(authority_until(&s->a).ns, s->now.ns + 2000000000);
+    }
+    free(s);
+}
+
+static void etcd_refresh_without_answer_is_read(void **state)
+{
+    struct sut *s = etcd_leads();
+    at_deadline(s);
+    pass(s, SPAN_MS(300));
+    reg_swapped(s, SWAP_UNKNOWN, 0, 0, "");
+    assert_non_null(did(s, AUTHORITY_DO_READ));
+    assert_true(leads(s));
+    reg_read(s, true, 7, 100, "scs1"); /* it had happened */
+    assert_int_equal(did(s, AUTHORITY_DO_SWAP)->revision, 7);
+    reg_swapped(s, SWAP_LOST, 8, 100, "scs1"); /* an own one that was late */
+    assert_true(leads(s));
+    assert_int_equal(did(s, AUTHORITY_DO_SWAP)->revision, 8);
+    free(s);
+}
+
+static void etcd_lost_swap_deposes(void **state)
+{
+    struct sut *s = etcd_leads();
+    at_deadline(s);
+    reg_swapped(s, SWAP_LOST, 9, 105, "scs2");
+    assert_false(leads(s));
+    assert_string_equal(did(s, AUTHORITY_DO_LOSE)->reason, "the register has another holder: scs2, term 105");
+    struct authority_view v;
+    authority_view(&s->a, s->now, &v);
+    assert_string_equal(v.leader, "scs2");
+    free(s);
+}
+
+static void etcd_silent_ends_in_time(void **state)
+{
+    struct sut *s = etcd_leads();
+    mono_t until = authority_until(&s->a);
+    at_deadline(s);
+    for (unsigned i = 0; i < 20 && leads(s); i++) {
+        if (s->a.reg.busy == REGISTER_SWAPPING)
+            reg_swapped(s, SWAP_UNKNOWN, 0, 0, "");
+        if (s->a.reg.busy == REGISTER_READING)
+            happens(s, AUTHORITY_READ); /* not ok */
+        at_deadline(s);
+    }
+    assert_int_equal(s->now.ns, until.ns);
+    assert_non_null(did(s, AUTHORITY_DO_LOSE));
+    free(s);
+}
+
+static void etcd_handed_over_is_taken_at_once(void **state)
+{
+    struct sut *s = sut_new(ARBITER_ETCD, 0);
+    timer(s);
+    happens(s, AUTHORITY_PEER_UP);
+    reg_read(s, true, 5, 41, "scs2");
+    step(s, (struct authority_event){.type = AUTHORITY_HANDED_OVER, .term = 41});
+    assert_int_equal(did(s, AUTHORITY_DO_SWAP)->revision, 5);
+    reg_swapped(s, SWAP_LOST, 6, 41, "scs2"); /* its last refresh */
+    assert_int_equal(did(s, AUTHORITY_DO_SWAP)->revision, 6);
+    reg_swapped(s, SWAP_DONE, 7, 0, "");
+    assert_true(leads(s));
+    free(s);
+}
+
+static void etcd_empty_register_waits_too(void **state)
+{
+    struct sut *s = sut_new(ARBITER_ETCD, 0);
+    mono_t began = s->now;
+    timer(s);
+    reg_read(s, false, 0, 0, "");
+    while (!did(s, AUTHORITY_DO_SWAP)) {
+        at_deadline(s);
+        if (did(s, AUTHORITY_DO_READ))
+            reg_read(s, false, 0, 0, "");
+    }
+    assert_int_equal(s->now.ns, began.ns + 2104000001);
+    assert_int_equal(did(s, AUTHORITY_DO_SWAP)->revision, 0);
+    free(s);
+}
+
+/* ---- agents ---- */
+
+static void answer(struct sut *s, const struct authority_action *q, bool yes, uint64_t highest, span_t wait)
+{
+    struct authority_event e = {.type = AUTHORITY_VOTED};
+    e.vote.elector = q->elector;
+    e.vote.kind = q->kind;
+    e.vote.term = q->term;
+    e.vote.round = q->round;
+    e.vote.yes = yes;
+    e.vote.highest = highest;
+    e.vote.wait = wait;
+    step(s, e);
+}
+
+static bool is_asked(const struct sut *s, unsigned elector, int kind)
+{
+    for (unsigned i = 0; i < s->out.count; i++)
+        if (s->out.list[i].type == AUTHORITY_DO_VOTE && s->out.list[i].elector == elector && s->out.list[i].kind == kind)
+            return true;
+    return false;
+}
+
+/* The question to this elector in the last actions. */
+static struct authority_action asked(const struct sut *s, unsigned elector, int kind)
+{
+    for (unsigned i = 0; i < s->out.count; i++)
+        if (s->out.list[i].type == AUTHORITY_DO_VOTE && s->out.list[i].elector == elector && s->out.list[i].kind == kind)
+            return s->out.list[i];
+    fail_msg("elector %u was not asked", elector);
+    abort();
+}
+
+static struct sut *votes_requested(struct authority_action ret_requests[3])
+{
+    struct sut *s = sut_new(ARBITER_AGENTS, 0);
+    struct authority_action q[3];
+    at_deadline(s);
+    at_deadline(s);
+    for (unsigned i = 0; i < 3; i++)
+        q[i] = asked(s, i, VOTE_KIND_ASK);
+    answer(s, &q[0], true, 50, SPAN_ZERO);
+    assert_null(did(s, AUTHORITY_DO_VOTE)); /* one of three is no majority */
+    answer(s, &q[1], true, 60, SPAN_ZERO);
+    for (unsigned i = 0; i < 3; i++)
+        ret_requests[i] = asked(s, i, VOTE_KIND_REQUEST);
+    assert_int_equal(ret_requests[0].term, 100);
+    return s;
+}
+
+static struct sut *votes_lead(struct authority_action ret_requests[3])
+{
+    struct sut *s = votes_requested(ret_requests);
+    mono_t sent = s->now;
+    pass(s, SPAN_MS(20));
+    answer(s, &ret_requests[0], true, 100, SPAN_ZERO);
+    assert_false(leads(s));
+    answer(s, &ret_requests[0], true, 100, SPAN_ZERO); /* twice the same one */
+    assert_false(leads(s));
+    answer(s, &ret_requests[2], true, 100, SPAN_ZERO);
+    assert_true(leads(s));
+    assert_int_equal(authority_until(&s->a).ns, sent.ns + 2000000000); /* V4 */
+    return s;
+}
+
+static void votes_majority_wins(void **state)
+{
+    struct authority_action q[3], next;
+    struct sut *s = votes_lead(q);
+    struct authority_view v;
+    authority_view(&s->a, s->now, &v);
+    assert_int_equal(v.votes, 2);
+    assert_int_equal(v.electors, 3);
+    while (!is_asked(s, 0, VOTE_KIND_REQUEST) || asked(s, 0, VOTE_KIND_REQUEST).round == q[0].round)
+        at_deadline(s);
+    next = asked(s, 0, VOTE_KIND_REQUEST);
+    assert_int_equal(next.term, 100);
+    mono_t until = authority_until(&s->a);
+    next.term = 96;
+    answer(s, &next, true, 100, SPAN_ZERO); /* another term */
+    next.term = 100;
+    next.round += 100;
+    answer(s, &next, true, 100, SPAN_ZERO); /* no such round */
+    assert_int_equal(authority_until(&s->a).ns, until.ns);
+    free(s);
+}
+
+/* V7, V8 */
+static void votes_failed_term_is_released(void **state)
+{
+    struct authority_action q[3];
+    struct sut *s = votes_requested(q);
+    answer(s, &q[0], false, 140, SPAN_ZERO);
+    answer(s, &q[1], false, 140, SPAN_ZERO);
+    unsigned releases = 0;
+    uint64_t again = 0;
+    mono_t began = s->now;
+    while (!again || releases < 9) {
+        for (unsigned i = 0; i < s->out.count; i++) {
+            const struct authority_action *x = &s->out.list[i];
+            if (x->type != AUTHORITY_DO_VOTE)
+                continue;
+            releases += x->kind == VOTE_KIND_RELEASE && x->term == 100;
+            assert_false(x->kind == VOTE_KIND_REQUEST && x->term == 100);
+            if (x->kind == VOTE_KIND_ASK && !again) {
+                again = x->term;
+                assert_true(mono_sub(s->now, began).ns <= 2000000000 / 6);
+            }
+        }
+        at_deadline(s);
+    }
+    assert_int_equal(again, 144);
+    answer(s, &q[2], true, 100, SPAN_ZERO); /* too late */
+    answer(s, &q[1], true, 100, SPAN_ZERO);
+    assert_false(leads(s));
+    free(s);
+}
+
+/* V9 */
+static void votes_minority_raises(void **state)
+{
+    struct authority_action q[3], next[3];
+    struct sut *s = votes_lead(q);
+    answer(s, &q[1], false, 141, SPAN_ZERO);
+    assert_true(leads(s));
+    assert_int_equal(authority_term(&s->a), 100);
+    for (unsigned i = 0; i < 3; i++) {
+        next[i] = asked(s, i, VOTE_KIND_REQUEST);
+        assert_int_equal(next[i].term, 144);
+        assert_int_equal(next[i].previous_term, 100);
+    }
+    assert_int_equal(authority_term_used(&s->a), 144);
+    answer(s, &next[0], true, 144, SPAN_ZERO);
+    answer(s, &next[2], true, 144, SPAN_ZERO);
+    assert_int_equal(authority_term(&s->a), 144);
+    assert_null(did(s, AUTHORITY_DO_LEAD)); /* it never ceased to */
+    free(s);
+}
+
+static void votes_majority_deposes(void **state)
+{
+    struct authority_action q[3];
+    struct sut *s = votes_lead(q);
+    answer(s, &q[1], false, 141, SPAN_ZERO);
+    struct authority_action again = asked(s, 2, VOTE_KIND_REQUEST);
+    answer(s, &again, false, 141, SPAN_MS(900));
+    assert_false(leads(s));
+    assert_non_null(did(s, AUTHORITY_DO_LOSE));
+    free(s);
+}
+
+/* V4: the holder goes on with its term, for a while. */
+static void votes_lapsed_holder_comes_back(void **state)
+{
+    struct authority_action q[3];
+    struct sut *s = votes_lead(q);
+    mono_t until = authority_until(&s->a);
+    while (leads(s))
+        at_deadline(s);
+    assert_int_equal(s->now.ns, until.ns);
+    assert_non_null(did(s, AUTHORITY_DO_LOSE));
+    while (!is_asked(s, 1, VOTE_KIND_REQUEST) || asked(s, 1, VOTE_KIND_REQUEST).round == q[1].round)
+        at_deadline(s);
+    for (unsigned i = 0; i < 2; i++)
+        q[i] = asked(s, i, VOTE_KIND_REQUEST);
+    answer(s, &q[0], true, 100, SPAN_ZERO);
+    answer(s, &q[1], true, 100, SPAN_ZERO);
+    assert_true(leads(s));
+    assert_int_equal(authority_term(&s->a), 100);
+    free(s);
+}
+
+static void votes_lapsed_holder_makes_room(void **state)
+{
+    struct authority_action q[3];
+    struct sut *s = votes_lead(q);
+    mono_t until = authority_until(&s->a);
+    bool released = false;
+    while (mono_sub(s->now, until).ns < SPAN_S(4).ns) {
+        at_deadline(s);
+        for (unsigned i = 0; i < s->out.count; i++) {
+            const struct authority_action *x = &s->out.list[i];
+            if (x->type != AUTHORITY_DO_VOTE || x->kind != VOTE_KIND_RELEASE)
+                continue;
+            /* V8: what was granted under it is over */
+            assert_true(mono_sub(s->now, until).ns >= INT64_C(2704000001));
+            released = true;
+        }
+    }
+    assert_true(released);
+    free(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(single_leads_for_ever),
+        cmocka_unit_test(pair_first_leads_unless_the_other_does),
+        cmocka_unit_test(pair_second_takes_over),
+        cmocka_unit_test(pair_alone_at_start_waits),
+        cmocka_unit_test(pair_two_leaders_meet),
+        cmocka_unit_test(pair_higher_term_deposes),
+        cmocka_unit_test(pair_differing_configurations),
+        cmocka_unit_test(pair_is_moved),
+        cmocka_unit_test(pair_is_not_moved_where_it_may_not),
+        cmocka_unit_test(etcd_refreshes),
+        cmocka_unit_test(etcd_refresh_without_answer_is_read),
+        cmocka_unit_test(etcd_lost_swap_deposes),
+        cmocka_unit_test(etcd_silent_ends_in_time),
+        cmocka_unit_test(etcd_handed_over_is_taken_at_once),
+        cmocka_unit_test(etcd_empty_register_waits_too),
+        cmocka_unit_test(votes_majority_wins),
+        cmocka_unit_test(votes_failed_term_is_released),
+        cmocka_unit_test(votes_minority_raises),
+        cmocka_unit_test(votes_majority_deposes),
+        cmocka_unit_test(votes_lapsed_holder_comes_back),
+        cmocka_unit_test(votes_lapsed_holder_makes_room),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
