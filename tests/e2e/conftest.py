@@ -34,7 +34,8 @@ def keep_logs(item, w):
             shutil.copy2(path, target / path.name)
     for path in w.journals():
         shutil.copy2(path, target / f"{path.parent.name}-{path.name}")
-    print(f"\nlogs of this world: {target}")
+    (target / "world.txt").write_text(w.story())
+    print(f"\nlogs of this world: {target}\n{w.story()}")
     for name in (*(f"{c}.log" for c in w.controllers), *(f"lca-{h}.log" for h in w.hosts)):
         path = w.path(name)
         if path.exists():
@@ -46,8 +47,8 @@ def make_world(request):
     """A function that makes worlds which end with the test."""
     made = []
 
-    def make(*args, **kwargs):
-        made.append(world_module.World(*args, **kwargs))
+    def make(*args, kind=world_module.World, **kwargs):
+        made.append(kind(*args, **kwargs))
         return made[-1]
 
     yield make

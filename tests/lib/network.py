@@ -77,13 +77,18 @@ class Network:
         self._into(host, f"ip saddr {self.address[other]} drop" if other else "drop")
         self._out_of(host, f"ip daddr {self.address[other]} drop" if other else "drop")
 
-    def deafen(self, host, other):
-        """One way: `host` hears nothing of `other`, which still hears it."""
-        self._into(host, f"ip saddr {self.address[other]} drop")
+    def deafen(self, host, other=None):
+        """One way: `host` hears nothing of `other`, or of anybody, who still hears it."""
+        self._into(host, f"ip saddr {self.address[other]} drop" if other else "drop")
 
-    def silence(self, host, other):
-        """One way: `other` hears nothing of `host`."""
-        self._out_of(host, f"ip daddr {self.address[other]} drop")
+    def silence(self, host, other=None):
+        """One way: `other`, or nobody, hears anything of `host`."""
+        self._out_of(host, f"ip daddr {self.address[other]} drop" if other else "drop")
+
+    def only_small(self, host, bytes_max):
+        """Loses a host's larger packets, each way."""
+        self._into(host, f"meta length > {bytes_max} drop")
+        self._out_of(host, f"meta length > {bytes_max} drop")
 
     def lossy(self, host, percent):
         """Loses so many of a host's packets, each way, at random."""

@@ -34,6 +34,23 @@ def read_ring(path, app):
     return sorted(found)
 
 
+def last_acting(path):
+    """The time of the newest sample of acting in a ring; 0 when there is none. Reads only the ring's end."""
+    path = pathlib.Path(path)
+    if not path.exists():
+        return 0
+    with open(path, "rb") as f:
+        _, slots, _, count = HEADER.unpack(f.read(HEADER.size))
+        for back in range(1, min(count, slots) + 1):
+            f.seek(HEADER.size + (count - back) % slots * SLOT.size)
+            t, _, _, _, acting = SLOT.unpack(f.read(SLOT.size))
+            if t and acting:
+                return t
+            if back > 2000:
+                break
+    return 0
+
+
 def intervals_of(samples):
     """Intervals of acting, of one application's samples in order of time. Several processes at once have intervals of their own."""
     current, done = {}, []

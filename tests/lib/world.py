@@ -489,6 +489,10 @@ class World:
         path = self.path(f"{which}.log" if which in self.controllers else f"lca-{which}.log")
         return (path.read_text(errors="replace") if path.exists() else "") + self.daemon(which).text()
 
+    def story(self):
+        """What a reader of a failed test wants to know besides the logs, in lines."""
+        return ""
+
     # -- breaking -----------------------------------------------------------------------------------------------------------------------
 
     def kill_app(self, app, number=signal.SIGKILL):
