@@ -132,10 +132,6 @@ class Witnessed:
         rows = self.holders()
         return sum(x.app != y.app for x, y in zip(rows, rows[1:]))
 
-    def since(self, t):
-        """Samples of acting from t on."""
-        return [s for s in self.acting if s.t >= t]
-
     def expect(self, changes, gaps=(), overlap_ms=0, tolerance_ms=1000, until=None):
         """Asserts what a scenario has to show. `changes`: a number, or a container of allowed ones. `gaps`: (from, to) in which nobody needs to act. `overlap_ms`:
         0, or None where two may act. `tolerance_ms` is how long the machine itself may keep a witness waiting. `until`: somebody acts until then."""
