@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@
 #define BLOCK_SIZE 65536
 #define END_ROOM 256 /* kept free below the limit */
 #define CLOSE_S 2
+#define GATHER_MS 5
 #define STACK_SIZE (256 * 1024)
 
 /* Entries, one behind the other. */
@@ -33,17 +35,17 @@ struct block {
 
 struct journal_file {
     /* of the loop */
-    struct block *filling; /* NULL: nothing since the last flush */
+    struct block *filling; /* since the last flush; NULL or empty: nothing */
     uint64_t limit, size;
     bool over; /* nothing is put any more */
     char reason[160];
 
     pthread_mutex_t lock; /* of what follows, up to the next gap */
     pthread_cond_t wake;
-    struct block *first, **last;
+    struct block *first, *last; /* queued; none of them is being written */
     struct block *spare; /* of BLOCK_SIZE */
     size_t waiting;
-    bool stop;
+    bool stop, asleep;
     char trouble[160]; /* the disk's; "": none */
 
     pthread_t thread;
@@ -114,18 +116,36 @@ static void write_block(struct journal_file *f, const struct block *b)
         f->written += b->n;
 }
 
+/* Sleeps until something is there. What comes in the moments after that needs no waking: it costs the loop more than
+ * all the rest. With the lock held, which is let go meanwhile. */
+static void wait_for_blocks(struct journal_file *f)
+{
+    while (!f->first && !f->stop) {
+        f->asleep = true;
+        pthread_cond_wait(&f->wake, &f->lock);
+        if (f->stop)
+            return;
+        pthread_mutex_unlock(&f->lock);
+        (void)poll(NULL, 0, GATHER_MS);
+        pthread_mutex_lock(&f->lock);
+    }
+}
+
+static void wake_writer(struct journal_file *f)
+{
+    if (f->asleep)
+        pthread_cond_signal(&f->wake);
+    f->asleep = false;
+}
+
 /* The next block; NULL: the file is closed. */
 static struct block *next_block(struct journal_file *f)
 {
     pthread_mutex_lock(&f->lock);
-    while (!f->first && !f->stop)
-        pthread_cond_wait(&f->wake, &f->lock);
+    wait_for_blocks(f);
     struct block *b = f->first;
-    if (b) {
+    if (b)
         f->first = b->next;
-        if (!f->first)
-            f->last = &f->first;
-    }
     pthread_mutex_unlock(&f->lock);
     return b;
 }
@@ -233,7 +253,6 @@ int journal_file_open(const char *path, uint64_t limit, struct strbuf *why, stru
         return -ENOMEM;
     pthread_mutex_init(&f->lock, NULL);
     pthread_cond_init(&f->wake, NULL);
-    f->last = &f->first;
     f->limit = limit;
     f->fd = -1;
     int r = file_create(path, why, &f->fd);
@@ -251,17 +270,27 @@ int journal_file_open(const char *path, uint64_t limit, struct strbuf *why, stru
 
 /* ---- the loop's side ---- */
 
+/* What is put in one turn is little: it moves into the last block while that waits, and its own block is used again. */
 static void file_queue(struct journal_file *f)
 {
     struct block *b = f->filling;
-    f->filling = NULL;
-    if (!b)
+    if (!b || b->n == 0)
         return;
     pthread_mutex_lock(&f->lock);
-    *f->last = b;
-    f->last = &b->next;
     f->waiting += b->n;
-    pthread_cond_signal(&f->wake);
+    if (f->first && f->last->room - f->last->n >= b->n) {
+        memcpy(f->last->bytes + f->last->n, b->bytes, b->n);
+        f->last->n += b->n;
+        b->n = 0;
+    } else {
+        if (f->first)
+            f->last->next = b;
+        else
+            f->first = b;
+        f->last = b;
+        f->filling = NULL;
+    }
+    wake_writer(f);
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -367,7 +396,7 @@ void journal_file_close(struct journal_file *f)
     file_queue(f);
     pthread_mutex_lock(&f->lock);
     f->stop = true;
-    pthread_cond_signal(&f->wake);
+    wake_writer(f);
     pthread_mutex_unlock(&f->lock);
     /* pthread_timedjoin_np() wants an instant of the wall clock. */
     struct timespec until = {.tv_sec = (time_t)(clock_wall_us() / 1000000) + CLOSE_S};

@@ -21,7 +21,7 @@ void journal_file_close(struct journal_file *f);
 
 /* Hands over `n` bytes, which are one entry. Copies. */
 void journal_file_put(struct journal_file *f, const uint8_t *entry, size_t n);
-/* What was put since the last flush goes to the disk. */
+/* What was put since the last flush goes to the disk, some milliseconds later: what comes in bursts is written together. */
 void journal_file_flush(struct journal_file *f);
 
 /* Why it has ended; "": it goes on. */
