@@ -36,9 +36,8 @@ struct player {
     void *arg;
     struct replayed out;
     struct replay *replay;
-    struct arena arena;
-    void *arena_memory;
-    uint8_t *document; /* FRAME_PAYLOAD_MAX */
+    struct journal_room scratch;
+    void *arena_memory; /* WIRE_ARENA, of the scratch */
     struct strbuf *why;
 };
 
@@ -132,13 +131,13 @@ static void tell_decision(struct player *p, uint16_t pair, const struct scs_deci
 {
     struct scs_pair_view view;
     static struct row row;
-    arena_reset(&p->arena);
+    arena_reset(&p->scratch.arena);
     if (!scs_core_pair(p->core, pair, &view))
         return;
-    int n = scs_wire_decision(p->core, d, p->wall_offset_us, p->document, FRAME_PAYLOAD_MAX, &p->arena);
+    int n = scs_wire_decision(p->core, d, p->wall_offset_us, p->scratch.packed, FRAME_PAYLOAD_MAX, &p->scratch.arena);
     Understudy__Admin__Reply reply = UNDERSTUDY__ADMIN__REPLY__INIT;
     reply.body_case = UNDERSTUDY__ADMIN__REPLY__BODY_DECISION;
-    reply.decision = n < 0 ? NULL : (Understudy__Admin__Decision *)(void *)wire_unpack(&understudy__admin__decision__descriptor, p->document, (size_t)n, &p->arena);
+    reply.decision = n < 0 ? NULL : (Understudy__Admin__Decision *)(void *)wire_unpack(&understudy__admin__decision__descriptor, p->scratch.packed, (size_t)n, &p->scratch.arena);
     if (!reply.decision || row_read(&reply, &row) < 0)
         return;
     int64_t since = mono_sub(d->decided_at, p->started).ns / 1000;
@@ -241,7 +240,7 @@ static int step(struct player *p)
     for (unsigned i = 0; i < p->actions.count; i++)
         if (p->actions.list[i].type == SCS_DO_DECISION)
             tell_ended(p, p->actions.list[i].pair);
-    if (p->actions.count == p->entry.n_actions && journal_digest(p->core, &p->actions) == p->entry.digest)
+    if (p->actions.count == p->entry.n_actions && journal_digest(p->core, &p->actions, &p->scratch) == p->entry.digest)
         return 0;
     r->differs_at = r->steps;
     say_difference(p);
@@ -293,10 +292,10 @@ static bool player_memory(struct player *p)
     p->members = calloc(SCS_POLL_MEMBERS, sizeof(*p->members));
     p->core = calloc(1, scs_core_size());
     p->arena_memory = malloc(WIRE_ARENA);
-    p->document = malloc(FRAME_PAYLOAD_MAX);
+    p->scratch.packed = malloc(FRAME_PAYLOAD_MAX);
     if (p->arena_memory)
-        arena_init(&p->arena, p->arena_memory, WIRE_ARENA);
-    return p->bytes && p->members && p->core && p->arena_memory && p->document;
+        arena_init(&p->scratch.arena, p->arena_memory, WIRE_ARENA);
+    return p->bytes && p->members && p->core && p->arena_memory && p->scratch.packed;
 }
 
 static void player_free(struct player *p)
@@ -308,7 +307,7 @@ static void player_free(struct player *p)
     free(p->core);
     free(p->config);
     free(p->arena_memory);
-    free(p->document);
+    free(p->scratch.packed);
     free(p);
 }
 

@@ -8,6 +8,7 @@
  * a reader borrows them in place. Nothing here reads or writes a file. */
 #pragma once
 
+#include "proto/wire.h"
 #include "scs/core/core.h"
 
 #define JOURNAL_FORMAT 1
@@ -65,6 +66,12 @@ bool journal_event_fits(const struct scs_event *event, const struct scs_config *
 void journal_describe(const struct scs_event *event, const struct scs_config *config, struct strbuf *out);
 const char *journal_event_name(enum scs_event_type type);
 
-/* What the last step of `c` did and left: every member of its actions that means something, the decisions they tell of,
- * its term and its next deadline. */
-uint64_t journal_digest(const struct scs_core *c, const struct scs_actions *actions);
+/* Where messages are packed to be digested, and forgotten. */
+struct journal_room {
+    uint8_t *packed; /* FRAME_PAYLOAD_MAX */
+    struct arena arena;
+};
+
+/* What the last step of `c` did and left: every member of its actions that means something, the bytes of the messages
+ * among them, the decisions they tell of, its term and its next deadline. Before the next step. */
+uint64_t journal_digest(const struct scs_core *c, const struct scs_actions *actions, struct journal_room *room);

@@ -1,9 +1,13 @@
 /* The digest of a step: 64 bits that differ when the core did something else.
  *
  * It owns which members of an action and of a decision count: all that the executors read, none of the padding, no
- * pointer. It refuses to be a checksum against malice. The mixing is FNV-1a, numbers word by word: every step of it can
+ * pointer. A message counts as the bytes an agent gets, which have more in them than the action: leases are extended by
+ * what the core knows when an answer is packed. It refuses to be a checksum against malice. The mixing is FNV-1a, numbers word by word: every step of it can
  * be reversed, so that two runs of different values are told apart unless two differences cancel. */
 #include "scs/core/journal.h"
+
+#include "proto/frame.h"
+#include "scs/core/wire.h"
 
 #include <string.h>
 
@@ -101,7 +105,17 @@ static void mix_action(uint64_t *h, const struct scs_action *a)
     mix_text(h, a->text);
 }
 
-uint64_t journal_digest(const struct scs_core *c, const struct scs_actions *actions)
+static void mix_message(uint64_t *h, const struct scs_core *c, const struct scs_action *a, struct journal_room *room)
+{
+    arena_reset(&room->arena);
+    int n = scs_wire_pack(c, a, room->packed, FRAME_PAYLOAD_MAX, &room->arena);
+    mix(h, (uint64_t)n);
+    for (int i = 0; i < n; i++)
+        *h = (*h ^ room->packed[i]) * FNV_PRIME;
+    mix(h, 0x100);
+}
+
+uint64_t journal_digest(const struct scs_core *c, const struct scs_actions *actions, struct journal_room *room)
 {
     uint64_t h = FNV_START;
     mix(&h, scs_core_term(c));
@@ -121,6 +135,8 @@ uint64_t journal_digest(const struct scs_core *c, const struct scs_actions *acti
             break;
         }
         case SCS_DO_SEND:
+            mix_message(&h, c, a, room);
+            break;
         case SCS_DO_STEP:
         case SCS_DO_RESULT:
         case SCS_DO_HURRY:

@@ -7,6 +7,7 @@
 #include "scs/shell/shell.h"
 
 #include "common/io/config.h"
+#include "proto/frame.h"
 #include "scs/core/journal.h"
 #include "scs/shell/journal_file.h"
 
@@ -51,6 +52,17 @@ static void journal_write(struct shell *s, const struct journal_entry *e)
         journal_file_put(s->journal, bytes, n);
     else
         journal_put_long(s, e, n);
+}
+
+/* False: no memory. */
+static bool journal_memory(struct shell *s)
+{
+    s->journal_memory = malloc(WIRE_ARENA);
+    s->journal_room.packed = malloc(FRAME_PAYLOAD_MAX);
+    if (!s->journal_memory || !s->journal_room.packed)
+        return false;
+    arena_init(&s->journal_room.arena, s->journal_memory, WIRE_ARENA);
+    return true;
 }
 
 /* The configuration in force, as -T prints it. False: no memory. The caller frees. */
@@ -107,7 +119,9 @@ void journal_open(struct shell *s, const struct scs_core_config *core, mono_t no
     strbuf_init(&why, text, sizeof(text));
     if (!journal_name(s))
         return;
-    if (journal_file_open(s->journal_path, (uint64_t)s->config->scs.journal_size, &why, &s->journal) < 0)
+    if (!journal_memory(s))
+        journal_say(s, "no memory");
+    else if (journal_file_open(s->journal_path, (uint64_t)s->config->scs.journal_size, &why, &s->journal) < 0)
         journal_say(s, text);
     else
         journal_write_config(s, &e, core->config);
@@ -123,7 +137,7 @@ void journal_step(struct shell *s, const struct scs_event *event, mono_t now)
                               .now = now,
                               .event = *event,
                               .n_actions = actions->count,
-                              .digest = journal_digest(s->core, actions)};
+                              .digest = journal_digest(s->core, actions, &s->journal_room)};
     if (event->type == SCS_EV_CONFIG)
         journal_write_config(s, &e, event->config.config);
     else
@@ -149,4 +163,6 @@ void journal_close(struct shell *s)
 {
     journal_file_close(s->journal);
     s->journal = NULL;
+    free(s->journal_memory);
+    free(s->journal_room.packed);
 }

@@ -15,6 +15,7 @@
 #include "proto/admin.pb-c.h"
 #include "proto/wire.h"
 #include "scs/core/core.h"
+#include "scs/core/journal.h"
 #include "scs/core/wire.h"
 #include "scs/shell/ask.h"
 #include "scs/shell/outbox.h"
@@ -120,6 +121,8 @@ struct shell {
     char store_trouble[200]; /* said last; "": it writes */
     mono_t store_checked;
     struct journal_file *journal; /* NULL: there is none */
+    struct journal_room journal_room;
+    void *journal_memory; /* its arena's, WIRE_ARENA */
     char journal_path[440];
     char journal_trouble[200]; /* why it has ended; "": it is written, or there is none */
     mono_t late_said;

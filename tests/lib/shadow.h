@@ -4,6 +4,7 @@
 #pragma once
 
 #include "common/io/config.h"
+#include "proto/frame.h"
 #include "scs/core/journal.h"
 #include "scs/core/wire.h"
 
@@ -20,6 +21,8 @@ struct shadow {
     uint8_t *bytes;
     size_t room;
     uint8_t rubbish;
+    struct journal_room digest_room;
+    void *arena_memory;
     uint64_t steps;
 };
 
@@ -84,6 +87,8 @@ static inline void shadow_end(struct shadow *s)
     free(s->config);
     free(s->members);
     free(s->bytes);
+    free(s->digest_room.packed);
+    free(s->arena_memory);
     memset(s, 0, sizeof *s);
 }
 
@@ -98,6 +103,9 @@ static inline void shadow_start(struct shadow *s, const struct scs_core_config *
     s->bytes = malloc(s->room);
     s->members = calloc(SCS_POLL_MEMBERS, sizeof *s->members);
     s->core = calloc(1, scs_core_size());
+    s->digest_room.packed = malloc(FRAME_PAYLOAD_MAX);
+    s->arena_memory = malloc(WIRE_ARENA);
+    arena_init(&s->digest_room.arena, s->arena_memory, WIRE_ARENA);
     char *text = shadow_print(config->config, &e.config);
     const struct journal_entry *copy = shadow_copy(s, &e);
     s->config = shadow_parse(s, &copy->config);
@@ -123,7 +131,7 @@ static inline void shadow_step(struct shadow *s, const struct scs_core *core, co
                               .now = now,
                               .event = *event,
                               .n_actions = actions->count,
-                              .digest = journal_digest(core, actions)};
+                              .digest = journal_digest(core, actions, &s->digest_room)};
     char *text = event->type == SCS_EV_CONFIG ? shadow_print(event->config.config, &e.config) : NULL;
     s->steps++;
     (void)shadow_copy(s, &e);
@@ -134,6 +142,6 @@ static inline void shadow_step(struct shadow *s, const struct scs_core *core, co
         shadow_reload(s, &s->entry);
     else
         scs_core_step(s->core, &s->entry.event, s->entry.now, &s->actions);
-    if (s->actions.count != s->entry.n_actions || journal_digest(s->core, &s->actions) != s->entry.digest)
+    if (s->actions.count != s->entry.n_actions || journal_digest(s->core, &s->actions, &s->digest_room) != s->entry.digest)
         shadow_fail(s, journal_event_name(event->type), "the replayed core does something else");
 }

@@ -1,6 +1,7 @@
 /* Replaying a journal: the same decisions, the first difference named, a cut tail is no failure, and nothing else is
  * taken for a journal. */
 #include "common/io/config.h"
+#include "proto/frame.h"
 #include "scs/cli/cli.h"
 #include "scs/core/journal.h"
 
@@ -36,6 +37,7 @@ struct run {
 };
 
 static struct run run;
+static struct journal_room run_room;
 static struct replay replay;
 static struct replayed last;
 static unsigned n_told;
@@ -55,6 +57,9 @@ static void run_begin(const char *software)
     free(run.config);
     free(run.core);
     memset(&run, 0, sizeof(run));
+    static uint8_t packed[FRAME_PAYLOAD_MAX], memory[WIRE_ARENA];
+    run_room.packed = packed;
+    arena_init(&run_room.arena, memory, sizeof(memory));
     run.out = fopen(file, "we");
     run.config = calloc(1, sizeof(*run.config));
     run.core = calloc(1, scs_core_size());
@@ -81,7 +86,7 @@ static void run_step(const struct scs_event *event)
                               .now = run.now,
                               .event = *event,
                               .n_actions = run.actions.count,
-                              .digest = journal_digest(run.core, &run.actions)};
+                              .digest = journal_digest(run.core, &run.actions, &run_room)};
     e.digest ^= ++run.steps == run.spoil;
     run_put(&e);
     for (unsigned i = 0; i < run.actions.count; i++) {
