@@ -116,11 +116,12 @@ struct scs_config {
     struct scs_pair_config pairs[SCS_PAIRS_MAX];
     char hash[65]; /* of the file, set by who read it */
     /* Of what two controllers of a site have to have in common: everything but the rows that say who and where this one
-     * is. Set by who read the file (scs_config_common() prints what is hashed). */
+     * is. Resolved by scs_config_check() (scs_config_common() tells what is hashed). */
     char common_hash[65];
     struct lease_timing timing; /* resolved by scs_config_check() */
     unsigned n_electors;        /* resolved: indexes of hosts, ascending by name */
     uint16_t electors[SCS_ELECTORS_MAX];
+    uint8_t electors_hash[32]; /* SHA-256 of their names, each with a newline */
     uint8_t index; /* of this controller: 0, or 1 where its name is the larger one; term mod 4 */
     /* names.c: built by scs_config_check(); an entry is an index + 1, 0 is empty */
     bool indexed;
@@ -135,3 +136,12 @@ void scs_config_check(struct scs_config *c, struct complaints *complaints);
 /* By name; SCS_NONE when there is none. O(1) once checked. */
 uint16_t scs_config_host(const struct scs_config *c, const char *name);
 uint16_t scs_config_app(const struct scs_config *c, const char *name);
+
+/* Every line of what two controllers of a site have to have in common, sections and options in the order of the file. */
+void scs_config_common(const struct scs_config *c, void (*line)(void *to, const char *text, size_t n), void *to);
+/* From the last grant until the other member may be granted, at most: L(1 + 2 rho) + K + eps, and
+ * disconnect-switchover-timeout (SAFETY section 9). Of a pair with fencing = lease. */
+span_t scs_config_failover(const struct scs_config *c, uint16_t pair);
+/* One line each, without its end: the timing in effect, and what follows from it for a pair. */
+void scs_config_timing_print(const struct scs_config *c, struct strbuf *out);
+void scs_config_failover_print(const struct scs_config *c, uint16_t pair, struct strbuf *out);

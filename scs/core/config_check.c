@@ -7,6 +7,7 @@
  * which each knows the pair. */
 #include "scs/core/config.h"
 
+#include "scs/core/config_parts.h"
 #include "scs/core/names.h"
 
 #include <string.h>
@@ -53,8 +54,8 @@ static const char *octet_end(const char *p)
     return value <= 255 ? p + n : NULL;
 }
 
-/* By its text: names are never looked up. Of IPv6 only the letters are judged; what they mean is found out by who connects. */
-static bool is_numeric(const char *address)
+/* Names are never looked up. Of IPv6 only the letters are judged; what they mean is found out by who connects. */
+bool scs_address_is_numeric(const char *address)
 {
     if (strchr(address, ':')) {
         size_t n = strspn(address, "0123456789abcdefABCDEF:.");
@@ -81,7 +82,7 @@ static void check_scs(const struct scs_options *o, struct complaints *to)
     check_addp(o->addp_remote_timeout, "[scs]", "addp-remote-timeout", o->line, to);
     if (o->journal[0] != '/' && !str_is_name(o->journal, strlen(o->journal)))
         complaint_add(to, o->line, "[scs] journal '%s' is neither a name, nor an absolute path, nor none", o->journal);
-    if (o->admin_address[0] && !is_numeric(o->admin_address))
+    if (o->admin_address[0] && !scs_address_is_numeric(o->admin_address))
         complaint_add(to, o->line, "[scs] admin-address '%s' is not numeric (like 192.0.2.1 or 2001:db8::1): names are not looked up", o->admin_address);
     else if (!o->tls && o->admin_address[0] && !is_loopback(o->admin_address))
         complaint_add(to, o->line,
@@ -89,28 +90,9 @@ static void check_scs(const struct scs_options *o, struct complaints *to)
                       o->admin_address);
 }
 
-static span_t written_or(span_t written, span_t otherwise)
-{
-    return written.ns ? written : otherwise;
-}
-
-/* SAFETY section 9. */
-static void resolve_timing(struct scs_config *c)
-{
-    static const struct lease_timing profiles[] = {
-        [PROFILE_DEFAULT] = {{500000000}, {2000000000}, {100000000}, {100000000}},
-        [PROFILE_FAST] = {{40000000}, {150000000}, {15000000}, {5000000}}};
-    const struct scs_options *o = &c->scs;
-    const struct lease_timing *p = &profiles[o->profile == PROFILE_FAST];
-    c->timing = (struct lease_timing){.poll = written_or(o->poll_period, p->poll),
-                                      .lease = written_or(o->lease, p->lease),
-                                      .margin = written_or(o->timer_margin, p->margin),
-                                      .round_trip = written_or(o->round_trip, p->round_trip)};
-}
-
 static void check_host(const struct scs_config *c, struct scs_host_config *h, struct complaints *to)
 {
-    if (h->address[0] && !is_numeric(h->address))
+    if (h->address[0] && !scs_address_is_numeric(h->address))
         complaint_add(to, h->line, "[host %s] address '%s' is not numeric (like 192.0.2.1 or 2001:db8::1): names are not looked up", h->name,
                       h->address);
     if (h->port < LCA_PORT_MIN)
@@ -166,11 +148,6 @@ static void check_app(const struct scs_config *c, struct scs_app_config *a, stru
     check_command(a, &a->on_primary, "on-primary", to);
     check_command(a, &a->on_backup, "on-backup", to);
     check_environment(a, to);
-    if (a->fencing == FENCING_LEASE)
-        complaint_add(to, a->line,
-                      "[application %s] fencing = lease: leases are not part of this version; write \"fencing = none\" "
-                      "and mind what scs.conf(5) says of it",
-                      a->name);
     if (span_less(a->restart_delay_max, a->restart_delay))
         complaint_add(to, a->line, "[application %s] restart-delay-max is shorter than restart-delay", a->name);
 }
@@ -250,6 +227,9 @@ static void check_pair(struct scs_config *c, struct scs_app_config *a, struct co
         complaint_add(to, b->line,
                       "[application %s] redundancy-type differs from that of %s (line %d), whose backup it is", b->name,
                       a->name, a->line);
+    if (b->fencing == FENCING_NONE && a->fencing != FENCING_NONE)
+        complaint_add(to, b->line, "[application %s] fencing = none, but its pair has fencing = lease: the section of %s (line %d) says it for both",
+                      b->name, a->name, a->line);
     if (a->host != SCS_NONE && a->host == b->host)
         complaint_warn(to, a->line, "[application %s] and its backup %s are both on host %s: a lost host takes both",
                        a->name, b->name, a->host_name);
@@ -262,7 +242,7 @@ static void check_pair(struct scs_config *c, struct scs_app_config *a, struct co
 void scs_config_check(struct scs_config *c, struct complaints *complaints)
 {
     scs_names_build(c);
-    resolve_timing(c);
+    scs_timing_resolve(c);
     check_scs(&c->scs, complaints);
     for (unsigned i = 0; i < c->n_hosts; i++)
         check_host(c, &c->hosts[i], complaints);
@@ -279,4 +259,7 @@ void scs_config_check(struct scs_config *c, struct complaints *complaints)
         check_roles(&c->apps[i], complaints);
         check_size(c, &c->apps[i], complaints);
     }
+    scs_timing_check(c, complaints);
+    scs_controllers_check(c, complaints);
+    scs_common_hash(c);
 }

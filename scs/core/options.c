@@ -189,8 +189,9 @@ static const struct option application_options[] = {
     {"redundancy-type", OPT_ENUM, .choices = redundancy_words, .fallback = "warm", .reload = OPT_LIVE,
      FIELD(redundancy),
      .help = "warm: the standby is started and serves nobody; hot: clients connect to both and data is synchronised"},
-    {"fencing", OPT_ENUM, .choices = fencing_words, .fallback = "none", .reload = OPT_LIVE, FIELD(fencing),
-     .help = "none: a lost host's pair is switched over at once, and two primaries are possible until it heals"},
+    {"fencing", OPT_ENUM, .choices = fencing_words, .fallback = "lease", .reload = OPT_LIVE, FIELD(fencing),
+     .help = "lease: the primary's role ends by itself before another one begins; none: a lost host's pair is switched "
+             "over at once, and two primaries are possible until it heals"},
     {"fencing-timeout", OPT_SPAN, .min = 1000000, .max = INT64_C(60000000000), .fallback = "", .reload = OPT_LIVE,
      FIELD(fencing_timeout),
      .help = "from the end of its lease until its process tree is killed; written in the configured primary's section it "

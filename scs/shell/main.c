@@ -201,6 +201,21 @@ static int shell_main(const char *file, struct scs_config *config, const struct 
     return status;
 }
 
+/* How long failovers take follows from what is written; nobody writes it down twice (SAFETY section 9). */
+static void print_timing(const struct scs_config *c)
+{
+    char text[400];
+    struct strbuf b;
+    strbuf_init(&b, text, sizeof(text));
+    scs_config_timing_print(c, &b);
+    puts(text);
+    for (unsigned i = 0; i < c->n_pairs; i++) {
+        strbuf_reset(&b);
+        scs_config_failover_print(c, (uint16_t)i, &b);
+        puts(text);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct daemon_args args;
@@ -221,6 +236,8 @@ int main(int argc, char **argv)
     case MODE_RUN:
         return shell_main(args.file, config, &complaints);
     case MODE_CHECK:
+        print_timing(config);
+        break;
     case MODE_EXIT:
         break;
     }

@@ -88,7 +88,7 @@ def pair(w, primary="p1", backup="p2", on=("a", "b"), **options):
     stamps = {}
     for name, host in ((primary, on[0]), (backup, on[1])):
         file = w.apps_dir / f"{name}.stamps"
-        more = {"backup": backup, "redundancy_type": "warm"} if name == primary else {}
+        more = {"backup": backup, "redundancy_type": "warm", "fencing": "none"} if name == primary else {}
         stamps[name] = application(w, name, host, on_primary=words(stamp(w, file, "primary")), on_backup=words(stamp(w, file, "backup")), **more, **options)
     return stamps
 

@@ -26,7 +26,7 @@
 
 static const char site[] =
     "[scs]\ntls = off\n[license]\nha = yes\n[host a]\naddress = 192.0.2.1\n[host b]\naddress = 192.0.2.2\n"
-    "[application a1]\nhost = a\ncommand = /bin/one\nbackup = b1\nautostart = yes\n"
+    "[application a1]\nhost = a\ncommand = /bin/one\nbackup = b1\nfencing = none\nautostart = yes\n"
     "[application b1]\nhost = b\ncommand = /bin/two\nautostart = yes\n[application c1]\nhost = a\ncommand = /bin/three\n";
 static const char *const members_of[HOSTS] = {"a1", "b1"};
 

@@ -157,7 +157,8 @@ def make_world(tls):
             "command": f"/usr/bin/redis-server --port {PORT} --bind 0.0.0.0 --protected-mode no --supervised systemd --daemonize no --dir {data} --save ''"
                        f" --repl-diskless-sync yes --repl-diskless-sync-delay 0 --repl-ping-replica-period 1 --repl-timeout 3 --replicaof {w.net.address[peer]} {PORT}",
             "output": None, "on-primary": w.bin / "on-primary", "on-backup": w.bin / "on-backup", "role-timeout": "10s",
-            "backup": "redis2" if host == "a" else None, "redundancy-type": "warm" if host == "a" else None}
+            "backup": "redis2" if host == "a" else None, "redundancy-type": "warm" if host == "a" else None,
+            "fencing": "none" if host == "a" else None}
     return w
 
 

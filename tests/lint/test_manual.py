@@ -124,7 +124,7 @@ def test_every_option_with_every_kind_of_value_prints_itself(tmp_path):
     for program in CONFIGS:
         by_section = {}
         for section, key, description in options(program):
-            default = re.search(r"default (.+?)(?:; taken|$)", description)
+            default = re.search(r".*, default (.+?)(?:; taken|$)", description)
             if key == "tls":
                 by_section.setdefault(section, []).append("tls = off")
             elif default and default.group(1) not in ("none", '""'):

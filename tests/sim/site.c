@@ -178,7 +178,7 @@ static void fill_app(const struct world *w, struct scs_config *config, const str
     if (a->pair < 0)
         return;
     if (a->member == 0)
-        fill(&f, "backup", "%s", w->site.apps[w->site.pairs[a->pair][1]].name);
+        fill(&f, "backup", "%s\nfencing = none", w->site.apps[w->site.pairs[a->pair][1]].name);
     fill(&f, "on-primary", "/opt/role primary");
     fill(&f, "on-backup", "/opt/role backup");
     fill_span(&f, "role-timeout", a->role_timeout);

@@ -107,7 +107,7 @@ static struct scs_epoch epoch_of(const char *text)
 
 static void standard_config(struct script *s, const struct line *l)
 {
-    const char *ha = "yes", *second = "", *first = "";
+    const char *ha = "yes", *second = "", *first = "", *fencing = "none";
     char options[1024] = "";
     struct strbuf o, b;
     strbuf_init(&o, options, sizeof options);
@@ -120,6 +120,8 @@ static void standard_config(struct script *s, const struct line *l)
             ha = equals + 1;
         else if (str_equal(l->word[i], "autostart"))
             first = second = "autostart = yes\n";
+        else if (str_equal(l->word[i], "fencing"))
+            fencing = equals + 1;
         else if (str_equal(l->word[i], "auto-restart"))
             first = "auto-restart = no\n";
         else
@@ -129,10 +131,10 @@ static void standard_config(struct script *s, const struct line *l)
     strbuf_printf(
         &b,
         "[scs]\ntls = off\n%s[license]\nha = %s\n[host a]\naddress = 192.0.2.1\n[host b]\naddress = 192.0.2.2\n"
-        "[application redis1]\nhost = a\ncommand = /bin/redis\nbackup = redis2\non-primary = /bin/promote\non-backup = "
+        "[application redis1]\nhost = a\ncommand = /bin/redis\nbackup = redis2\nfencing = %s\non-primary = /bin/promote\non-backup = "
         "/bin/demote\n%s"
         "[application redis2]\nhost = b\ncommand = /bin/redis\non-primary = /bin/promote\non-backup = /bin/demote\n%s",
-        options, ha, first, second);
+        options, ha, fencing, first, second);
 }
 
 static bool load(struct script *s, struct scs_config *to)

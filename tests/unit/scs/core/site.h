@@ -14,7 +14,7 @@
 
 #define SITE                                                                                                \
     "[scs]\ntls = off\n[license]\nha = yes\n[host a]\naddress = 192.0.2.1\n[host b]\naddress = 192.0.2.2\n" \
-    "[application a1]\nhost = a\ncommand = /bin/one\nbackup = b1\n[application b1]\nhost = b\ncommand = "   \
+    "[application a1]\nhost = a\ncommand = /bin/one\nbackup = b1\nfencing = none\n[application b1]\nhost = b\ncommand = "   \
     "/bin/two\n[application c1]\nhost = a\ncommand = /bin/three\n"
 
 /* Loads and checks; the caller frees. */

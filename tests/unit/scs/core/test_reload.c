@@ -5,9 +5,9 @@
 #define REORDERED                                                                                                   \
     "[scs]\ntls = off\n[license]\nha = yes\n[host new]\naddress = 192.0.2.7\n[host b]\naddress = 192.0.2.2\n[host " \
     "a]\naddress = 192.0.2.1\n"                                                                                     \
-    "[application x1]\nhost = b\ncommand = /bin/x\nbackup = x2\n[application x2]\nhost = new\ncommand = "           \
+    "[application x1]\nhost = b\ncommand = /bin/x\nbackup = x2\nfencing = none\n[application x2]\nhost = new\ncommand = "           \
     "/bin/x\n[application b1]\nhost = b\ncommand = /bin/two\n"                                                      \
-    "[application a1]\nhost = a\ncommand = /bin/one\nbackup = b1\n"
+    "[application a1]\nhost = a\ncommand = /bin/one\nbackup = b1\nfencing = none\n"
 
 static struct scs_actions actions;
 

@@ -11,8 +11,8 @@
 #define STORM                                                                                                          \
     "[scs]\ntls = off\n[license]\nha = yes\n[host a]\naddress = 192.0.2.1\n[host b]\naddress = 192.0.2.2\n[host "      \
     "c]\naddress = 192.0.2.3\n"                                                                                        \
-    "[application a1]\nhost = a\ncommand = /bin/x\nbackup = b1\n[application b1]\nhost = b\ncommand = /bin/x\n"        \
-    "[application c1]\nhost = c\ncommand = /bin/x\nbackup = a2\nautostart = yes\n[application a2]\nhost = a\ncommand " \
+    "[application a1]\nhost = a\ncommand = /bin/x\nbackup = b1\nfencing = none\n[application b1]\nhost = b\ncommand = /bin/x\n"        \
+    "[application c1]\nhost = c\ncommand = /bin/x\nbackup = a2\nfencing = none\nautostart = yes\n[application a2]\nhost = a\ncommand " \
     "= /bin/x\nautostart = yes\n"                                                                                      \
     "[application single]\nhost = b\ncommand = /bin/x\nautostart = yes\n"
 

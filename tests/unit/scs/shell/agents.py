@@ -161,6 +161,7 @@ port = {self.b.port}
 host = a
 command = /bin/true "first word"
 backup = two
+fencing = none
 [application two]
 host = b
 command = /bin/true
@@ -378,7 +379,7 @@ def test_reload_defines_anew_and_cuts_nothing():
         wait(lambda: b"three" in [d.name for d in s.b.defined], "the new definition arrives")
         assert (s.a.connections, s.b.connections) == (1, 1)
         s.primary("one")
-        removed = s.text.replace("backup = two\n", "").split("[application two]")[0]
+        removed = s.text.replace("backup = two\nfencing = none\n", "").split("[application two]")[0]
         (s.dir / "scs.conf").write_text(removed)
         refused = s.json("config", "reload", code=1)
         assert any("two" in c["text"] for c in refused["complaints"]), refused

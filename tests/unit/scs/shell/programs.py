@@ -39,6 +39,7 @@ port = {port2}
 host = alpha
 command = /bin/true
 backup = two
+fencing = none
 [application two]
 host = beta
 command = /bin/true
