@@ -457,7 +457,7 @@ static void view_votes(const struct authority *a, struct authority_view *v)
 {
     uint32_t yes = a->votes.rounds[a->votes.newest].yes;
     v->electors = a->config.n_electors;
-    v->votes = a->votes.term ? (unsigned)__builtin_popcount(yes) : 0;
+    v->votes = a->votes.term ? authority_count(yes) : 0;
     for (unsigned i = 0; i < a->config.n_electors; i++) {
         if (a->votes.last[i].heard)
             v->elector[i].answer = a->votes.last[i].yes ? ELECTOR_VOTED : ELECTOR_REFUSED;

@@ -46,7 +46,6 @@ struct authority_config {
     struct lease_timing timing;
     span_t k; /* the largest of all pairs */
     unsigned n_electors;
-    uint8_t electors_hash[32];
     char config_hash[65]; /* scs_config.common_hash */
     uint64_t term;        /* first of this run: unused, term mod 4 == index */
     uint64_t seed;

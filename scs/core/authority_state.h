@@ -87,6 +87,15 @@ struct authority {
     struct authority_reg reg;
 };
 
+/* How many electors are in a mask. */
+static inline unsigned authority_count(uint32_t mask)
+{
+    unsigned n = 0;
+    for (; mask; mask &= mask - 1)
+        n++;
+    return n;
+}
+
 /* authority.c */
 struct authority_action *authority_emit(struct authority *a, enum authority_action_type type);
 void authority_say(struct authority *a, enum authority_say say, const char *format, ...)

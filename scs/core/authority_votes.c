@@ -19,11 +19,6 @@ static unsigned majority(const struct authority *a)
     return a->config.n_electors / 2 + 1;
 }
 
-static unsigned count(uint32_t mask)
-{
-    return (unsigned)__builtin_popcount(mask);
-}
-
 static span_t part(span_t d, int64_t n)
 {
     return (span_t){d.ns / n};
@@ -225,7 +220,7 @@ static void win(struct authority *a, mono_t sent_at)
         a->term = v->term;
         return;
     }
-    authority_take(a, v->term, "%u of %u electors voted for it", count(newest(a)->yes), a->config.n_electors);
+    authority_take(a, v->term, "%u of %u electors voted for it", authority_count(newest(a)->yes), a->config.n_electors);
     v->next_at = mono_min(v->next_at, mono_add(sent_at, part(a->config.timing.lease, 5)));
 }
 
@@ -247,7 +242,7 @@ static void voted(struct authority *a, const struct authority_event *e, uint32_t
         r->yes |= bit;
         v->refused &= ~bit;
         v->higher &= ~bit;
-        if (count(r->yes) >= majority(a))
+        if (authority_count(r->yes) >= majority(a))
             win(a, r->sent_at);
         return;
     }
@@ -309,7 +304,7 @@ void votes_event(struct authority *a, const struct authority_event *e)
             v->last[e->vote.elector].highest = e->vote.highest;
         }
     }
-    if (v->held && count(v->higher) >= majority(a)) {
+    if (v->held && authority_count(v->higher) >= majority(a)) {
         if (a->leading)
             authority_drop(a, "a majority of the electors names a higher term");
         leave_term(a);
@@ -353,12 +348,12 @@ static void look_lapsed(struct authority *a)
 static void look_asking(struct authority *a)
 {
     struct authority_votes *v = &a->votes;
-    if (count(v->ask.yes) >= majority(a)) {
+    if (authority_count(v->ask.yes) >= majority(a)) {
         request(a);
         return;
     }
     /* All that can be known is known, or enough that no majority is left. */
-    bool hopeless = a->config.n_electors - count(v->answered & ~v->ask.yes) < majority(a);
+    bool hopeless = a->config.n_electors - authority_count(v->answered & ~v->ask.yes) < majority(a);
     if (hopeless || mono_reached(v->next_at, a->now))
         rest(a, ask_again_in(a));
 }
@@ -366,7 +361,7 @@ static void look_asking(struct authority *a)
 static void look_requesting(struct authority *a)
 {
     struct authority_votes *v = &a->votes;
-    bool hopeless = a->config.n_electors - count(v->refused) < majority(a);
+    bool hopeless = a->config.n_electors - authority_count(v->refused) < majority(a);
     if (v->held)
         return;
     if (hopeless || mono_reached(v->next_at, a->now))

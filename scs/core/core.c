@@ -46,7 +46,7 @@ void scs_core_init(struct scs_core *c, const struct scs_core_config *config, mon
     }
     for (unsigned i = 0; i < c->config->n_apps; i++)
         c->apps[i].since = now;
-    lead_init(c);
+    lead_init(c, config->seed);
 }
 
 static void announce(struct scs_core *c)
@@ -96,10 +96,14 @@ static void dispatch(struct scs_core *c, const struct scs_event *e)
         app_event(c, e);
         return;
     case SCS_EV_REQUEST:
-        request_event(c, e);
+        if (e->request.kind == SO_MOVE || e->request.kind == SO_INSTALL)
+            lead_request(c, e);
+        else
+            request_event(c, e);
         return;
     case SCS_EV_REQUEST_GONE:
         request_gone(c, e->request.id);
+        lead_request_gone(c, e->request.id);
         return;
     case SCS_EV_CONFIG:
         core_reload(c, e->config.config);
@@ -136,6 +140,7 @@ void scs_core_step(struct scs_core *c, const struct scs_event *event, mono_t now
     lead_turn(c);
     announce(c);
     dispatch(c, event);
+    lead_look(c, event);
     while (emit_room(c) >= WORK_ROOM && timers_pop(&c->timers, now, &i))
         timer_due(c, i);
     while (emit_room(c) >= WORK_ROOM && take_host(c, &i))
@@ -151,7 +156,7 @@ mono_t scs_core_deadline(const struct scs_core *c)
 {
     if (c->n_host_queue || c->n_pair_queue)
         return c->now;
-    return timers_next(&c->timers);
+    return mono_min(timers_next(&c->timers), lead_deadline(c));
 }
 
 uint64_t scs_core_term(const struct scs_core *c)

@@ -332,7 +332,9 @@ uint16_t scs_core_find_pair(const struct scs_core *c, const char *name);
 /* The last decision that was taken (key 0: none in this run), and the rule that stands now with its facts. */
 const struct scs_decision *scs_core_decision(const struct scs_core *c, uint16_t pair);
 void scs_core_standing(const struct scs_core *c, uint16_t pair, mono_t now, struct scs_decision *ret_decision);
+/* Of the authority, or the highest heard; and the highest that may have left the program: the shell records it before it executes the actions of a step. */
 uint64_t scs_core_term(const struct scs_core *c);
+uint64_t scs_core_term_used(const struct scs_core *c);
 void scs_core_authority(const struct scs_core *c, mono_t now, struct authority_view *ret_view);
 bool scs_core_recovering(const struct scs_core *c);
 

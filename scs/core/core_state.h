@@ -6,6 +6,7 @@
 #pragma once
 
 #include "scs/core/core.h"
+#include "scs/core/lead_state.h"
 #include "scs/core/rules.h"
 #include "scs/core/timers.h"
 
@@ -44,6 +45,7 @@ struct core_host {
         uint64_t answer;
         mono_t at;
     } answers[ANSWERS_KEPT];
+    bool hears_peer; /* its agent hears the other controller lead */
     struct core_view views[VIEWS_MAX];
     unsigned n_views;
     uint16_t first_app, n_apps; /* a list through core_app.next_on_host */
@@ -150,6 +152,7 @@ struct scs_core {
     bool leads; /* it has the authority: without it nothing is granted, ordered or defined, it only follows */
     char unled[200];   /* why it has not: the end of changes and requests that were under way */
     mono_t granting_at; /* the first grant under the present authority goes out then at the earliest (SAFETY A3) */
+    struct core_authority lead;
     bool announced, recovered;
     unsigned n_unlearned;
     mono_t started_at, now;
@@ -202,18 +205,30 @@ bool host_proven(const struct scs_core *c, uint16_t host);
 bool host_proving(const struct scs_core *c, uint16_t host);
 
 /* lead.c: the authority (authority.h) and the core */
-void lead_init(struct scs_core *c);
+void lead_init(struct scs_core *c, uint64_t seed);
 /* First thing of every step: an authority that has ended by the clock is not used for anything (SAFETY A1). */
 void lead_turn(struct scs_core *c);
 /* SCS_EV_REGISTER_*, SCS_EV_VOTE, SCS_EV_CONTROLLER_*, SCS_EV_HANDOVER. */
 void lead_event(struct scs_core *c, const struct scs_event *e);
+/* Behind every event: what it says of the other controller, and of terms (SAFETY A4). */
+void lead_look(struct scs_core *c, const struct scs_event *e);
+mono_t lead_deadline(const struct scs_core *c);
+void lead_machine_event(struct scs_core *c, const struct authority_event *e);
 /* Until then grants may be used at most (SAFETY B2); MONO_NEVER: without end. */
 mono_t lead_until(const struct scs_core *c);
 /* The authority was won, or lost: roles are learned anew, or only followed. Orders under way end with the pairs and
  * requests that are queued here. */
 void core_lead(struct scs_core *c);
 void core_unlead(struct scs_core *c, const char *why);
+/* Heard of. */
 void core_raise_term(struct scs_core *c, uint64_t seen);
+
+/* lead_requests.c: SO_MOVE, SO_INSTALL */
+void lead_request(struct scs_core *c, const struct scs_event *e);
+void lead_request_gone(struct scs_core *c, uint64_t id);
+void lead_request_voted(struct scs_core *c, unsigned elector, const struct scs_event *e);
+void lead_requests_look(struct scs_core *c);
+mono_t lead_requests_deadline(const struct scs_core *c);
 
 /* apps.c */
 void app_event(struct scs_core *c, const struct scs_event *e);

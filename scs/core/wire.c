@@ -7,6 +7,7 @@
 
 #include "proto/agent.pb-c.h"
 #include "scs/core/core_state.h"
+#include "scs/core/wire_controllers.h"
 
 #include <errno.h>
 #include <string.h>
@@ -104,7 +105,7 @@ static int read_member(const Understudy__Agent__Member *m, struct scs_member_pol
     return 0;
 }
 
-static int read_poll(const Understudy__Agent__Poll *p, struct scs_member_poll *members, struct scs_event *e,
+static int read_poll(const Understudy__Agent__Poll *p, struct arena *a, struct scs_member_poll *members, struct scs_event *e,
                      struct strbuf *why)
 {
     e->type = SCS_EV_POLL;
@@ -124,7 +125,7 @@ static int read_poll(const Understudy__Agent__Poll *p, struct scs_member_poll *m
     e->poll.term_seen = p->term_seen;
     e->poll.n_members = (unsigned)p->n_members;
     e->poll.members = members;
-    return 0;
+    return wire_read_leader(p->leader, a, e, why);
 }
 
 static int read_released(const Understudy__Agent__Released *r, struct arena *a, struct scs_event *e, struct strbuf *why)
@@ -221,7 +222,7 @@ int scs_wire_read(uint16_t host, const uint8_t *payload, size_t n, struct arena 
         ret_event->type = SCS_EV_REPORT_END;
         return 0;
     case UNDERSTUDY__AGENT__MESSAGE__BODY_POLL:
-        return read_poll(m->poll, members, ret_event, why);
+        return read_poll(m->poll, a, members, ret_event, why);
     case UNDERSTUDY__AGENT__MESSAGE__BODY_RELEASED:
         return read_released(m->released, a, ret_event, why);
     case UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER_RESULT:
@@ -230,6 +231,8 @@ int scs_wire_read(uint16_t host, const uint8_t *payload, size_t n, struct arena 
         return read_event(m->event, a, ret_event, why);
     case UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_VIEW:
         return read_view(m->peer_view, a, ret_event, why);
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE_ANSWER:
+        return wire_read_vote_answer(m->vote_answer, a, ret_event, why);
     case UNDERSTUDY__AGENT__MESSAGE__BODY__NOT_SET:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_CONFIGURE:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_DEFINE:
@@ -241,7 +244,6 @@ int scs_wire_read(uint16_t host, const uint8_t *payload, size_t n, struct arena 
     case _UNDERSTUDY__AGENT__MESSAGE__BODY__CASE_IS_INT_SIZE:
         return wrong(why, "a message that agents do not send");
     case UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE:
-    case UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE_ANSWER:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_POLL:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_ANSWER:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_HIGHEST_ASK:

@@ -16,6 +16,12 @@ int scs_wire_read(uint16_t host, const uint8_t *payload, size_t n, struct arena 
 int scs_wire_pack(const struct scs_core *c, const struct scs_action *action, uint8_t *out, size_t size,
                   struct arena *a);
 
+/* The other controller: the message of a SCS_DO_CONTROLLER (length, or -EMSGSIZE), and a MESSAGE payload of its link read
+ * into an event (0, or -EPROTO with the reason in `why`; texts are borrowed from the arena). */
+int scs_wire_controller(const struct scs_core *c, const struct scs_action *action, uint8_t *out, size_t size);
+int scs_wire_controller_read(const uint8_t *payload, size_t n, struct arena *a, struct scs_event *ret_event,
+                             struct strbuf *why);
+
 /* A packed agent.Define of one application, as it is sent; the config check sees to it that it fits SCS_DEFINITION_MAX.
  */
 int scs_wire_define(const struct scs_config *config, uint16_t app, uint8_t *out, size_t size, struct arena *a);

@@ -6,6 +6,7 @@
 #include "proto/admin.pb-c.h"
 #include "proto/agent.pb-c.h"
 #include "scs/core/core_state.h"
+#include "scs/core/wire_controllers.h"
 #include "scs/core/wire.h"
 
 #include <errno.h>
@@ -111,6 +112,7 @@ static void add_peer(const struct scs_config *config, uint16_t host, uint16_t pe
     p->call = strcmp(own->name, other->name) < 0; /* exactly one of the two calls */
     p->addp_timeout_ms = ms_up(own->remote_timeout);
     p->addp_remote_timeout_ms = ms_up(other->remote_timeout);
+    p->elector = wire_is_elector(config, host) && wire_is_elector(config, peer);
     c->peers[c->n_peers++] = p;
 }
 
@@ -121,6 +123,7 @@ static int pack_configure(const struct scs_core *core, uint16_t host, Understudy
 {
     const struct scs_config *config = core->config;
     Understudy__Agent__Configure c = UNDERSTUDY__AGENT__CONFIGURE__INIT;
+    Understudy__Agent__Electors electors;
     Understudy__Agent__PeerHost *room = arena_alloc(a, PEERS_MAX * sizeof *room);
     c.peers = arena_alloc(a, PEERS_MAX * sizeof *c.peers);
     if (!room || !c.peers)
@@ -140,6 +143,10 @@ static int pack_configure(const struct scs_core *core, uint16_t host, Understudy
         if (peer != host && c.n_peers < PEERS_MAX)
             add_peer(config, host, peer, &c, room);
     }
+    for (unsigned i = 0; wire_is_elector(config, host) && i < config->n_electors; i++)
+        if (config->electors[i] != host && c.n_peers < PEERS_MAX)
+            add_peer(config, host, config->electors[i], &c, room);
+    wire_fill_electors(config, host, &electors, &c);
     m->body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_CONFIGURE;
     m->configure = &c;
     return wire_pack(&m->base, out, size);
@@ -254,6 +261,7 @@ int scs_wire_pack(const struct scs_core *c, const struct scs_action *action, uin
     case SM_ORDER:
         return pack_order(c, action, &m, out, size);
     case SM_VOTE:
+        return wire_pack_vote(c, action, &m, out, size);
     case SM_STATE:
     case SM_HANDOVER:
         break;

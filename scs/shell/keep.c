@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SCS_INDEX 0 /* of the (only) controller; term = counter x 4 + index */
+#define TERMS_AHEAD 32
 #define COUNTER_MAX (SCS_TERM_MAX / 4 - 1)
 
 uint64_t term_next(uint64_t stored_counter, int64_t wall_us)
@@ -141,16 +141,17 @@ void keep_open(struct shell *s)
     }
     if (r < 0)
         keep_failed(s, why.len ? why.text : strerror(-r), 0);
-    s->term = counter * 4 + SCS_INDEX;
+    s->term = counter * 4 + s->config->index; /* of this controller: of the two names the lower one has 0 */
 }
 
 void keep_term(struct shell *s)
 {
-    uint64_t term = scs_core_term(s->core);
-    if (term == s->term)
+    uint64_t term = scs_core_term_used(s->core);
+    if (term <= s->term)
         return;
-    s->term = term;
-    int r = s->store ? store_set_term(s->store, term / 4) : 0;
+    /* A few more than are needed: a loop that leads waits for the disk seldom. */
+    s->term = term + TERMS_AHEAD * 4;
+    int r = s->store ? store_set_term(s->store, s->term / 4) : 0;
     if (r < 0)
         keep_failed(s, "the raised term cannot be written", store_dropped(s->store));
 }
