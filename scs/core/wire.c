@@ -86,6 +86,7 @@ static int read_report(const Understudy__Agent__Report *r, struct arena *a, stru
 
 static int read_member(const Understudy__Agent__Member *m, struct scs_member_poll *to, struct strbuf *why)
 {
+    memset(to, 0, sizeof *to);
     if (!wire_copy_name(to->app, m->application))
         return wrong(why, "poll: application is not a name");
     if ((unsigned)m->role > SR_EXITING)
@@ -211,7 +212,7 @@ int scs_wire_read(uint16_t host, const uint8_t *payload, size_t n, struct arena 
 {
     Understudy__Agent__Message *m =
         (Understudy__Agent__Message *)(void *)wire_unpack(&understudy__agent__message__descriptor, payload, n, a);
-    memset(ret_event, 0, offsetof(struct scs_event, report));
+    memset(ret_event, 0, sizeof *ret_event);
     ret_event->host = host;
     if (!m)
         return wrong(why, "not a message of agent.proto");
