@@ -5,7 +5,7 @@
  * 6: an honest result with outcome `arg` for the last order to host `arg & 1`.
  *
  * Promises: actions stay within their bounds and come to rest; what is sent fits a frame and the agent's reader takes it; decisions can be
- * packed and read again; every request is answered once. */
+ * packed and read again; every request is answered once; the journal can carry whatever the core is given. */
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/ops.h"
 #include "tests/fuzz/zeroed.h"
@@ -14,6 +14,7 @@
 #include "lca/core/wire.h"
 #include "proto/frame.h"
 #include "scs/core/core.h"
+#include "scs/core/journal.h"
 #include "scs/core/wire.h"
 #include "scs/shell/ask.h"
 
@@ -116,8 +117,26 @@ static void look(const struct scs_action *a)
     }
 }
 
+/* An event that could not be read back would make a real run's journal end in a lie. */
+static void journal_look(const struct scs_event *e)
+{
+    static uint8_t bytes[512 * 1024], again[512 * 1024];
+    static struct scs_member_poll read_members[SCS_POLL_MEMBERS];
+    static struct journal_entry back;
+    char text[100];
+    struct strbuf why;
+    const struct journal_entry entry = {.kind = JOURNAL_STEP, .now = now, .event = *e};
+    size_t n = journal_put(bytes, sizeof bytes, &entry);
+    PROMISE(n > 0 && n <= sizeof bytes && journal_size(bytes) == n);
+    strbuf_init(&why, text, sizeof text);
+    PROMISE(journal_get(bytes, n, read_members, &back, &why) == 0);
+    PROMISE(journal_put(again, sizeof again, &back) == n && memcmp(again, bytes, n) == 0);
+    PROMISE(journal_event_fits(&back.event, config));
+}
+
 static void step_once(const struct scs_event *e)
 {
+    journal_look(e);
     scs_core_step(core, e, now, &actions);
     PROMISE(actions.count <= SCS_ACTIONS_MAX);
     for (unsigned i = 0; i < actions.count; i++)
