@@ -1,7 +1,7 @@
 /* The digest of a step: 64 bits that differ when the core did something else.
  *
  * It owns which members of an action and of a decision count: all that the executors read, none of the padding, no
- * pointer. A message counts as the bytes an agent gets, which have more in them than the action: leases are extended by
+ * pointer. A message counts as the bytes its receiver gets, which have more in them than the action: leases are extended by
  * what the core knows when an answer is packed. It refuses to be a checksum against malice. The mixing is FNV-1a, numbers word by word: every step of it can
  * be reversed, so that two runs of different values are told apart unless two differences cancel. */
 #include "scs/core/journal.h"
@@ -105,14 +105,19 @@ static void mix_action(uint64_t *h, const struct scs_action *a)
     mix_text(h, a->text);
 }
 
+static void mix_bytes(uint64_t *h, const uint8_t *bytes, int n)
+{
+    mix(h, (uint64_t)n);
+    for (int i = 0; i < n; i++)
+        *h = (*h ^ bytes[i]) * FNV_PRIME;
+    mix(h, 0x100);
+}
+
 static void mix_message(uint64_t *h, const struct scs_core *c, const struct scs_action *a, struct journal_room *room)
 {
     arena_reset(&room->arena);
     int n = scs_wire_pack(c, a, room->packed, FRAME_PAYLOAD_MAX, &room->arena);
-    mix(h, (uint64_t)n);
-    for (int i = 0; i < n; i++)
-        *h = (*h ^ room->packed[i]) * FNV_PRIME;
-    mix(h, 0x100);
+    mix_bytes(h, room->packed, n);
 }
 
 uint64_t journal_digest(const struct scs_core *c, const struct scs_actions *actions, struct journal_room *room)
@@ -137,12 +142,14 @@ uint64_t journal_digest(const struct scs_core *c, const struct scs_actions *acti
         case SCS_DO_SEND:
             mix_message(&h, c, a, room);
             break;
+        case SCS_DO_CONTROLLER:
+            mix_bytes(&h, room->packed, scs_wire_controller(c, a, room->packed, FRAME_PAYLOAD_MAX));
+            break;
         case SCS_DO_STEP:
         case SCS_DO_RESULT:
         case SCS_DO_HURRY:
         case SCS_DO_REGISTER_READ:
         case SCS_DO_REGISTER_SWAP:
-        case SCS_DO_CONTROLLER:
             break;
         }
     }

@@ -1,6 +1,6 @@
 /* Events of the core as bytes of the journal.
  *
- * It owns which members of an event mean something for which type: those are written, and nothing else is, so that a
+ * It owns which members of an event's union mean something for which type: those are written, and nothing else is, so that a
  * decoded event is equal wherever the core looks. It refuses to trust what it reads: enumerations, terms, names and
  * counts are held to the bounds that scs_wire_read() and the shell hold them to. Invariant: a type, a member kind or a
  * word without its case here does not compile. */
@@ -244,7 +244,7 @@ static void get_register(struct journal_reader *r, struct scs_event *e)
     e->reg.present = get_bool(r);
     e->reg.revision = get_signed(r);
     e->reg.outcome = (enum authority_outcome)get_below(r, SWAP_UNKNOWN + 1);
-    e->reg.value.term = get_below(r, SCS_TERM_MAX);
+    e->reg.value.term = get_number(r); /* of a store that others may write to: the authority judges it */
     e->reg.value.counter = get_number(r);
     get_into(r, e->reg.value.owner, sizeof e->reg.value.owner);
     get_into(r, e->reg.value.config_hash, sizeof e->reg.value.config_hash);
@@ -298,34 +298,30 @@ void journal_put_event(struct journal_writer *w, const struct scs_event *e)
 {
     put_number(w, (uint64_t)e->type);
     put_number(w, e->host);
+    put_text(w, e->app);
+    put_text(w, e->text);
+    put_number(w, (uint64_t)e->down);
     switch (e->type) {
     case SCS_EV_TIMER:
+    case SCS_EV_HOST_UP:
+    case SCS_EV_HOST_DOWN:
     case SCS_EV_REPORT_END:
     case SCS_EV_CONFIG:
-        return;
-    case SCS_EV_HOST_UP:
-        put_text(w, e->text);
-        return;
-    case SCS_EV_HOST_DOWN:
-        put_text(w, e->text);
-        put_number(w, (uint64_t)e->down);
+    case SCS_EV_CONTROLLER_UP:
+    case SCS_EV_CONTROLLER_DOWN:
         return;
     case SCS_EV_REPORT:
-        put_text(w, e->app);
         put_report(w, &e->report);
         return;
     case SCS_EV_POLL:
         put_poll(w, e);
         return;
     case SCS_EV_RELEASED:
-        put_text(w, e->app);
         put_number(w, e->released.incarnation);
         put_number(w, e->released.poll_seq);
         put_epoch(w, e->released.epoch);
         return;
     case SCS_EV_ORDER_RESULT:
-        put_text(w, e->app);
-        put_text(w, e->text);
         put_result(w, e);
         return;
     case SCS_EV_AGENT_EVENT:
@@ -333,13 +329,11 @@ void journal_put_event(struct journal_writer *w, const struct scs_event *e)
         put_signed(w, e->agent_event.age.ns);
         return;
     case SCS_EV_PEER_VIEW:
-        put_text(w, e->text);
         put_text(w, e->view.peer);
         put_bool(w, e->view.seen);
         put_signed(w, e->view.age.ns);
         return;
     case SCS_EV_REQUEST:
-        put_text(w, e->app);
         put_request(w, e);
         return;
     case SCS_EV_REQUEST_GONE:
@@ -352,13 +346,8 @@ void journal_put_event(struct journal_writer *w, const struct scs_event *e)
     case SCS_EV_VOTE:
         put_vote(w, e);
         return;
-    case SCS_EV_CONTROLLER_UP:
-    case SCS_EV_CONTROLLER_DOWN:
-        put_text(w, e->text);
-        return;
     case SCS_EV_CONTROLLER_STATE:
     case SCS_EV_HANDOVER:
-        put_text(w, e->text);
         put_controller(w, e);
         return;
     }
@@ -369,38 +358,32 @@ void journal_get_event(struct journal_reader *r, struct scs_member_poll *members
     uint64_t type = get_below(r, UINT8_MAX + 1);
     e->type = (enum scs_event_type)type;
     e->host = (uint16_t)get_below(r, UINT16_MAX + 1);
-    e->app = e->text = NULL;
-    e->down = SCS_DOWN_CLOSED;
+    e->app = get_text(r);
+    e->text = get_text(r);
+    e->down = (enum scs_down)get_below(r, SCS_DOWN_REJECTED + 1);
     switch (e->type) {
     case SCS_EV_TIMER:
+    case SCS_EV_HOST_UP:
+    case SCS_EV_HOST_DOWN:
     case SCS_EV_REPORT_END:
+    case SCS_EV_CONTROLLER_UP:
+    case SCS_EV_CONTROLLER_DOWN:
         return;
     case SCS_EV_CONFIG:
         e->config.config = NULL;
         return;
-    case SCS_EV_HOST_UP:
-        e->text = get_text(r);
-        return;
-    case SCS_EV_HOST_DOWN:
-        e->text = get_text(r);
-        e->down = (enum scs_down)get_below(r, SCS_DOWN_REJECTED + 1);
-        return;
     case SCS_EV_REPORT:
-        e->app = get_text(r);
         get_report(r, &e->report);
         return;
     case SCS_EV_POLL:
         get_poll(r, members, e);
         return;
     case SCS_EV_RELEASED:
-        e->app = get_text(r);
         e->released.incarnation = get_number(r);
         e->released.poll_seq = get_number(r);
         e->released.epoch = get_epoch(r);
         return;
     case SCS_EV_ORDER_RESULT:
-        e->app = get_text(r);
-        e->text = get_text(r);
         get_result(r, e);
         return;
     case SCS_EV_AGENT_EVENT:
@@ -408,13 +391,11 @@ void journal_get_event(struct journal_reader *r, struct scs_member_poll *members
         e->agent_event.age = get_age(r);
         return;
     case SCS_EV_PEER_VIEW:
-        e->text = get_text(r);
         e->view.peer = get_name(r);
         e->view.seen = get_bool(r);
         e->view.age = get_age(r);
         return;
     case SCS_EV_REQUEST:
-        e->app = get_text(r);
         get_request(r, e);
         return;
     case SCS_EV_REQUEST_GONE:
@@ -427,13 +408,8 @@ void journal_get_event(struct journal_reader *r, struct scs_member_poll *members
     case SCS_EV_VOTE:
         get_vote(r, e);
         return;
-    case SCS_EV_CONTROLLER_UP:
-    case SCS_EV_CONTROLLER_DOWN:
-        e->text = get_text(r);
-        return;
     case SCS_EV_CONTROLLER_STATE:
     case SCS_EV_HANDOVER:
-        e->text = get_text(r);
         get_controller(r, e);
         return;
     }

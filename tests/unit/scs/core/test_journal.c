@@ -64,7 +64,7 @@ static struct scs_report some_report(void)
                                .pid = (uint32_t)some_number(),
                                .failed = pick(2),
                                .wanted = (enum scs_wanted)pick(SW_DOWN + 1),
-                               .reason = pick(3) ? some_text(0) : NULL,
+                               .reason = pick(3) ? some_text(3) : NULL,
                                .status_text = some_text(1),
                                .has_exit = pick(2),
                                .exit_asked = pick(2),
@@ -112,7 +112,7 @@ static void some_record(struct record *r)
     static const char *const keys[] = {"application", "host", "reason", "detail", "count"};
     record_init(r, (enum record_id)pick(RECORD_COUNT));
     for (unsigned i = 0, n = (unsigned)pick(6); i < n && i < 5; i++)
-        record_str(r, keys[i], some_text(i));
+        record_str(r, keys[i], some_text(i + 1));
 }
 
 static void some_register(struct scs_event *e)
@@ -129,7 +129,6 @@ static void some_register(struct scs_event *e)
 
 static void some_controller(struct scs_event *e)
 {
-    e->text = pick(3) ? some_text(0) : NULL;
     e->controller.leads = pick(2);
     e->controller.may_lead = pick(2);
     e->controller.term = some_term();
@@ -154,34 +153,30 @@ static void some_event(enum scs_event_type type, struct scs_event *e)
     memset(e, 0, sizeof *e);
     e->type = type;
     e->host = (uint16_t)some_number();
+    e->app = pick(3) ? some_name() : NULL;
+    e->text = pick(3) ? some_text(0) : NULL;
+    e->down = (enum scs_down)pick(SCS_DOWN_REJECTED + 1);
     switch (type) {
     case SCS_EV_TIMER:
+    case SCS_EV_HOST_UP:
+    case SCS_EV_HOST_DOWN:
     case SCS_EV_REPORT_END:
     case SCS_EV_CONFIG:
-        return;
-    case SCS_EV_HOST_DOWN:
-        e->down = (enum scs_down)pick(SCS_DOWN_REJECTED + 1);
-        e->text = some_text(0);
-        return;
-    case SCS_EV_HOST_UP:
-        e->text = pick(3) ? some_text(0) : NULL;
+    case SCS_EV_CONTROLLER_UP:
+    case SCS_EV_CONTROLLER_DOWN:
         return;
     case SCS_EV_REPORT:
-        e->app = some_name();
         e->report = some_report();
         return;
     case SCS_EV_POLL:
         some_poll(e);
         return;
     case SCS_EV_RELEASED:
-        e->app = some_name();
         e->released.incarnation = some_number();
         e->released.poll_seq = some_number();
         e->released.epoch = some_epoch();
         return;
     case SCS_EV_ORDER_RESULT:
-        e->app = some_name();
-        e->text = pick(3) ? some_text(0) : NULL;
         e->result.order_id = some_number();
         e->result.outcome = (enum scs_outcome)pick(OUTCOME_TIMED_OUT + 1);
         e->result.error = pick(3) ? some_text(1) : NULL;
@@ -194,17 +189,15 @@ static void some_event(enum scs_event_type type, struct scs_event *e)
         e->agent_event.age = some_age();
         return;
     case SCS_EV_PEER_VIEW:
-        e->text = some_text(0);
         e->view.peer = some_name();
         e->view.seen = pick(2);
         e->view.age = some_age();
         return;
     case SCS_EV_REQUEST:
-        e->app = some_name();
         e->request.id = some_number();
         e->request.kind = (enum scs_order_kind)pick(SO_INSTALL + 1);
         e->request.force = pick(2);
-        e->request.operator = some_text(0);
+        e->request.operator = some_text(3);
         return;
     case SCS_EV_REQUEST_GONE:
         e->request.id = some_number();
@@ -215,10 +208,6 @@ static void some_event(enum scs_event_type type, struct scs_event *e)
         return;
     case SCS_EV_VOTE:
         some_vote(e);
-        return;
-    case SCS_EV_CONTROLLER_UP:
-    case SCS_EV_CONTROLLER_DOWN:
-        e->text = pick(3) ? some_text(0) : NULL;
         return;
     case SCS_EV_CONTROLLER_STATE:
     case SCS_EV_HANDOVER:
