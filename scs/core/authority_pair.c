@@ -51,8 +51,10 @@ void pair_mode_event(struct authority *a, const struct authority_event *e)
 {
     (void)e;
     meet(a);
-    if (a->leading && a->heard > a->term)
-        authority_drop(a, "a higher term was heard: %llu", (unsigned long long)a->heard);
+    if (!a->leading || a->heard <= a->term)
+        return;
+    authority_drop(a, "a higher term was heard: %llu", (unsigned long long)a->heard);
+    a->yields_until = mono_add(a->now, a->config.peer_silence);
 }
 
 static void take(struct authority *a, const char *why)
@@ -76,7 +78,7 @@ static void look_connected(struct authority *a)
 static void look_alone(struct authority *a)
 {
     a->takes_up = false;
-    if (!mono_reached(patience(a), a->now))
+    if (!mono_reached(patience(a), a->now) || mono_before(a->now, a->yields_until))
         return;
     enum authority_host host = host_of(a);
     if (host == PEER_HOST_ALONE)
@@ -102,5 +104,7 @@ void pair_mode_look(struct authority *a)
 mono_t pair_mode_deadline(const struct authority *a)
 {
     mono_t at = patience(a);
-    return mono_before(a->now, at) ? at : MONO_NEVER;
+    if (mono_before(a->now, at))
+        return at;
+    return mono_before(a->now, a->yields_until) ? a->yields_until : MONO_NEVER;
 }
