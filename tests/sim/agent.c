@@ -119,6 +119,8 @@ static void agent_act(struct world *w, unsigned host, const struct lca_action *a
             w->checker.executed = false;
             check_executed(w, host, app);
         }
+        if (action->type == LCA_DO_ROLE && action->role == APP_PRIMARY)
+            truth_accepts(w, host, (uint16_t)site_app(w, app), action->epoch);
         act_command(w, host, action, app);
         return;
     case LCA_DO_SIGNAL:
@@ -156,6 +158,7 @@ static void agent_act(struct world *w, unsigned host, const struct lca_action *a
         act_command(w, host, action, app);
         return;
     case LCA_DO_LEASE:
+        truth_lease(w, (uint16_t)site_app(w, app), action->epoch, action->at.ns);
         ask_keeper(w, host, PACKET_LEASE, action, app);
         return;
     case LCA_DO_WRITE:
@@ -277,6 +280,7 @@ static void agent_resume(struct world *w, unsigned host)
     }
     struct lca_event done = {.type = LCA_EV_KEEPER_RESUMED};
     agent_step(w, host, &done);
+    truth_agent_begins(w, host);
     w->agents[host].resumed = true;
     w->nodes[host].listening = true;
 }

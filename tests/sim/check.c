@@ -26,7 +26,7 @@ void check_reset(struct world *w)
     w->n_requests = 0;
 }
 
-uint16_t other_member(const struct world *w, uint16_t app)
+uint16_t peer_of(const struct world *w, uint16_t app)
 {
     const struct site_app *a = &w->site.apps[app];
     return w->site.pairs[a->pair][!a->member];
@@ -105,7 +105,7 @@ void check_flapping(struct world *w, const struct slot *s)
 {
     const struct site_app *a = &w->site.apps[s->app];
     struct pair_truth *p = &w->checker.pair[a->pair];
-    bool moved = p->last_acting >= 0 && p->last_acting != (int)a->member && !app_acts(w, other_member(w, s->app));
+    bool moved = p->last_acting >= 0 && p->last_acting != (int)a->member && !app_acts(w, peer_of(w, s->app));
     p->last_acting = (int)a->member;
     if (!moved)
         return;
@@ -127,10 +127,6 @@ void check_acting(struct world *w, unsigned host, struct slot *s)
     (void)host;
     s->process.acting_since = w->now;
     w->checker.app[s->app].demote_ordered = false;
-    if (app_acts(w, other_member(w, s->app))) {
-        w->checker.overlaps++;
-        say(w, "two primaries: %s and %s", s->name, w->site.apps[other_member(w, s->app)].name);
-    }
 }
 
 /* SAFETY L6 and S4: what serves is not taken from its role, nor ended, by nobody's order and for no failure of its own.
@@ -221,7 +217,7 @@ void check_executed(struct world *w, unsigned host, const char *app)
 void check_term(struct world *w, const struct controller *c, bool fresh_run)
 {
     unsigned i = (unsigned)(c - w->controllers);
-    uint64_t *highest = &w->checker.highest_term[i], term = scs_core_term(c->core);
+    uint64_t *highest = &w->checker.highest_term[i], term = scs_core_term_used(c->core);
     if (term < *highest || (fresh_run && term == *highest))
         violation(w, "term", "term %llu %s after %llu", (unsigned long long)term,
                   fresh_run ? "of a run that begins" : "of a controller", (unsigned long long)*highest);
@@ -266,12 +262,13 @@ static int64_t demotion_bound(const struct world *w, unsigned pair)
 {
     const struct site_app *a = &w->site.apps[w->site.pairs[pair][0]], *b = &w->site.apps[w->site.pairs[pair][1]];
     int64_t role = a->role_timeout.ns > b->role_timeout.ns ? a->role_timeout.ns : b->role_timeout.ns;
-    return 2 * w->site.poll.ns + role + SEC(5);
+    return 2 * w->site.timing.poll.ns + role + SEC(5);
 }
 
 static void check_both(struct world *w, unsigned pair)
 {
     struct pair_truth *t = &w->checker.pair[pair];
+    truth_two(w, pair);
     bool both = app_acts(w, w->site.pairs[pair][0]) && app_acts(w, w->site.pairs[pair][1]) && pair_in_sight(w, pair);
     if (!both)
         t->both_since = NEVER;

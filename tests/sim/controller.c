@@ -51,6 +51,19 @@ static void act_send(struct world *w, struct controller *c, const struct scs_act
     slink_send(w, c->node, l, w->scratch, (size_t)n);
 }
 
+static void act_controller(struct world *w, struct controller *c, const struct scs_action *action)
+{
+    struct slink *l = c->peer;
+    if (!l || !l->up)
+        return;
+    int n = scs_wire_controller(c->core, action, w->scratch, FRAME_PAYLOAD_MAX);
+    if (n < 0)
+        violation(w, "wire", "%s cannot pack message %d for the other controller: error %d", c->name,
+                  (int)action->message, -n);
+    else
+        slink_send(w, c->node, l, w->scratch, (size_t)n);
+}
+
 static void act_result(struct world *w, const struct scs_action *action)
 {
     if (mutant_now(w, MUTANT_NO_RESULT, 100))
@@ -109,7 +122,10 @@ static void controller_act(struct world *w, struct controller *c, const struct s
         return;
     case SCS_DO_REGISTER_READ:
     case SCS_DO_REGISTER_SWAP:
+        register_ask(w, c, action);
+        return;
     case SCS_DO_CONTROLLER:
+        act_controller(w, c, action);
         return;
     }
 }
@@ -118,11 +134,13 @@ static void controller_step(struct world *w, struct controller *c, const struct 
 {
     c->steps++;
     scs_core_step(c->core, event, node_now(w, c->node), &actions);
+    c->database_counter = scs_core_term_used(c->core) / 4; /* recorded before anything is sent */
     if (actions.count > SCS_ACTIONS_MAX)
         violation(w, "bounds", "controller's core gave %u actions", actions.count);
     for (unsigned i = 0; i < actions.count && !w->failed; i++)
         controller_act(w, c, &actions.list[i]);
     check_term(w, c, false);
+    check_authority(w, c);
     if (!c->recovered && !scs_core_recovering(c->core))
         c->recovered = w->now;
 }
@@ -149,7 +167,7 @@ static void host_call(struct world *w, struct controller *c, unsigned host)
 static void host_up(struct world *w, struct controller *c, unsigned host)
 {
     c->host_up[host] = true;
-    c->host_told[host] = false;
+    c->host_told[host] = c->host_led[host] = false;
     c->host_since[host] = w->now;
     struct scs_event e = {.type = SCS_EV_HOST_UP, .host = (uint16_t)host, .text = "simulated"};
     say(w, "%s: host%u is connected", c->name, host + 1);
@@ -235,6 +253,111 @@ static void host_events(struct world *w, struct controller *c, unsigned host)
     }
 }
 
+/* ---- the other controller: the second one calls ---- */
+
+static void peer_call(struct world *w, struct controller *c)
+{
+    struct controller *other = &w->controllers[0];
+    struct session_config config = {.self = {.role = ROLE_SCS},
+                                    .caller = true,
+                                    .expect = {.role = ROLE_SCS},
+                                    .addp_timeout = w->site.addp,
+                                    .addp_remote_timeout = w->site.addp,
+                                    .software = "simulated"};
+    str_copy(config.self.site, NAME_SIZE, "sim");
+    str_copy(config.self.name, NAME_SIZE, c->name);
+    str_copy(config.expect.site, NAME_SIZE, "sim");
+    str_copy(config.expect.name, NAME_SIZE, other->name);
+    slink_dial(w, c->node, other->node, TO_PEER, &config, SEC(3));
+}
+
+static void peer_told(struct world *w, struct controller *c, bool up, const char *reason)
+{
+    struct scs_event e = {
+        .type = up ? SCS_EV_CONTROLLER_UP : SCS_EV_CONTROLLER_DOWN, .host = SCS_NONE, .text = reason};
+    say(w, "%s: the other controller is %s: %s", c->name, up ? "connected" : "gone", reason);
+    controller_step(w, c, &e);
+}
+
+/* A later connection takes the place of one whose end has not been noticed. */
+static void peer_up(struct world *w, struct controller *c, struct slink *l)
+{
+    struct slink *former = c->peer;
+    l->peer = w->controllers[c == w->controllers].node;
+    if (former) {
+        c->peer = NULL;
+        slink_drop(w, c->node, former);
+        peer_told(w, c, false, "it has called again");
+    }
+    c->peer = l;
+    peer_told(w, c, true, "connected");
+}
+
+static void peer_message(struct world *w, struct controller *c, const struct slink_event *event)
+{
+    char why[200];
+    struct strbuf text;
+    struct scs_event e;
+    strbuf_init(&text, why, sizeof why);
+    arena_init(&arena, w->arena_memory, 1024 * 1024);
+    if (scs_wire_controller_read(event->payload, event->length, &arena, &e, &text) < 0)
+        violation(w, "wire", "%s cannot read a message of the other controller: %s", c->name, why);
+    else
+        controller_step(w, c, &e);
+}
+
+static void peer_events(struct world *w, struct controller *c, struct slink *l)
+{
+    struct slink_event e;
+    while (l->used && !w->failed) {
+        slink_next(w, c->node, l, &e);
+        switch (e.type) {
+        case SL_NONE:
+            return;
+        case SL_UP:
+            peer_up(w, c, l);
+            break;
+        case SL_MESSAGE:
+            if (l == c->peer)
+                peer_message(w, c, &e);
+            break;
+        case SL_DOWN:
+            c->peer_call_at = w->now + MS(100);
+            if (l == c->peer) {
+                c->peer = NULL;
+                peer_told(w, c, false, e.reason);
+            }
+            return;
+        }
+    }
+}
+
+/* When it has to look again. */
+static int64_t peer_turn(struct world *w, struct controller *c)
+{
+    struct session_config config = {
+        .self = {.role = ROLE_SCS}, .software = "simulated", .accept_roles = 1u << ROLE_SCS};
+    if (w->site.n_controllers < 2)
+        return NEVER;
+    str_copy(config.self.site, NAME_SIZE, "sim");
+    str_copy(config.self.name, NAME_SIZE, c->name);
+    str_copy(config.expect.site, NAME_SIZE, "sim");
+    slink_accept_all(w, c->node, &config);
+    bool calling = c->peer;
+    for (unsigned i = 0; i < LINKS_MAX && !w->failed; i++) {
+        struct slink *l = &w->nodes[c->node].links[i];
+        if (l->used && l->purpose != TO_HOST)
+            peer_events(w, c, l);
+        calling |= l->used && l->purpose == TO_PEER;
+    }
+    if (c == w->controllers || calling || w->failed)
+        return NEVER;
+    if (c->peer_call_at > w->now)
+        return c->peer_call_at;
+    peer_call(w, c);
+    return NEVER;
+}
+
 /* ---- a turn ---- */
 
 static void controller_timer(struct world *w, struct controller *c)
@@ -257,10 +380,12 @@ void controller_turn(struct world *w, struct controller *c)
         if (c->host_up[host])
             controller_step(w, c, &e);
     }
+    for (struct scs_event e; !w->failed && register_answer(w, c, &e);)
+        controller_step(w, c, &e);
     for (unsigned i = 0; i < w->site.n_hosts && !w->failed; i++)
         host_events(w, c, i);
+    int64_t next = peer_turn(w, c);
     controller_timer(w, c);
-    int64_t next = NEVER;
     for (unsigned i = 0; i < w->site.n_hosts && !w->failed; i++) {
         if (host_link(w, c, i))
             continue;
@@ -318,6 +443,10 @@ void controller_begin(struct world *w, struct controller *c)
     c->began = w->now;
     c->recovered = 0;
     calls_begin(w, c);
+    c->led = false;
+    c->peer = NULL;
+    c->peer_call_at = w->now;
+    n->listening = true;
     n->alive = true;
     n->run++;
     n->stalled = w->now;
@@ -331,10 +460,6 @@ void controller_end(struct world *w, struct controller *c)
     struct node *n = &w->nodes[c->node];
     if (!n->alive)
         return;
-    /* The database has what was raised since. */
-    uint64_t counter = scs_core_term(c->core) / 4;
-    if (counter > c->database_counter)
-        c->database_counter = counter;
     n->alive = false;
     n->run++;
     n->wake_at = NEVER;
@@ -348,11 +473,6 @@ void controller_end(struct world *w, struct controller *c)
 struct controller *controller_of(struct world *w, unsigned node)
 {
     return &w->controllers[node - w->site.n_hosts];
-}
-
-bool controller_leads(const struct world *w, const struct controller *c)
-{
-    return w->nodes[c->node].alive;
 }
 
 struct controller *controller_leading(struct world *w)
@@ -369,6 +489,27 @@ struct controller *controller_leading(struct world *w)
 }
 
 /* ---- operators ---- */
+
+/* A first installation (SAFETY V6): whichever controller runs is told. */
+void controller_install(struct world *w, unsigned host)
+{
+    for (unsigned i = 0; i < w->site.n_controllers; i++) {
+        struct controller *c = &w->controllers[i];
+        if (!node_runs(w, c->node) || w->n_requests == REQUESTS_MAX)
+            continue;
+        struct request *r = &w->requests[w->n_requests++];
+        *r = (struct request){
+            .id = 1000 + w->n_requests, .at = w->now, .kind = SO_INSTALL, .node = c->node, .run = w->nodes[c->node].run};
+        struct scs_event e = {.type = SCS_EV_REQUEST, .host = SCS_NONE, .app = w->site.hosts[host].name};
+        e.request.id = r->id;
+        e.request.kind = SO_INSTALL;
+        e.request.operator= "operator";
+        say(w, "operator: request %llu to %s: elector install %s", (unsigned long long)r->id, c->name, e.app);
+        controller_step(w, c, &e);
+        node_notice(w, c->node);
+        return;
+    }
+}
 
 void controller_ask(struct world *w, enum scs_order_kind kind, uint16_t app, bool force)
 {

@@ -7,9 +7,46 @@
 
 #include <string.h>
 
+/* Each strike has chance of its own, so that leaving others out changes it as little as possible. */
 static struct rng *fr(struct world *w)
 {
-    return &w->rng_fault;
+    return &w->rng_strike;
+}
+
+const char *fault_name(enum fault f)
+{
+    static const char *const names[] = {
+        [FAULT_KILL_AGENT] = "kill-agent",
+        [FAULT_KILL_KEEPER] = "kill-keeper",
+        [FAULT_KILL_SCS] = "kill-scs",
+        [FAULT_APP_DIES] = "app-dies",
+        [FAULT_APP_EXITS] = "app-exits",
+        [FAULT_APP_HANGS] = "app-hangs",
+        [FAULT_APP_UNAVAILABLE] = "app-unavailable",
+        [FAULT_POWER] = "power",
+        [FAULT_SCS_POWER] = "scs-power",
+        [FAULT_CUT_SCS] = "cut-scs",
+        [FAULT_CUT_PEER] = "cut-peer",
+        [FAULT_CUT_HOST] = "cut-host",
+        [FAULT_CUT_ONE_WAY] = "cut-one-way",
+        [FAULT_CUT_CONTROLLERS] = "cut-controllers",
+        [FAULT_SPLIT] = "split",
+        [FAULT_FLAP] = "flap",
+        [FAULT_FREEZE_AGENT] = "freeze-agent",
+        [FAULT_FREEZE_SCS] = "freeze-scs",
+        [FAULT_FREEZE_KEEPER] = "freeze-keeper",
+        [FAULT_PAUSE_HOST] = "pause-host",
+        [FAULT_CLOCK] = "clock",
+        [FAULT_DISK] = "disk",
+        [FAULT_REGISTER] = "register",
+        [FAULT_LOSS] = "loss",
+        [FAULT_JITTER] = "jitter",
+        [FAULT_APP_LINK] = "app-link",
+        [FAULT_ECHO] = "echo",
+        [FAULT_OPERATOR] = "operator",
+        [FAULT_RELOAD] = "reload",
+    };
+    return names[f];
 }
 
 static unsigned any_host(struct world *w)
@@ -39,6 +76,17 @@ static int64_t how_long(struct world *w)
 
 /* ---- cuts ---- */
 
+/* A fault of a whole machine: whoever runs there is a cause for others, too. */
+static void machine_cause(struct world *w, unsigned machine, int64_t until)
+{
+    bool controls = machine >= w->site.n_hosts;
+    for (unsigned i = 0; i < w->site.n_controllers; i++)
+        controls |= w->site.machine[i] == machine;
+    for (unsigned i = 0; i < w->site.n_hosts; i++)
+        if (i == machine || controls)
+            check_host_cause(w, i, until);
+}
+
 static void cut_ends(struct world *w, uint64_t from, uint64_t to)
 {
     if (w->paths[from][to].cuts > 0 && !w->calm)
@@ -52,10 +100,8 @@ static void cut(struct world *w, unsigned from, unsigned to, int64_t length)
         return;
     w->paths[from][to].cuts++;
     world_at(w, w->now + length, cut_ends, from, to);
-    if (from < w->site.n_hosts)
-        check_host_cause(w, from, w->now + length);
-    if (to < w->site.n_hosts)
-        check_host_cause(w, to, w->now + length);
+    machine_cause(w, from, w->now + length);
+    machine_cause(w, to, w->now + length);
 }
 
 static void cut_both(struct world *w, unsigned a, unsigned b, int64_t length)
@@ -99,6 +145,38 @@ static void strike_cut_one_way(struct world *w)
     cut(w, from, to, length);
 }
 
+static const char *islands_text(const struct world *w, uint64_t side)
+{
+    static char text[4 * NODES_MAX + 1];
+    struct strbuf out;
+    strbuf_init(&out, text, sizeof text);
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        if (side >> i & 1)
+            strbuf_printf(&out, " %u", i + 1);
+    return text;
+}
+
+static void strike_cut_controllers(struct world *w)
+{
+    int64_t length = how_long(w);
+    if (w->site.n_controllers < 2)
+        return;
+    say(w, "fault: path between the controllers is cut for %.3f s", (double)length / 1e9);
+    cut_both(w, w->site.machine[0], w->site.machine[1], length);
+}
+
+/* Two islands. */
+static void strike_split(struct world *w)
+{
+    uint64_t side = rng_next(fr(w));
+    int64_t length = how_long(w);
+    say(w, "fault: the machines%s are cut off from the others for %.3f s", islands_text(w, side), (double)length / 1e9);
+    for (unsigned a = 0; a < w->n_nodes; a++)
+        for (unsigned b = 0; b < w->n_nodes; b++)
+            if ((side >> a & 1) != (side >> b & 1) && a < b)
+                cut_both(w, a, b, length);
+}
+
 static void flap(struct world *w, uint64_t ends, uint64_t times)
 {
     if (w->calm)
@@ -134,6 +212,48 @@ static void strike_loss(struct world *w)
         }
 }
 
+static void jitter_ends(struct world *w, uint64_t from, uint64_t to)
+{
+    w->paths[from][to].storm = 0;
+}
+
+/* Up to 300 ms more in each direction: what waits is not lost. */
+static void strike_jitter(struct world *w)
+{
+    int64_t length = how_long(w) * 2, more = chance_scale(fr(w), MS(5), MS(300));
+    for (unsigned i = 0; i < w->site.n_hosts; i++)
+        check_host_cause(w, i, w->now + length + more);
+    say(w, "fault: packets take up to %.3f s longer for %.3f s", (double)more / 1e9, (double)length / 1e9);
+    for (unsigned a = 0; a < w->n_nodes; a++)
+        for (unsigned b = 0; b < w->n_nodes; b++) {
+            w->paths[a][b].storm = more;
+            world_at(w, w->now + length, jitter_ends, a, b);
+        }
+}
+
+static void register_back(struct world *w, uint64_t controller, uint64_t unused)
+{
+    (void)unused;
+    if (w->reg.cuts[controller] > 0 && !w->calm)
+        w->reg.cuts[controller]--;
+}
+
+/* The register does not answer one controller, or none. */
+static void strike_register(struct world *w)
+{
+    int64_t length = how_long(w);
+    unsigned only = (unsigned)chance_below(fr(w), 3);
+    if (w->site.arbiter != ARBITER_ETCD)
+        return;
+    say(w, "fault: the register is out of reach of %s for %.3f s", only < w->site.n_controllers ? w->controllers[only].name : "everybody",
+        (double)length / 1e9);
+    for (unsigned i = 0; i < CONTROLLERS_MAX; i++)
+        if (only >= w->site.n_controllers || only == i) {
+            w->reg.cuts[i]++;
+            world_at(w, w->now + length, register_back, i, 0);
+        }
+}
+
 /* ---- stalls ---- */
 
 static void strike_freeze(struct world *w, unsigned node)
@@ -147,6 +267,13 @@ static void strike_freeze(struct world *w, unsigned node)
             check_host_cause(w, i, w->now + length);
 }
 
+static void keeper_goes_on(struct world *w, uint64_t host, uint64_t unused)
+{
+    (void)unused;
+    truth_keeper_back(w, (unsigned)host);
+    keeper_wake(w, (unsigned)host);
+}
+
 static void strike_freeze_keeper(struct world *w)
 {
     unsigned host = any_host(w);
@@ -155,6 +282,7 @@ static void strike_freeze_keeper(struct world *w)
     say(w, "fault: keeper%s of host%u stalls for %.3f s", agent_too ? " and agent" : "", host + 1,
         (double)length / 1e9);
     w->keepers[host].frozen_until = w->now + length;
+    world_at(w, w->now + length, keeper_goes_on, host, 0);
     if (agent_too)
         w->nodes[host].frozen_until = w->now + length;
     check_host_cause(w, host, w->now + length);
@@ -166,7 +294,8 @@ static void strike_pause(struct world *w)
     int64_t length = how_long(w);
     say(w, "fault: host%u is paused for %.3f s", host + 1, (double)length / 1e9);
     w->machines[host].paused_until = w->now + length;
-    check_host_cause(w, host, w->now + length);
+    world_at(w, w->now + length, keeper_goes_on, host, 0);
+    machine_cause(w, host, w->now + length);
 }
 
 /* ---- power and programs ---- */
@@ -209,7 +338,7 @@ static void strike_power(struct world *w)
         return;
     int64_t length = how_long(w) + MS(300);
     say(w, "fault: host%u loses power for %.3f s", host + 1, (double)length / 1e9);
-    check_host_cause(w, host, w->now + length + SEC(1));
+    machine_cause(w, host, w->now + length + SEC(1));
     power_off(w, host);
     if (chance(fr(w), w->swarm.loses_disk)) {
         say(w, "fault: and its disk is another one");
@@ -415,6 +544,12 @@ static void strike(struct world *w, enum fault f)
     case FAULT_CUT_ONE_WAY:
         strike_cut_one_way(w);
         return;
+    case FAULT_CUT_CONTROLLERS:
+        strike_cut_controllers(w);
+        return;
+    case FAULT_SPLIT:
+        strike_split(w);
+        return;
     case FAULT_FLAP:
         strike_flap(w);
         return;
@@ -439,6 +574,12 @@ static void strike(struct world *w, enum fault f)
     case FAULT_LOSS:
         strike_loss(w);
         return;
+    case FAULT_JITTER:
+        strike_jitter(w);
+        return;
+    case FAULT_REGISTER:
+        strike_register(w);
+        return;
     case FAULT_APP_LINK:
         strike_app_link(w);
         return;
@@ -456,25 +597,38 @@ static void strike(struct world *w, enum fault f)
     }
 }
 
+static bool left_out(const struct world *w, enum fault f, unsigned number)
+{
+    const struct plan *p = w->plan;
+    return (p->without >> f & 1) || (number < STRIKES_MAX && p->skip[number]);
+}
+
 static void storm(struct world *w, uint64_t a, uint64_t b)
 {
+    struct rng *r = &w->rng_fault;
     (void)a;
     (void)b;
     if (w->calm)
         return;
-    for (unsigned tries = 0; tries < 100; tries++) {
-        enum fault f = (enum fault)chance_below(fr(w), FAULT_COUNT);
-        if (w->swarm.on[f]) {
-            strike(w, f);
-            break;
-        }
+    enum fault f = FAULT_COUNT;
+    for (unsigned tries = 0; tries < 100 && f == FAULT_COUNT; tries++) {
+        f = (enum fault)chance_below(r, FAULT_COUNT);
+        if (!w->swarm.on[f])
+            f = FAULT_COUNT;
     }
-    world_at(w, w->now + chance_scale(fr(w), w->swarm.interval / 16, 2 * w->swarm.interval), storm, 0, 0);
+    rng_init(&w->rng_strike, rng_next(r));
+    unsigned number = w->n_strikes++;
+    if (f != FAULT_COUNT && !left_out(w, f, number)) {
+        w->strikes_done++;
+        w->strike = number;
+        strike(w, f);
+    }
+    world_at(w, w->now + chance_scale(r, w->swarm.interval / 16, 2 * w->swarm.interval), storm, 0, 0);
 }
 
 static unsigned sometimes(struct world *w, unsigned percent)
 {
-    return chance(fr(w), 35) ? percent : 0;
+    return chance(&w->rng_fault, 35) ? percent : 0;
 }
 
 static void start_app(struct world *w, uint64_t app, uint64_t unused)
@@ -483,14 +637,20 @@ static void start_app(struct world *w, uint64_t app, uint64_t unused)
     controller_ask(w, SO_START, (uint16_t)app, false);
 }
 
+static void install(struct world *w, uint64_t host, uint64_t unused)
+{
+    (void)unused;
+    controller_install(w, (unsigned)host);
+}
+
 void faults_begin(struct world *w)
 {
     struct swarm *s = &w->swarm;
     memset(s, 0, sizeof *s);
     for (unsigned f = 0; f < FAULT_COUNT; f++)
-        s->on[f] = chance(fr(w), 40);
-    s->interval = chance_scale(fr(w), MS(500), SEC(12));
-    s->longest = chance_scale(fr(w), MS(300), SEC(20));
+        s->on[f] = chance(&w->rng_fault, 40);
+    s->interval = chance_scale(&w->rng_fault, MS(500), SEC(12));
+    s->longest = chance_scale(&w->rng_fault, MS(300), SEC(20));
     s->start_fails = sometimes(w, 10);
     s->slow_start = sometimes(w, 20);
     s->never_ready = sometimes(w, 10);
@@ -504,7 +664,10 @@ void faults_begin(struct world *w)
     s->dies_young = sometimes(w, 10);
     for (unsigned i = 0; i < w->site.n_apps; i++)
         if (!w->site.apps[i].autostart)
-            world_at(w, SEC(2) + MS(10 * i), start_app, i, 0);
+            world_at(w, SEC(4) + MS(10 * i), start_app, i, 0);
+    for (unsigned i = 0; i < w->site.n_electors; i++)
+        world_at(w, SEC(1) + MS(200 + 100 * i), install, i, 0);
+    s->loses_answers = sometimes(w, 10);
     world_at(w, SEC(5), storm, 0, 0);
 }
 
@@ -529,6 +692,7 @@ static void node_heal(struct world *w, unsigned i)
     if (m->paused_until > w->now)
         m->paused_until = w->now;
     if (!is_controller(w, i)) {
+        truth_keeper_back(w, i);
         if (w->keepers[i].frozen_until > w->now)
             w->keepers[i].frozen_until = w->now;
         if (!m->power)
@@ -545,11 +709,13 @@ void faults_heal(struct world *w)
 {
     for (unsigned a = 0; a < w->n_nodes; a++)
         for (unsigned b = 0; b < w->n_nodes; b++)
-            w->paths[a][b].cuts = w->paths[a][b].loss = 0;
+            w->paths[a][b].cuts = w->paths[a][b].loss = 0, w->paths[a][b].storm = 0;
     for (unsigned i = 0; i < w->n_nodes; i++)
         node_heal(w, i);
-    for (unsigned i = 0; i < w->site.n_controllers; i++)
+    for (unsigned i = 0; i < w->site.n_controllers; i++) {
+        w->reg.cuts[i] = 0;
         controller_begin(w, &w->controllers[i]);
+    }
     for (unsigned h = 0; h < w->site.n_hosts; h++)
         for (unsigned i = 0; i < APPS_MAX; i++)
             if (w->keepers[h].slots[i].used)

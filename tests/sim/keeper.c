@@ -140,11 +140,16 @@ static void store_host(struct keeper *k, const struct packet *p)
 /* Of this start only. What has been enforced is not taken back by an extension. */
 static void lease_set(struct world *w, unsigned host, struct slot *s, const struct packet *p)
 {
-    if (s->start_id != p->start_id || (s->lease.enforced && p->end != 0))
+    if (s->start_id != p->start_id || !s->process.alive || s->lease.enforced)
         return;
+    if (p->end == 0) {
+        s->lease.end = 0;
+        return;
+    }
     check_lease(w, host, s, p->epoch, p->end);
+    if (p->end < s->lease.end)
+        return;
     s->lease.end = p->end;
-    s->lease.enforced = false;
     s->lease.epoch = p->epoch;
     s->lease.fencing = p->fencing;
 }
@@ -239,7 +244,7 @@ static void slot_timer(struct world *w, unsigned host, struct slot *s)
         return;
     }
     s->lease.enforced = true;
-    s->lease.kill_at = now + s->lease.fencing;
+    s->lease.kill_at = s->lease.end + s->lease.fencing;
     process_fence(w, host, s);
 }
 
@@ -352,6 +357,7 @@ static void keeper_ends_passed(struct world *w, unsigned host)
         struct slot *s = &w->keepers[host].slots[i];
         if (!s->used || s->lease.end == 0 || s->lease.end > node_now(w, host).ns)
             continue;
+        check_fence(w, host, s);
         s->lease.enforced = true;
         s->lease.kill_at = node_now(w, host).ns;
         if (s->process.alive)
@@ -367,6 +373,7 @@ static void keeper_begins(struct world *w, uint64_t host, uint64_t boot)
     k->alive = true;
     k->incarnation = rng_next(&w->rng_process) | 1;
     k->generation = 0;
+    truth_keeper_back(w, (unsigned)host);
     k->tick_at = NEVER;
     k->asked_tail = &k->asked;
     keeper_find(w, (unsigned)host);
@@ -393,6 +400,7 @@ void keeper_power_lost(struct world *w, unsigned host)
 {
     struct keeper *k = &w->keepers[host];
     disk_abandon(w, host);
+    truth_power_lost(w, host);
     if (w->nodes[host].alive)
         agent_end(w, host);
     k->alive = false;

@@ -205,7 +205,7 @@ static void check_silence(struct world *w, unsigned node, const struct slink *l,
         return;
     if (w->nodes[node].stalled > last)
         last = w->nodes[node].stalled;
-    if (w->now - last > 3 * timeout + MS(20))
+    if (w->now - last > 3 * timeout + MS(20) + 3 * w->site.timing.margin.ns)
         violation(w, "silence-unnoticed", "node %u has heard nothing from node %u for %.3f s with ADDP %.3f s", node,
                   l->peer, (double)(w->now - last) / 1e9, (double)timeout / 1e9);
 }

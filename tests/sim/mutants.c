@@ -73,7 +73,7 @@ static void grant_copy(struct world *w, const message *m)
     int app = site_app(w, name);
     if (app < 0 || w->site.apps[app].pair < 0)
         return;
-    struct slot *s = app_slot(w, other_member(w, (uint16_t)app));
+    struct slot *s = app_slot(w, peer_of(w, (uint16_t)app));
     if (s && s->process.alive && !s->role.alive)
         process_role(w, w->site.apps[s->app].host, s->name, 1, APP_PRIMARY,
                     (struct epoch){m->grant->epoch->term, m->grant->epoch->n});

@@ -39,7 +39,7 @@ static int64_t path_delay(struct world *w, unsigned from, unsigned to)
     const struct path *p = path_of(w, from, to);
     if (w->nodes[from].machine == w->nodes[to].machine)
         return chance_span(&w->rng_net, US(5), US(30));
-    return p->delay + chance_span(&w->rng_net, 0, p->jitter);
+    return p->delay + chance_span(&w->rng_net, 0, p->jitter + p->storm);
 }
 
 struct conn *conn_find(struct world *w, uint64_t id)

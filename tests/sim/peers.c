@@ -71,6 +71,14 @@ static struct connection *take(struct world *w, unsigned host, bool controller, 
     return free_one;
 }
 
+static unsigned controller_index(const struct world *w, const char *name)
+{
+    unsigned i = 0;
+    while (i + 1 < w->site.n_controllers && strcmp(w->controllers[i].name, name) != 0)
+        i++;
+    return i;
+}
+
 static void release(struct connection *c)
 {
     if (!c->link && !c->dialled && !c->second && !c->wanted)
@@ -83,14 +91,6 @@ static int host_index(const struct world *w, const char *name)
         if (strcmp(w->site.hosts[i].name, name) == 0)
             return (int)i;
     return -1;
-}
-
-static unsigned controller_node(const struct world *w, const char *name)
-{
-    for (unsigned i = 0; i < w->site.n_controllers; i++)
-        if (strcmp(w->controllers[i].name, name) == 0)
-            return w->controllers[i].node;
-    return 0;
 }
 
 static void early_drop(struct connection *c)
@@ -129,11 +129,11 @@ static void message(struct world *w, unsigned host, struct connection *c, const 
         e.scs = c->scs;
         bool twice = w->agents[host].echo && e.type == LCA_EV_ORDER;
         w->agents[host].echo &= !twice;
-        tap_agent_receives(w, host, bytes, n);
+        tap_agent_receives(w, host, controller_index(w, c->name), bytes, n);
         agent_step(w, host, &e);
         if (twice && !w->failed) {
             say(w, "fault: agent%u gets the same order once more", host + 1);
-            tap_agent_receives(w, host, bytes, n);
+            tap_agent_receives(w, host, controller_index(w, c->name), bytes, n);
             agent_step(w, host, &e);
         }
         w->checker.executing = 0;
@@ -253,7 +253,7 @@ static void link_up(struct world *w, unsigned host, struct slink *l)
         c = find(w, host, controller, l->session.peer.name);
     if (!c)
         c = take(w, host, controller, l->session.peer.name);
-    l->peer = controller ? controller_node(w, l->session.peer.name) : (unsigned)host_index(w, l->session.peer.name);
+    l->peer = controller ? w->controllers[controller_index(w, l->session.peer.name)].node : (unsigned)host_index(w, l->session.peer.name);
     if (!c)
         refuse(w, host, l, REFUSED_LIMIT, "too many are connected already");
     else if (c->link)

@@ -98,6 +98,7 @@ void process_kill(struct world *w, unsigned host, struct slot *s, int signal, in
     if (!s->process.alive)
         return;
     s->process.alive = false;
+    s->lease.end = 0;
     if (s->process.acting) {
         s->process.acting = false;
         check_acting(w, host, s);
@@ -367,8 +368,8 @@ void process_fence(struct world *w, unsigned host, struct slot *s)
     if (!s->process.alive)
         return;
     if (s->role.alive)
-        process_kill_role(w, host, s->name);
-    else if (s->lease.command)
+        role_end(w, host, s, &(struct exit_info){.how = EXIT_SIGNAL, .signal = 9});
+    if (s->lease.command)
         role_begin(w, host, s, &(struct role_run){.fence = true, .role = APP_BACKUP, .epoch = s->lease.epoch});
     process_term(w, host, s);
 }

@@ -66,6 +66,7 @@ int64_t chance_scale(struct rng *r, int64_t low, int64_t high);
 struct path {
     unsigned cuts; /* how many faults cut it at present */
     int64_t delay, jitter;
+    int64_t storm;       /* more of it, for a while */
     unsigned loss; /* percent; felt as retransmission delay */
 };
 
@@ -437,7 +438,13 @@ struct controller {
     int64_t lost_since[HOSTS_MAX]; /* when its last connection ended on which it had told everything */
     bool lost_surely[HOSTS_MAX];   /* since then it was silent once, not only refused */
     bool host_told[HOSTS_MAX];     /* REPORT_END has come on this connection */
+    bool host_led[HOSTS_MAX];      /* it was told last that this controller leads */
     int64_t began, recovered;
+    struct slink *peer; /* the connection to the other one, once it is up */
+    int64_t peer_call_at;
+    bool led; /* it had the authority when it was looked at last */
+    int64_t led_since;
+    unsigned leads;
     uint64_t database_counter; /* of terms; 0: lost */
     uint64_t steps;
 };
@@ -451,8 +458,33 @@ struct controller *controller_leading(struct world *w);
 bool controller_leads(const struct world *w, const struct controller *c);
 /* Of the one that leads. */
 void controller_ask(struct world *w, enum scs_order_kind kind, uint16_t app, bool force);
+void controller_install(struct world *w, unsigned host);
 /* Everywhere. False: refused by one, which is a violation unless it may be. */
 bool controllers_reload(struct world *w, bool may_refuse);
+
+/* ---- register.c: etcd, as one linearizable register ---- */
+
+struct reg {
+    bool present;
+    int64_t revision;
+    struct authority_register value;
+    unsigned cuts[CONTROLLERS_MAX]; /* out of each one's reach */
+    struct ask {
+        bool used, told;
+        uint32_t run;
+        unsigned controller;
+        struct scs_event answer;
+        struct scs_action swap; /* of a swap */
+        bool is_swap;
+        uint64_t token;
+        int64_t answered_at; /* NEVER: not yet */
+    } asks[32];
+    uint64_t tokens, swaps;
+};
+
+void register_ask(struct world *w, struct controller *c, const struct scs_action *action);
+/* The next answer that has come to a controller. */
+bool register_answer(struct world *w, struct controller *c, struct scs_event *ret_event);
 
 /* ---- site.c: what is configured ---- */
 
@@ -469,13 +501,20 @@ struct site {
         unsigned member; /* 0: the configured primary */
         bool linked; /* it reads its lease word itself */
         bool notify, autostart, auto_restart, hangup_restart;
-        span_t startup, shutdown, restart_delay, restart_max, restart_window, heartbeat, role_timeout;
+        span_t startup, shutdown, restart_delay, restart_max, restart_window, heartbeat, role_timeout, fencing;
         int restart_limit, declined;
         bool removed, was_removed; /* by a reload; then nobody has ordered anything when it is there again */
     } apps[APPS_MAX];
     uint16_t pairs[PAIRS_MAX][2];
+    bool lease[PAIRS_MAX];   /* fencing = lease */
+    int64_t k[PAIRS_MAX];    /* of lease pairs */
     bool licence, confirmed, unreachable;
-    span_t addp, addp_remote, poll, disconnect, flip, agent_return;
+    span_t addp, addp_remote, disconnect, flip, agent_return;
+    int arbiter; /* enum scs_arbiter */
+    unsigned n_electors;
+    struct lease_timing timing;
+    int profile; /* enum scs_profile */
+    bool profile_only; /* no timing is written out */
     bool squeezed; /* clocks, delays and lateness up to the exact bounds of SAFETY section 9 */
     bool status_after_adoption; /* a later keeper can still read the exit code of an adopted process */
 };
@@ -500,6 +539,8 @@ enum fault {
     FAULT_CUT_PEER,
     FAULT_CUT_HOST,
     FAULT_CUT_ONE_WAY,
+    FAULT_CUT_CONTROLLERS,
+    FAULT_SPLIT,
     FAULT_FLAP,
     FAULT_FREEZE_AGENT,
     FAULT_FREEZE_SCS,
@@ -507,7 +548,9 @@ enum fault {
     FAULT_PAUSE_HOST,
     FAULT_CLOCK,
     FAULT_DISK,
+    FAULT_REGISTER,
     FAULT_LOSS,
+    FAULT_JITTER,
     FAULT_APP_LINK,
     FAULT_ECHO,
     FAULT_OPERATOR,
@@ -521,122 +564,23 @@ struct swarm {
     int64_t longest;  /* of a cut, a freeze, a power loss */
     /* percent of the starts, stops, role commands that go wrong */
     unsigned start_fails, slow_start, never_ready, declines, role_fails, role_hangs, ignores_term, slow_kill,
-        loses_database, loses_disk, dies_young;
+        loses_database, loses_disk, loses_answers, dies_young;
 };
 
+/* Which strikes of a seed are left out: what --shrink finds, and what its re-run line says. */
+#define STRIKES_MAX 1024
+struct plan {
+    uint64_t without; /* bits of enum fault */
+    bool skip[STRIKES_MAX];
+};
+
+const char *fault_name(enum fault f);
 void faults_begin(struct world *w);
 void faults_heal(struct world *w);
 /* Its keeper, agent, and the controller that runs on it. */
 void host_boot(struct world *w, unsigned host);
 
-/* ---- check.c, tap.c, calm.c: what must hold ---- */
-
-#define GRANTS_KEPT 64
-struct member_truth {
-    int wanted;                     /* what its agent was ordered last in this boot: 0 nothing, 1 up, 2 down */
-    int operator_wants;             /* what an operator was granted last: the same */
-    uint32_t operator_boot;         /* of the host, then */
-    unsigned starts;                /* since the last order */
-    int64_t start_at[GRANTS_KEPT];  /* the latest ones, a ring */
-    int reported_status;            /* as the controller received it last */
-    uint64_t poll_seq, incarnation; /* of the newest poll that arrived at the controller */
-    bool poll_echoed;
-    int64_t order_at;                  /* when its agent was last ordered anything but a start */
-    bool demote_ordered;               /* since it acts */
-    struct epoch lease_epoch;          /* the highest one of its lease words */
-    int64_t link_lost;                 /* since when its own connection to the agent is away; NEVER: it is there */
-    struct epoch granted[GRANTS_KEPT]; /* every epoch that was granted to it lately, a ring */
-    unsigned n_granted;
-};
-
-#define ORDERS_SEEN 1024
-struct pair_truth {
-    struct epoch highest; /* granted */
-    int owner, former;    /* member that holds `highest`, and who held the role before; -1: nobody yet */
-    int64_t both_since;
-    int last_acting;  /* member that began to act last, -1: nobody yet */
-    int64_t moved[3]; /* when the role moved from one member to the other, the latest three */
-    bool both;        /* primaries, where somebody sees both */
-};
-
-struct checker {
-    struct member_truth app[APPS_MAX];
-    struct pair_truth pair[PAIRS_MAX];
-    uint64_t highest_term[CONTROLLERS_MAX];
-    uint64_t agent_term[HOSTS_MAX];
-    struct {
-        uint64_t term, id;
-        uint16_t app;
-        uint32_t boot;
-    } orders[ORDERS_SEEN]; /* executed, a ring */
-    unsigned n_orders;
-    uint64_t executing, executing_term; /* the order that is being stepped */
-    uint16_t executing_app;
-    bool executed;
-    int64_t host_cause[HOSTS_MAX]; /* until when a fault may have cost its connection */
-    /* What happened, for the summary: a run that sees nothing proves nothing. */
-    uint64_t grants, switchovers, starts, overlaps, losses, requests, fenced;
-};
-
-void check_reset(struct world *w);
-/* After every event. */
-void check_now(struct world *w);
-void check_start(struct world *w, unsigned host, struct slot *s);
-void check_acting(struct world *w, unsigned host, struct slot *s);
-void check_lease(struct world *w, unsigned host, struct slot *s, struct epoch epoch, int64_t end);
-void check_fence(struct world *w, unsigned host, struct slot *s);
-void check_flapping(struct world *w, const struct slot *s);
-void check_host_cause(struct world *w, unsigned host, int64_t until);
-void check_executed(struct world *w, unsigned host, const char *app);
-void check_role(struct world *w, unsigned host, struct slot *s, enum app_role role, struct epoch epoch);
-void check_signal(struct world *w, unsigned host, struct slot *s, const char *what);
-bool operator_asked(const struct world *w, uint16_t app, bool forced);
-void check_term(struct world *w, const struct controller *c, bool fresh_run);
-void check_lost(struct world *w, unsigned node, const struct slink *l);
-void check_calm(struct world *w);
-
-/* Messages on their way. The sender's or receiver's end tells the tap; with a mutant the tap may change the copy, drop
- * it (false) or add others. */
-void tap_scs_sends(struct world *w, struct controller *c, unsigned host, const uint8_t *payload, size_t n);
-void tap_scs_receives(struct world *w, struct controller *c, unsigned host, const uint8_t *payload, size_t n);
-void tap_agent_receives(struct world *w, unsigned host, const uint8_t *payload, size_t n);
-void tap_agent_sends(struct world *w, unsigned host, const uint8_t *payload, size_t n);
-
-/* ---- mutants.c: the world or the messages broken on purpose, to prove that the checker bites ---- */
-
-enum mutant {
-    MUTANT_NONE,
-    MUTANT_DROP_DEMOTE,
-    MUTANT_FORGED_GRANT,
-    MUTANT_GRANT_BOTH,
-    MUTANT_BLIND_GRANT,
-    MUTANT_LYING_ROLE,
-    MUTANT_LYING_STATUS,
-    MUTANT_TWO_PROCESSES,
-    MUTANT_UNWANTED_START,
-    MUTANT_OLD_TERM,
-    MUTANT_DEAF_LINK,
-    MUTANT_GARBLED_BYTES,
-    MUTANT_LOST_STATE,
-    MUTANT_SILENT_DEATH,
-    MUTANT_NO_RESULT,
-    MUTANT_FALSE_ALARM,
-    MUTANT_DOUBLE_ORDER,
-    MUTANT_NEEDLESS_DEMOTE,
-    MUTANT_NEEDLESS_KILL,
-    MUTANT_COUNT
-};
-const char *mutant_name(enum mutant m);
-/* Each may change bytes in place (up to `size`), or return 0 to drop the message. */
-size_t mutant_to_agent(struct world *w, unsigned host, uint8_t *payload, size_t n, size_t size);
-size_t mutant_to_scs(struct world *w, unsigned host, uint8_t *payload, size_t n, size_t size);
-bool mutant_now(struct world *w, enum mutant m, unsigned percent);
-/* An agent that meddles with what serves on its host. */
-void mutant_meddles(struct world *w, unsigned host);
-/* Of a member: the other one's application. */
-uint16_t other_member(const struct world *w, uint16_t app);
-struct slot *app_slot(struct world *w, uint16_t app);
-bool app_acts(struct world *w, uint16_t app);
+#include "tests/sim/check.h"
 
 /* ---- the whole ---- */
 
@@ -646,7 +590,9 @@ struct world {
     bool verbose;
     int64_t now, faults_end;
     bool calm;
-    struct rng rng_net, rng_process, rng_fault, rng_site;
+    struct rng rng_net, rng_process, rng_fault, rng_site, rng_strike;
+    const struct plan *plan;
+    unsigned n_strikes, strikes_done, strike; /* planned; carried out; the latest one's number */
     struct event *heap;
     size_t heap_len, heap_size;
     uint64_t events, orders;
@@ -659,6 +605,7 @@ struct world {
     struct node nodes[NODES_MAX];
     struct conn *conns;
     uint64_t conn_ids;
+    struct reg reg;
     struct keeper keepers[HOSTS_MAX];
     struct disk disks[HOSTS_MAX];
     struct agent agents[HOSTS_MAX];

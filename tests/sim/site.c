@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LEASES = 0, TWO_CONTROLLERS = 0, ELECTORS = 0 };
+
 static span_t pick(struct rng *r, const int *ms, unsigned n)
 {
     return SPAN_MS(ms[chance_below(r, n)]);
@@ -32,6 +34,8 @@ static void app_generate(struct world *w, struct site_app *a, unsigned host, int
     a->heartbeat = PICK(r, 0, 0, 300, 1000);
     a->role_timeout = PICK(r, 500, 1000, 3000);
     a->declined = chance(r, 80) ? 75 : 0;
+    a->linked = chance(r, 40);
+    a->fencing = w->site.profile_only ? SPAN_MS(w->site.profile == PROFILE_FAST ? 80 : 500) : PICK(r, 20, 80, 200, 500);
 }
 
 static void pairs_generate(struct world *w)
@@ -58,14 +62,78 @@ static uint64_t few(struct rng *r, uint64_t bound)
     return a < b ? a : b;
 }
 
-/* One controller, on a machine of its own or on a host's. */
+/* One or two, each on a machine of its own or on a host's. With arbiter = pair they are on hosts (DOMAIN row 10). */
 static void controllers_generate(struct world *w)
 {
+    static const int alone[] = {ARBITER_SINGLE, ARBITER_SINGLE, ARBITER_AGENTS, ARBITER_ETCD};
+    static const int two[] = {ARBITER_PAIR, ARBITER_AGENTS, ARBITER_AGENTS, ARBITER_ETCD, ARBITER_ETCD};
     struct site *s = &w->site;
-    s->n_controllers = 1;
+    struct rng *r = &w->rng_site;
+    s->n_controllers = TWO_CONTROLLERS && chance(r, 70) ? 2 : 1;
+    s->arbiter = s->n_controllers == 2 ? two[chance_below(r, 5)] : alone[chance_below(r, 4)];
+    if (!TWO_CONTROLLERS)
+        s->arbiter = ARBITER_SINGLE;
+    if (!ELECTORS && s->arbiter == ARBITER_AGENTS)
+        s->arbiter = ARBITER_ETCD;
+    if (s->arbiter == ARBITER_AGENTS && s->n_hosts < 3)
+        s->n_hosts = 3;
+    s->n_electors = s->arbiter != ARBITER_AGENTS ? 0 : s->n_hosts >= 5 && chance(r, 50) ? 5 : 3;
     w->n_nodes = s->n_hosts + s->n_controllers;
     for (unsigned i = 0; i < s->n_controllers; i++)
-        s->machine[i] = chance(&w->rng_site, 70) ? s->n_hosts + i : i;
+        s->machine[i] = s->arbiter != ARBITER_PAIR && chance(r, 60) ? s->n_hosts + i : i;
+}
+
+/* SAFETY section 9; in squeezed worlds the lease is as short as may be. */
+static void timing_generate(struct world *w)
+{
+    struct site *s = &w->site;
+    struct rng *r = &w->rng_site;
+    struct lease_timing *t = &s->timing;
+    s->squeezed = chance(r, 35);
+    s->profile = chance(r, 50) ? PROFILE_FAST : PROFILE_DEFAULT;
+    s->profile_only = chance(r, 30);
+    if (s->profile_only) {
+        *t = s->profile == PROFILE_FAST ? (struct lease_timing){SPAN_MS(40), SPAN_MS(150), SPAN_MS(15), SPAN_MS(5)}
+                                        : (struct lease_timing){SPAN_MS(500), SPAN_MS(2000), SPAN_MS(100), SPAN_MS(100)};
+        return;
+    }
+    s->profile = PROFILE_DEFAULT;
+    t->poll = PICK(r, 20, 50, 100, 250, 500);
+    t->margin = PICK(r, 5, 10, 20, 50);
+    t->round_trip = PICK(r, 5, 10, 40);
+    t->lease = span_add(lease_proof(t), t->margin);
+    t->lease = span_max(t->lease, span_max(span_mul(t->margin, 10), span_mul(t->round_trip, 5)));
+    if (!s->squeezed)
+        t->lease.ns += SPAN_MS(chance_below(r, 4) * (uint64_t)span_to_ms(t->lease) / 2).ns;
+}
+
+static void leases_generate(struct world *w)
+{
+    struct site *s = &w->site;
+    bool none = !LEASES || chance(&w->rng_site, 15);
+    for (unsigned p = 0; p < s->n_pairs; p++) {
+        span_t a = s->apps[s->pairs[p][0]].fencing, b = s->apps[s->pairs[p][1]].fencing;
+        s->lease[p] = !none && chance(&w->rng_site, 90);
+        s->k[p] = span_add(span_max(a, b), s->timing.margin).ns;
+    }
+}
+
+/* No way takes longer than half of the round trip that is configured; in squeezed worlds some take all of it. */
+static void paths_generate(struct world *w)
+{
+    struct rng *r = &w->rng_site;
+    int64_t half = w->site.timing.round_trip.ns / 2;
+    for (unsigned a = 0; a < w->n_nodes; a++)
+        for (unsigned b = 0; b < w->n_nodes; b++) {
+            struct path *p = &w->paths[a][b];
+            *p = (struct path){.delay = chance_scale(r, US(20), half / 2), .jitter = chance_scale(r, US(10), half / 2)};
+            if (w->site.squeezed && chance(r, 30))
+                *p = (struct path){.delay = half, .jitter = 0};
+            else if (w->site.squeezed && chance(r, 40))
+                *p = (struct path){.delay = US(1), .jitter = half - US(1)};
+            else if (w->site.squeezed)
+                *p = (struct path){.delay = US(1), .jitter = 0};
+        }
 }
 
 void site_generate(struct world *w)
@@ -75,6 +143,7 @@ void site_generate(struct world *w)
     *s = (struct site){.n_hosts = 2 + (unsigned)few(r, HOSTS_MAX - 1),
                        .n_pairs = 1 + (unsigned)few(r, PAIRS_MAX)};
     controllers_generate(w);
+    timing_generate(w);
     for (unsigned i = 0; i < s->n_hosts; i++) {
         snprintf(s->hosts[i].name, NAME_SIZE, "host%u", i + 1);
         snprintf(s->hosts[i].address, sizeof s->hosts[i].address, "10.0.0.%u", i + 1);
@@ -90,18 +159,16 @@ void site_generate(struct world *w)
     s->licence = chance(r, 90);
     s->confirmed = chance(r, 70);
     s->unreachable = chance(r, 50);
-    s->addp = PICK(r, 100, 200, 500, 1000, 2000);
-    s->addp_remote = chance(r, 60) ? s->addp : PICK(r, 100, 200, 500, 1000, 2000);
-    s->poll = PICK(r, 50, 100, 500);
+    /* Both timers of a probe late, both ways long: it is no loss yet. */
+    span_t least = {4 * (s->timing.round_trip.ns + 3 * s->timing.margin.ns)};
+    s->addp = span_max(PICK(r, 100, 200, 500, 1000, 2000), least);
+    s->addp_remote = chance(r, 60) ? s->addp : span_max(PICK(r, 100, 200, 500, 1000, 2000), least);
     s->disconnect = PICK(r, 0, 0, 0, 1000, 3000);
     s->flip = PICK(r, 0, 1000, 10000);
     s->agent_return = PICK(r, 500, 1000, 5000);
-    s->squeezed = chance(r, 25);
     s->status_after_adoption = chance(r, 50);
-    for (unsigned a = 0; a < w->n_nodes; a++)
-        for (unsigned b = 0; b < w->n_nodes; b++)
-            w->paths[a][b] =
-                (struct path){.delay = chance_scale(r, US(20), MS(4)), .jitter = chance_scale(r, US(10), MS(5))};
+    leases_generate(w);
+    paths_generate(w);
 }
 
 int site_app(const struct world *w, const char *name)
@@ -178,9 +245,12 @@ static void fill_app(const struct world *w, struct scs_config *config, const str
     if (a->pair < 0)
         return;
     if (a->member == 0)
-        fill(&f, "backup", "%s\nfencing = none", w->site.apps[w->site.pairs[a->pair][1]].name);
+        fill(&f, "backup", "%s", w->site.apps[w->site.pairs[a->pair][1]].name);
     fill(&f, "on-primary", "/opt/role primary");
     fill(&f, "on-backup", "/opt/role backup");
+    fill(&f, "fencing", w->site.lease[a->pair] ? "lease" : "none");
+    if (w->site.lease[a->pair] && !w->site.profile_only)
+        fill_span(&f, "fencing-timeout", a->fencing);
     fill_span(&f, "role-timeout", a->role_timeout);
     fill(&f, "declined-exit-code", "%d", a->declined);
 }
@@ -195,6 +265,42 @@ static void config_clear(struct scs_config *c)
     c->n_hosts = c->n_apps = c->n_pairs = 0;
 }
 
+static void fill_timing(const struct filling *f, const struct site *s)
+{
+    fill(f, "profile", s->profile == PROFILE_FAST ? "fast" : "default");
+    if (s->profile_only)
+        return;
+    fill_span(f, "poll-period", s->timing.poll);
+    fill_span(f, "lease", s->timing.lease);
+    fill_span(f, "timer-margin", s->timing.margin);
+    fill_span(f, "round-trip", s->timing.round_trip);
+}
+
+static void fill_arbiter(const struct world *w, const struct controller *c, const struct filling *f)
+{
+    static const char *const words[] = {
+        [ARBITER_SINGLE] = "single", [ARBITER_PAIR] = "pair", [ARBITER_AGENTS] = "agents", [ARBITER_ETCD] = "etcd"};
+    const struct site *s = &w->site;
+    unsigned other = c == &w->controllers[0];
+    char names[128] = "";
+    struct strbuf list;
+    fill(f, "arbiter", "%s", words[s->arbiter]);
+    strbuf_init(&list, names, sizeof names);
+    for (unsigned i = 0; i < s->n_electors; i++)
+        strbuf_printf(&list, " %s", s->hosts[i].name);
+    if (s->n_electors > 0)
+        fill(f, "electors", "%s", names);
+    if (s->arbiter == ARBITER_ETCD)
+        fill(f, "etcd-endpoints", "http://127.0.0.1:2379");
+    if (s->n_controllers < 2)
+        return;
+    fill(f, "peer", "%s", w->controllers[other].name);
+    fill(f, "peer-address", "127.0.0.%u", 2 + other);
+    fill(f, "admin-address", "127.0.0.%u", 2 + !other);
+    if (s->machine[other] < s->n_hosts)
+        fill(f, "peer-host", "%s", s->hosts[s->machine[other]].name);
+}
+
 void site_configure(const struct world *w, const struct controller *c, struct scs_config *config)
 {
     const struct site *s = &w->site;
@@ -206,7 +312,9 @@ void site_configure(const struct world *w, const struct controller *c, struct sc
     fill(&f, "host-loss", s->confirmed ? "confirmed" : "controller");
     fill_span(&f, "addp-timeout", s->addp);
     fill_span(&f, "addp-remote-timeout", s->addp_remote);
-    fill_span(&f, "poll-period", s->poll);
+    fill_timing(&f, s);
+    if (TWO_CONTROLLERS)
+        fill_arbiter(w, c, &f);
     fill_span(&f, "disconnect-switchover-timeout", s->disconnect);
     fill_span(&f, "haflip-detect-timeout", s->flip);
     fill_span(&f, "agent-return-timeout", s->agent_return);

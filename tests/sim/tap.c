@@ -58,30 +58,31 @@ bool operator_asked(const struct world *w, uint16_t app, bool forced)
 }
 
 /* The member was Started when it was last heard of, and the newest poll of its agent is answered. */
-static void grant_eligible(struct world *w, uint16_t app, const Understudy__Agent__Grant *g)
+static void grant_eligible(struct world *w, const struct controller *c, uint16_t app, const Understudy__Agent__Grant *g)
 {
+    const unsigned at = (unsigned)(c - w->controllers);
     const struct member_truth *t = &w->checker.app[app];
     const char *name = w->site.apps[app].name;
     /* Whom the other one could not relieve gets its role back as it is; and --force takes what is there. */
     const struct pair_truth *p = &w->checker.pair[w->site.apps[app].pair];
     int member = (int)w->site.apps[app].member;
     bool known = p->owner == member || p->former == member || operator_asked(w, app, true);
-    bool back = known && t->reported_status == UNDERSTUDY__AGENT__STATUS__SERVICE_UNAVAILABLE;
-    if (t->reported_status != UNDERSTUDY__AGENT__STATUS__STARTED && !back)
+    bool back = known && t->at[at].status == UNDERSTUDY__AGENT__STATUS__SERVICE_UNAVAILABLE;
+    if (t->at[at].status != UNDERSTUDY__AGENT__STATUS__STARTED && !back)
         violation(w, "grant-ineligible", "%s is granted the primary role, but its last reported status is %d", name,
-                  t->reported_status);
-    if (g->poll_seq != t->poll_seq || g->incarnation != t->incarnation)
+                  t->at[at].status);
+    if (g->poll_seq != t->at[at].poll_seq || g->incarnation != t->at[at].incarnation)
         violation(w, "grant-poll", "%s is granted the primary role for poll %llu, the newest is %llu%s", name,
-                  (unsigned long long)g->poll_seq, (unsigned long long)t->poll_seq,
-                  g->incarnation != t->incarnation ? " of another incarnation" : "");
-    if (!t->poll_echoed)
+                  (unsigned long long)g->poll_seq, (unsigned long long)t->at[at].poll_seq,
+                  g->incarnation != t->at[at].incarnation ? " of another incarnation" : "");
+    if (!t->at[at].poll_echoed)
         violation(w, "grant-poll", "%s is granted the primary role before its agent has proved the round trip", name);
 }
 
 /* Its owner acts and nothing has happened to it: who decides that it is not primary any more? */
 static void grant_cause(struct world *w, const struct controller *c, uint16_t app)
 {
-    uint16_t other = other_member(w, app);
+    uint16_t other = peer_of(w, app);
     const struct site_app *o = &w->site.apps[other];
     if (!app_acts(w, other))
         return;
@@ -102,7 +103,7 @@ static void grant_cause(struct world *w, const struct controller *c, uint16_t ap
             "%s is granted the primary role: host%u was lost at %.6f s, and nothing had happened to it since %.6f s",
             w->site.apps[app].name, o->host + 1, (double)c->lost_since[o->host] / 1e9,
             (double)w->checker.host_cause[o->host] / 1e9);
-    bool unavailable = w->checker.app[other].reported_status ==
+    bool unavailable = w->checker.app[other].at[c - w->controllers].status ==
                        UNDERSTUDY__AGENT__STATUS__SERVICE_UNAVAILABLE; /* another cause, which waits for nothing */
     if (came_down && since + since / 500 + MS(1) < w->site.disconnect.ns && !operator_asked(w, app, false) && !unavailable)
         violation(w, "too-soon",
@@ -118,12 +119,12 @@ static void grant_cause(struct world *w, const struct controller *c, uint16_t ap
 /* With host-loss = confirmed a host that the standby's agent sees is not lost. */
 static void grant_seen(struct world *w, const struct controller *c, uint16_t app)
 {
-    const struct site_app *a = &w->site.apps[app], *o = &w->site.apps[other_member(w, app)];
+    const struct site_app *a = &w->site.apps[app], *o = &w->site.apps[peer_of(w, app)];
     const struct agent *agent = &w->agents[a->host];
-    if (!w->site.confirmed || !app_acts(w, other_member(w, app)) || a->host == o->host ||
+    if (!w->site.confirmed || !app_acts(w, peer_of(w, app)) || a->host == o->host ||
         c->host_up[o->host])
         return;
-    int64_t settled = 2 * w->site.poll.ns + MS(100);
+    int64_t settled = 2 * w->site.timing.poll.ns + MS(100);
     if (operator_asked(w, app, true) || w->checker.pair[a->pair].owner == (int)a->member)
         return; /* the second: it has had the role before, and only gets it back */
     bool told = w->now - c->host_since[a->host] > settled && w->now - w->nodes[a->host].stalled > settled &&
@@ -132,6 +133,15 @@ static void grant_seen(struct world *w, const struct controller *c, uint16_t app
         w->now - w->nodes[c->node].stalled > settled)
         violation(w, "seen-by-peer", "%s is granted the primary role while its agent sees host%u, where %s acts",
                   a->name, o->host + 1, o->name);
+}
+
+/* A grant or an extension: what the member may use from here on. */
+static void given(struct world *w, const struct controller *c, int app, const Understudy__Agent__Epoch *epoch,
+                  uint64_t incarnation, uint64_t seq, uint32_t lease_ms)
+{
+    struct given what = {.incarnation = incarnation, .seq = seq, .epoch = epoch_of(epoch), .by = (int)(c - w->controllers)};
+    if (lease_ms > 0)
+        truth_given(w, (uint16_t)app, &what, MS(lease_ms));
 }
 
 static void grant_sent(struct world *w, const struct controller *c, const Understudy__Agent__Grant *g)
@@ -148,9 +158,15 @@ static void grant_sent(struct world *w, const struct controller *c, const Unders
         (unsigned long long)epoch.n, (unsigned long long)g->poll_seq);
     w->checker.grants++;
     grant_epoch(w, (uint16_t)app, epoch);
-    grant_eligible(w, (uint16_t)app, g);
+    grant_eligible(w, c, (uint16_t)app, g);
     grant_cause(w, c, (uint16_t)app);
     grant_seen(w, c, (uint16_t)app);
+    if (app_leased(w, (uint16_t)app)) {
+        if (g->lease_ms == 0)
+            violation(w, "no-lease", "%s is granted the primary role without a lease", w->site.apps[app].name);
+        truth_grant(w, (uint16_t)app, (int)(c - w->controllers));
+        given(w, c, app, g->epoch, g->incarnation, g->poll_seq, g->lease_ms);
+    }
     if (p->owner != (int)w->site.apps[app].member)
         p->former = p->owner;
     p->highest = epoch;
@@ -187,11 +203,29 @@ static void learned(struct world *w, const struct controller *c, unsigned host, 
                   w->site.apps[app].name);
 }
 
+static void extensions_sent(struct world *w, struct controller *c, unsigned host, const Understudy__Agent__PollAnswer *a)
+{
+    uint64_t incarnation = w->keepers[host].incarnation; /* of the poll answered: another keeper's are not asked for */
+    if (a->n_leases > 0 && scs_core_recovering(c->core))
+        violation(w, "recovering-acts", "%s extends leases while it is RECOVERING", c->name);
+    for (size_t i = 0; i < a->n_leases; i++) {
+        int app = app_of(w, a->leases[i]->application);
+        if (app < 0 || !app_leased(w, (uint16_t)app))
+            continue;
+        w->checker.extensions++;
+        given(w, c, app, a->leases[i]->epoch, incarnation, a->poll_seq, a->leases[i]->lease_ms);
+    }
+}
+
 void tap_scs_sends(struct world *w, struct controller *c, unsigned host, const uint8_t *payload, size_t n)
 {
     message *m = message_of(payload, n);
     if (!m)
         return;
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_CONFIGURE) {
+        c->host_told[host] &= !m->configure->leads || c->host_led[host];
+        c->host_led[host] = m->configure->leads;
+    }
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT)
         learned(w, c, host, app_of(w, m->grant->application));
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER)
@@ -200,18 +234,21 @@ void tap_scs_sends(struct world *w, struct controller *c, unsigned host, const u
         grant_sent(w, c, m->grant);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER)
         order_sent(w, m->order);
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL_ANSWER)
+        extensions_sent(w, c, host, m->poll_answer);
     understudy__agent__message__free_unpacked(m, NULL);
 }
 
-static void poll_received(struct world *w, unsigned host, const Understudy__Agent__Poll *p)
+static void poll_received(struct world *w, const struct controller *c, unsigned host, const Understudy__Agent__Poll *p)
 {
     for (unsigned i = 0; i < w->site.n_apps; i++) {
         struct member_truth *t = &w->checker.app[i];
         if (w->site.apps[i].host != host)
             continue;
-        t->poll_seq = p->poll_seq;
-        t->incarnation = p->incarnation;
-        t->poll_echoed = p->echo > 0;
+        unsigned at = (unsigned)(c - w->controllers);
+        t->at[at].poll_seq = p->poll_seq;
+        t->at[at].incarnation = p->incarnation;
+        t->at[at].poll_echoed = p->echo > 0;
     }
 }
 
@@ -223,12 +260,12 @@ void tap_scs_receives(struct world *w, struct controller *c, unsigned host, cons
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT) {
         int app = app_of(w, m->report->application);
         if (app >= 0)
-            w->checker.app[app].reported_status = (int)m->report->status;
+            w->checker.app[app].at[c - w->controllers].status = (int)m->report->status;
     }
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT_END)
         c->host_told[host] = true;
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL)
-        poll_received(w, host, m->poll);
+        poll_received(w, c, host, m->poll);
     understudy__agent__message__free_unpacked(m, NULL);
 }
 
@@ -270,9 +307,20 @@ static void role_ordered(struct world *w, int app, bool demote, uint64_t term, u
     w->checker.app[app].demote_ordered |= demote;
 }
 
-void tap_agent_receives(struct world *w, unsigned host, const uint8_t *payload, size_t n)
+static void grant_received(struct world *w, unsigned by, const Understudy__Agent__Grant *g)
 {
-    (void)host;
+    int app = app_of(w, g->application);
+    if (app < 0)
+        return;
+    struct member_truth *t = &w->checker.app[app];
+    t->grant_released_incarnation = g->released_incarnation;
+    t->grant_released_seq = g->released_seq;
+    t->granted_at = w->now;
+    t->granted_by = (int)by;
+}
+
+void tap_agent_receives(struct world *w, unsigned host, unsigned by, const uint8_t *payload, size_t n)
+{
     message *m = message_of(payload, n);
     if (!m)
         return;
@@ -280,18 +328,44 @@ void tap_agent_receives(struct world *w, unsigned host, const uint8_t *payload, 
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER)
         order_received(w, m->order);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT)
+        grant_received(w, by, m->grant);
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT)
         role_ordered(w, app_of(w, m->grant->application), false, epoch_of(m->grant->epoch).term, m->grant->order_id);
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE && m->vote->kind == UNDERSTUDY__AGENT__VOTE__KIND__REQUEST)
+        check_vote_asked(w, host, m->vote->term, m->vote->previous_term);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_DEMOTE)
         role_ordered(w, app_of(w, m->demote->application), true, m->demote->term, m->demote->order_id);
     understudy__agent__message__free_unpacked(m, NULL);
 }
 
-static void released_sent(struct world *w, unsigned host, ProtobufCBinaryData name)
+static void released_sent(struct world *w, unsigned host, const Understudy__Agent__Released *r, ProtobufCBinaryData name)
 {
     int app = app_of(w, name);
+    if (app >= 0 && app_leased(w, (uint16_t)app))
+        truth_released(w, (uint16_t)app, r->incarnation, r->poll_seq);
     if (app >= 0 && app_acts(w, (uint16_t)app))
         violation(w, "released-acting", "agent of host%u says that %s is released, and it still acts as primary",
                   host + 1, w->site.apps[app].name);
+}
+
+static void peer_polled(struct world *w, unsigned host, const Understudy__Agent__PeerPoll *p)
+{
+    int other = app_of(w, p->application);
+    truth_poll(w, host, p->incarnation, p->poll_seq);
+    if (other >= 0 && w->site.apps[other].pair >= 0)
+        w->checker.app[peer_of(w, (uint16_t)other)].peer_epoch = epoch_of(p->epoch);
+}
+
+/* A promise to the member that asked; the answering side is the other one. */
+static void peer_answered(struct world *w, const Understudy__Agent__PeerAnswer *a)
+{
+    int asked = app_of(w, a->application);
+    if (asked < 0 || a->promise_ms == 0 || w->site.apps[asked].pair < 0)
+        return;
+    w->checker.promises++;
+    truth_promised(w, peer_of(w, (uint16_t)asked), a->incarnation, a->poll_seq, MS(a->promise_ms));
+    struct given what = {.incarnation = a->incarnation, .seq = a->poll_seq, .epoch = w->checker.app[asked].peer_epoch, .peer = true};
+    truth_given(w, (uint16_t)asked, &what, MS(a->promise_ms));
 }
 
 static void poll_sent(struct world *w, unsigned host, const Understudy__Agent__Poll *p)
@@ -301,9 +375,10 @@ static void poll_sent(struct world *w, unsigned host, const Understudy__Agent__P
         violation(w, "agent-term", "agent of host%u has seen term %llu, and %llu before", host + 1,
                   (unsigned long long)p->term_seen, (unsigned long long)*highest);
     *highest = p->term_seen;
+    truth_poll(w, host, p->incarnation, p->poll_seq);
     for (size_t i = 0; i < p->n_members; i++)
         if (p->members[i]->released)
-            released_sent(w, host, p->members[i]->application);
+            released_sent(w, host, p->members[i]->released, p->members[i]->application);
 }
 
 void tap_agent_sends(struct world *w, unsigned host, const uint8_t *payload, size_t n)
@@ -312,8 +387,14 @@ void tap_agent_sends(struct world *w, unsigned host, const uint8_t *payload, siz
     if (!m)
         return;
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_RELEASED)
-        released_sent(w, host, m->released->application);
+        released_sent(w, host, m->released, m->released->application);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL)
         poll_sent(w, host, m->poll);
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_POLL)
+        peer_polled(w, host, m->peer_poll);
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_ANSWER)
+        peer_answered(w, m->peer_answer);
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE_ANSWER)
+        check_vote(w, host, (enum lca_vote_kind)m->vote_answer->kind, m->vote_answer->term, m->vote_answer->yes);
     understudy__agent__message__free_unpacked(m, NULL);
 }

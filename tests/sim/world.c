@@ -236,16 +236,22 @@ void node_notice(struct world *w, unsigned node)
 
 int64_t node_lateness(struct world *w)
 {
-    return chance_span(&w->rng_net, 0, US(150));
+    if (!w->site.squeezed)
+        return chance_span(&w->rng_net, 0, US(150));
+    unsigned dice = (unsigned)chance_below(&w->rng_net, 10);
+    return dice < 6 ? 0 : dice < 8 ? w->site.timing.margin.ns : chance_span(&w->rng_net, 0, w->site.timing.margin.ns);
 }
 
 /* ---- a run ---- */
+
+static const struct plan everything;
 
 struct world *world_new(void)
 {
     struct world *w = calloc(1, sizeof *w);
     if (!w)
         abort();
+    w->plan = &everything;
     w->lines = calloc(SAY_LINES, SAY_WIDTH);
     w->scratch = malloc(FRAME_PAYLOAD_MAX);
     w->arena_memory = malloc(1024 * 1024);
@@ -303,6 +309,7 @@ static void world_seed(struct world *w, uint64_t seed)
     struct rng r;
     rng_init(&r, seed);
     struct rng *streams[] = {&w->rng_site, &w->rng_net, &w->rng_process, &w->rng_fault};
+    w->n_strikes = w->strikes_done = 0;
     for (unsigned i = 0; i < 4; i++)
         rng_init(streams[i], rng_next(&r));
 }
@@ -336,6 +343,7 @@ static void world_reset(struct world *w, uint64_t seed, enum mutant mutant)
     w->mutant = mutant;
     w->now = 0;
     w->calm = w->failed = false;
+    memset(&w->reg, 0, sizeof w->reg);
     w->n_lines = 0;
     world_seed(w, seed);
     site_generate(w);

@@ -1,0 +1,174 @@
+/* What the checker knows of the truth, and what it asks at every turn (README.md has the invariants by name).
+ *
+ * Included by sim.h, behind the world it looks at. */
+#pragma once
+
+/* ---- check.c, tap.c, calm.c: what must hold ---- */
+
+/* What a member was given, and may use until `end` of its host's clock. */
+struct given {
+    uint64_t incarnation, seq;
+    struct epoch epoch;
+    int64_t end;
+    bool peer; /* a promise, else a grant or an extension of controller `by` */
+    int by;
+};
+
+#define GRANTS_KEPT 64
+#define GIVEN_KEPT 64
+#define POLLS_KEPT 128
+struct member_truth {
+    int wanted;                     /* what its agent was ordered last in this boot: 0 nothing, 1 up, 2 down */
+    int operator_wants;             /* what an operator was granted last: the same */
+    uint32_t operator_boot;         /* of the host, then */
+    unsigned starts;                /* since the last order */
+    int64_t start_at[GRANTS_KEPT];  /* the latest ones, a ring */
+    struct {
+        int status;                     /* as this controller received it last */
+        uint64_t poll_seq, incarnation; /* of the newest poll that arrived there */
+        bool poll_echoed;
+    } at[CONTROLLERS_MAX];
+    int64_t order_at;                  /* when its agent was last ordered anything but a start */
+    bool demote_ordered;               /* since it acts */
+    struct epoch lease_epoch;          /* the highest one of its lease words */
+    int64_t link_lost;                 /* since when its own connection to the agent is away; NEVER: it is there */
+    struct given given[GIVEN_KEPT];    /* a ring */
+    unsigned n_given;
+    int64_t promised_until, quarantine_until; /* of its host's clock */
+    uint64_t promised_incarnation, promised_seq;
+    uint64_t grant_released_incarnation, grant_released_seq; /* of the newest grant that came */
+    int64_t granted_at;                                      /* when it came */
+    int granted_by;                                          /* the controller */
+    struct epoch durable_epoch;
+    struct epoch peer_epoch; /* of its newest poll to the peer */
+    int64_t lease_asked;               /* the end its agent has asked the keeper for; 0: none */
+    struct epoch granted[GRANTS_KEPT]; /* every epoch that was granted to it lately, a ring */
+    unsigned n_granted;
+};
+
+#define ORDERS_SEEN 1024
+struct pair_truth {
+    struct epoch highest; /* granted */
+    int owner, former;    /* member that holds `highest`, and who held the role before; -1: nobody yet */
+    int64_t both_since;
+    int last_acting;  /* member that began to act last, -1: nobody yet */
+    int64_t moved[3]; /* when the role moved from one member to the other, the latest three */
+    bool both;        /* primaries, where somebody sees both */
+};
+
+/* What an elector is bound by; instants of its host's clock. */
+struct elector_truth {
+    uint64_t voted;
+    int64_t promised_until;
+    uint64_t asked, previous; /* of the newest request that came */
+    int64_t asked_at;         /* the first one for this term, of the world */
+};
+
+struct checker {
+    struct elector_truth elector[HOSTS_MAX];
+    uint64_t register_term;
+    struct member_truth app[APPS_MAX];
+    struct pair_truth pair[PAIRS_MAX];
+    uint64_t highest_term[CONTROLLERS_MAX];
+    uint64_t agent_term[HOSTS_MAX];
+    struct {
+        uint64_t term, id;
+        uint16_t app;
+        uint32_t boot;
+    } orders[ORDERS_SEEN]; /* executed, a ring */
+    unsigned n_orders;
+    uint64_t executing, executing_term; /* the order that is being stepped */
+    uint16_t executing_app;
+    bool executed;
+    int64_t host_cause[HOSTS_MAX]; /* until when a fault may have cost its connection */
+    struct {
+        uint64_t incarnation, seq;
+        int64_t at;
+    } polls[HOSTS_MAX][POLLS_KEPT]; /* sent, a ring */
+    unsigned n_polls[HOSTS_MAX];
+    int64_t keeper_back[HOSTS_MAX]; /* when it last went on after it had not run */
+    /* What happened, for the summary: a run that sees nothing proves nothing. */
+    uint64_t grants, switchovers, starts, overlaps, losses, requests, fenced, uncovered, extensions, promises, votes;
+};
+
+void check_reset(struct world *w);
+/* After every event. */
+void check_now(struct world *w);
+void check_start(struct world *w, unsigned host, struct slot *s);
+void check_acting(struct world *w, unsigned host, struct slot *s);
+void check_lease(struct world *w, unsigned host, struct slot *s, struct epoch epoch, int64_t end);
+void check_fence(struct world *w, unsigned host, struct slot *s);
+void check_flapping(struct world *w, const struct slot *s);
+void check_host_cause(struct world *w, unsigned host, int64_t until);
+void check_executed(struct world *w, unsigned host, const char *app);
+void check_role(struct world *w, unsigned host, struct slot *s, enum app_role role, struct epoch epoch);
+void check_signal(struct world *w, unsigned host, struct slot *s, const char *what);
+bool operator_asked(const struct world *w, uint16_t app, bool forced);
+void check_term(struct world *w, const struct controller *c, bool fresh_run);
+void check_lost(struct world *w, unsigned node, const struct slink *l);
+void check_calm(struct world *w);
+
+/* truth.c: who may act. */
+bool app_leased(const struct world *w, uint16_t app);
+void truth_poll(struct world *w, unsigned host, uint64_t incarnation, uint64_t seq);
+/* `what->end` is found from the poll's sending and `lease`. */
+void truth_given(struct world *w, uint16_t app, const struct given *what, int64_t lease);
+void truth_released(struct world *w, uint16_t app, uint64_t incarnation, uint64_t seq);
+void truth_power_lost(struct world *w, unsigned host);
+void truth_grant(struct world *w, uint16_t app, int by);
+/* Its agent promises the other member's that it will not become primary for so long. */
+void truth_promised(struct world *w, uint16_t app, uint64_t incarnation, uint64_t seq, int64_t promise);
+void truth_agent_begins(struct world *w, unsigned host);
+void truth_accepts(struct world *w, unsigned host, uint16_t app, struct epoch epoch);
+void truth_lease(struct world *w, uint16_t app, struct epoch epoch, int64_t end);
+void truth_keeper_back(struct world *w, unsigned host);
+void truth_two(struct world *w, unsigned pair);
+/* authority.c: who may grant, and how electors vote. */
+void check_authority(struct world *w, struct controller *c);
+void check_vote(struct world *w, unsigned host, enum lca_vote_kind kind, uint64_t term, bool yes);
+void check_vote_asked(struct world *w, unsigned host, uint64_t term, uint64_t previous);
+void check_register(struct world *w, unsigned controller, const struct authority_register *value);
+
+/* Messages on their way. The sender's or receiver's end tells the tap; with a mutant the tap may change the copy, drop
+ * it (false) or add others. */
+void tap_scs_sends(struct world *w, struct controller *c, unsigned host, const uint8_t *payload, size_t n);
+void tap_scs_receives(struct world *w, struct controller *c, unsigned host, const uint8_t *payload, size_t n);
+/* `by`: the controller. */
+void tap_agent_receives(struct world *w, unsigned host, unsigned by, const uint8_t *payload, size_t n);
+void tap_agent_sends(struct world *w, unsigned host, const uint8_t *payload, size_t n);
+
+/* ---- mutants.c: the world or the messages broken on purpose, to prove that the checker bites ---- */
+
+enum mutant {
+    MUTANT_NONE,
+    MUTANT_DROP_DEMOTE,
+    MUTANT_FORGED_GRANT,
+    MUTANT_GRANT_BOTH,
+    MUTANT_BLIND_GRANT,
+    MUTANT_LYING_ROLE,
+    MUTANT_LYING_STATUS,
+    MUTANT_TWO_PROCESSES,
+    MUTANT_UNWANTED_START,
+    MUTANT_OLD_TERM,
+    MUTANT_DEAF_LINK,
+    MUTANT_GARBLED_BYTES,
+    MUTANT_LOST_STATE,
+    MUTANT_SILENT_DEATH,
+    MUTANT_NO_RESULT,
+    MUTANT_FALSE_ALARM,
+    MUTANT_DOUBLE_ORDER,
+    MUTANT_NEEDLESS_DEMOTE,
+    MUTANT_NEEDLESS_KILL,
+    MUTANT_COUNT
+};
+const char *mutant_name(enum mutant m);
+/* Each may change bytes in place (up to `size`), or return 0 to drop the message. */
+size_t mutant_to_agent(struct world *w, unsigned host, uint8_t *payload, size_t n, size_t size);
+size_t mutant_to_scs(struct world *w, unsigned host, uint8_t *payload, size_t n, size_t size);
+bool mutant_now(struct world *w, enum mutant m, unsigned percent);
+/* An agent that meddles with what serves on its host. */
+void mutant_meddles(struct world *w, unsigned host);
+/* Of a member: the other one's application. */
+uint16_t peer_of(const struct world *w, uint16_t app);
+struct slot *app_slot(struct world *w, uint16_t app);
+bool app_acts(struct world *w, uint16_t app);
