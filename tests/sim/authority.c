@@ -41,9 +41,9 @@ void check_authority(struct world *w, struct controller *c)
     for (unsigned i = 0; i < w->site.n_controllers; i++) {
         const struct controller *o = &w->controllers[i];
         if (o != c && controller_leads(w, o))
-            violation(w, "two-authorities", "%s has the authority with term %llu, and %s with term %llu for %.6f s yet", c->name,
-                      (unsigned long long)scs_core_term(c->core), o->name, (unsigned long long)scs_core_term(o->core),
-                      (double)(authority_ends(w, o) - w->now) / 1e9);
+            violation(w, "two-authorities", "%s has the authority with term %llu, and %s with term %llu for %.6f s yet",
+                      c->name, (unsigned long long)scs_core_term(c->core), o->name,
+                      (unsigned long long)scs_core_term(o->core), (double)(authority_ends(w, o) - w->now) / 1e9);
     }
 }
 
@@ -71,8 +71,9 @@ void check_vote(struct world *w, unsigned host, enum lca_vote_kind kind, uint64_
         violation(w, "vote-term", "the elector on host%u votes for term %llu after %llu", host + 1,
                   (unsigned long long)term, (unsigned long long)e->voted);
     if (term != e->voted && e->promised_until > now && e->previous != e->voted)
-        violation(w, "vote-promise", "the elector on host%u votes for term %llu %.6f s before its promise to %llu is over",
-                  host + 1, (unsigned long long)term, (double)(e->promised_until - now) / 1e9, (unsigned long long)e->voted);
+        violation(w, "vote-promise",
+                  "the elector on host%u votes for term %llu %.6f s before its promise to %llu is over", host + 1,
+                  (unsigned long long)term, (double)(e->promised_until - now) / 1e9, (unsigned long long)e->voted);
     if (term != e->voted && w->disks[host].kept < e->asked_at)
         violation(w, "not-durable", "the elector on host%u votes for term %llu, which is on no disk", host + 1,
                   (unsigned long long)term);

@@ -273,8 +273,7 @@ static void peer_call(struct world *w, struct controller *c)
 
 static void peer_told(struct world *w, struct controller *c, bool up, const char *reason)
 {
-    struct scs_event e = {
-        .type = up ? SCS_EV_CONTROLLER_UP : SCS_EV_CONTROLLER_DOWN, .host = SCS_NONE, .text = reason};
+    struct scs_event e = {.type = up ? SCS_EV_CONTROLLER_UP : SCS_EV_CONTROLLER_DOWN, .host = SCS_NONE, .text = reason};
     say(w, "%s: the other controller is %s: %s", c->name, up ? "connected" : "gone", reason);
     controller_step(w, c, &e);
 }
@@ -498,8 +497,11 @@ void controller_install(struct world *w, unsigned host)
         if (!node_runs(w, c->node) || w->n_requests == REQUESTS_MAX)
             continue;
         struct request *r = &w->requests[w->n_requests++];
-        *r = (struct request){
-            .id = 1000 + w->n_requests, .at = w->now, .kind = SO_INSTALL, .node = c->node, .run = w->nodes[c->node].run};
+        *r = (struct request){.id = 1000 + w->n_requests,
+                              .at = w->now,
+                              .kind = SO_INSTALL,
+                              .node = c->node,
+                              .run = w->nodes[c->node].run};
         struct scs_event e = {.type = SCS_EV_REQUEST, .host = SCS_NONE, .app = w->site.hosts[host].name};
         e.request.id = r->id;
         e.request.kind = SO_INSTALL;

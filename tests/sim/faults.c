@@ -49,7 +49,7 @@ const char *fault_name(enum fault f)
     return names[f];
 }
 
-static unsigned any_host(struct world *w)
+unsigned faults_host(struct world *w)
 {
     return (unsigned)chance_below(fr(w), w->site.n_hosts);
 }
@@ -59,207 +59,29 @@ static uint16_t any_app(struct world *w)
     return (uint16_t)chance_below(fr(w), w->site.n_apps);
 }
 
-static struct controller *any_controller(struct world *w)
+struct controller *faults_controller(struct world *w)
 {
     return &w->controllers[chance_below(fr(w), w->site.n_controllers)];
 }
 
-static unsigned any_machine(struct world *w)
+unsigned faults_machine(struct world *w)
 {
     return w->nodes[chance_below(fr(w), w->n_nodes)].machine;
 }
 
-static int64_t how_long(struct world *w)
+int64_t faults_length(struct world *w)
 {
     return chance_scale(fr(w), MS(5), w->swarm.longest);
 }
 
 /* ---- cuts ---- */
 
-/* A fault of a whole machine: whoever runs there is a cause for others, too. */
-static void machine_cause(struct world *w, unsigned machine, int64_t until)
-{
-    bool controls = machine >= w->site.n_hosts;
-    for (unsigned i = 0; i < w->site.n_controllers; i++)
-        controls |= w->site.machine[i] == machine;
-    for (unsigned i = 0; i < w->site.n_hosts; i++)
-        if (i == machine || controls)
-            check_host_cause(w, i, until);
-}
-
-static void cut_ends(struct world *w, uint64_t from, uint64_t to)
-{
-    if (w->paths[from][to].cuts > 0 && !w->calm)
-        w->paths[from][to].cuts--;
-}
-
-/* Between machines. */
-static void cut(struct world *w, unsigned from, unsigned to, int64_t length)
-{
-    if (from == to)
-        return;
-    w->paths[from][to].cuts++;
-    world_at(w, w->now + length, cut_ends, from, to);
-    machine_cause(w, from, w->now + length);
-    machine_cause(w, to, w->now + length);
-}
-
-static void cut_both(struct world *w, unsigned a, unsigned b, int64_t length)
-{
-    cut(w, a, b, length);
-    cut(w, b, a, length);
-}
-
-static void strike_cut_scs(struct world *w)
-{
-    unsigned host = any_host(w);
-    int64_t length = how_long(w);
-    const struct controller *c = any_controller(w);
-    say(w, "fault: path between %s and host%u is cut for %.3f s", c->name, host + 1, (double)length / 1e9);
-    cut_both(w, host, w->nodes[c->node].machine, length);
-}
-
-static void strike_cut_peer(struct world *w)
-{
-    unsigned a = any_host(w), b = (a + 1 + (unsigned)chance_below(fr(w), w->site.n_hosts - 1)) % w->site.n_hosts;
-    int64_t length = how_long(w);
-    say(w, "fault: path between host%u and host%u is cut for %.3f s", a + 1, b + 1, (double)length / 1e9);
-    cut_both(w, a, b, length);
-}
-
-static void strike_cut_host(struct world *w)
-{
-    unsigned host = any_host(w);
-    int64_t length = how_long(w);
-    say(w, "fault: host%u is cut off for %.3f s", host + 1, (double)length / 1e9);
-    for (unsigned i = 0; i < w->n_nodes; i++)
-        if (i != host)
-            cut_both(w, host, i, length);
-}
-
-static void strike_cut_one_way(struct world *w)
-{
-    unsigned from = any_machine(w), to = any_machine(w);
-    int64_t length = how_long(w);
-    say(w, "fault: machine %u is not heard at machine %u for %.3f s", from + 1, to + 1, (double)length / 1e9);
-    cut(w, from, to, length);
-}
-
-static const char *islands_text(const struct world *w, uint64_t side)
-{
-    static char text[4 * NODES_MAX + 1];
-    struct strbuf out;
-    strbuf_init(&out, text, sizeof text);
-    for (unsigned i = 0; i < w->n_nodes; i++)
-        if (side >> i & 1)
-            strbuf_printf(&out, " %u", i + 1);
-    return text;
-}
-
-static void strike_cut_controllers(struct world *w)
-{
-    int64_t length = how_long(w);
-    if (w->site.n_controllers < 2)
-        return;
-    say(w, "fault: path between the controllers is cut for %.3f s", (double)length / 1e9);
-    cut_both(w, w->site.machine[0], w->site.machine[1], length);
-}
-
-/* Two islands. */
-static void strike_split(struct world *w)
-{
-    uint64_t side = rng_next(fr(w));
-    int64_t length = how_long(w);
-    say(w, "fault: the machines%s are cut off from the others for %.3f s", islands_text(w, side), (double)length / 1e9);
-    for (unsigned a = 0; a < w->n_nodes; a++)
-        for (unsigned b = 0; b < w->n_nodes; b++)
-            if ((side >> a & 1) != (side >> b & 1) && a < b)
-                cut_both(w, a, b, length);
-}
-
-static void flap(struct world *w, uint64_t ends, uint64_t times)
-{
-    if (w->calm)
-        return;
-    cut_both(w, (unsigned)(ends >> 8), (unsigned)(ends & 0xff), chance_span(fr(w), MS(20), MS(900)));
-    if (times > 1)
-        world_at(w, w->now + SEC(1), flap, ends, times - 1);
-}
-
-static void strike_flap(struct world *w)
-{
-    unsigned host = any_host(w), other = any_machine(w);
-    say(w, "fault: path between host%u and machine %u flaps", host + 1, other + 1);
-    flap(w, (uint64_t)host << 8 | other, 10);
-}
-
-static void loss_ends(struct world *w, uint64_t from, uint64_t to)
-{
-    w->paths[from][to].loss = 0;
-}
-
-static void strike_loss(struct world *w)
-{
-    unsigned percent = 1 + (unsigned)chance_below(fr(w), 30);
-    int64_t length = how_long(w) * 2;
-    for (unsigned i = 0; i < w->site.n_hosts; i++)
-        check_host_cause(w, i, w->now + length);
-    say(w, "fault: %u %% of all packets are lost for %.3f s", percent, (double)length / 1e9);
-    for (unsigned a = 0; a < w->n_nodes; a++)
-        for (unsigned b = 0; b < w->n_nodes; b++) {
-            w->paths[a][b].loss = percent;
-            world_at(w, w->now + length, loss_ends, a, b);
-        }
-}
-
-static void jitter_ends(struct world *w, uint64_t from, uint64_t to)
-{
-    w->paths[from][to].storm = 0;
-}
-
-/* Up to 300 ms more in each direction: what waits is not lost. */
-static void strike_jitter(struct world *w)
-{
-    int64_t length = how_long(w) * 2, more = chance_scale(fr(w), MS(5), MS(300));
-    for (unsigned i = 0; i < w->site.n_hosts; i++)
-        check_host_cause(w, i, w->now + length + more);
-    say(w, "fault: packets take up to %.3f s longer for %.3f s", (double)more / 1e9, (double)length / 1e9);
-    for (unsigned a = 0; a < w->n_nodes; a++)
-        for (unsigned b = 0; b < w->n_nodes; b++) {
-            w->paths[a][b].storm = more;
-            world_at(w, w->now + length, jitter_ends, a, b);
-        }
-}
-
-static void register_back(struct world *w, uint64_t controller, uint64_t unused)
-{
-    (void)unused;
-    if (w->reg.cuts[controller] > 0 && !w->calm)
-        w->reg.cuts[controller]--;
-}
-
-/* The register does not answer one controller, or none. */
-static void strike_register(struct world *w)
-{
-    int64_t length = how_long(w);
-    unsigned only = (unsigned)chance_below(fr(w), 3);
-    if (w->site.arbiter != ARBITER_ETCD)
-        return;
-    say(w, "fault: the register is out of reach of %s for %.3f s", only < w->site.n_controllers ? w->controllers[only].name : "everybody",
-        (double)length / 1e9);
-    for (unsigned i = 0; i < CONTROLLERS_MAX; i++)
-        if (only >= w->site.n_controllers || only == i) {
-            w->reg.cuts[i]++;
-            world_at(w, w->now + length, register_back, i, 0);
-        }
-}
-
 /* ---- stalls ---- */
 
 static void strike_freeze(struct world *w, unsigned node)
 {
     struct node *n = &w->nodes[node];
-    int64_t length = how_long(w);
+    int64_t length = faults_length(w);
     say(w, "fault: program of node %u stalls for %.3f s", node + 1, (double)length / 1e9);
     n->frozen_until = w->now + length;
     for (unsigned i = 0; i < w->site.n_hosts; i++)
@@ -276,8 +98,8 @@ static void keeper_goes_on(struct world *w, uint64_t host, uint64_t unused)
 
 static void strike_freeze_keeper(struct world *w)
 {
-    unsigned host = any_host(w);
-    int64_t length = how_long(w);
+    unsigned host = faults_host(w);
+    int64_t length = faults_length(w);
     bool agent_too = chance(fr(w), 50);
     say(w, "fault: keeper%s of host%u stalls for %.3f s", agent_too ? " and agent" : "", host + 1,
         (double)length / 1e9);
@@ -290,8 +112,8 @@ static void strike_freeze_keeper(struct world *w)
 
 static void strike_pause(struct world *w)
 {
-    unsigned host = any_host(w);
-    int64_t length = how_long(w);
+    unsigned host = faults_host(w);
+    int64_t length = faults_length(w);
     say(w, "fault: host%u is paused for %.3f s", host + 1, (double)length / 1e9);
     w->machines[host].paused_until = w->now + length;
     world_at(w, w->now + length, keeper_goes_on, host, 0);
@@ -333,10 +155,10 @@ static void power_off(struct world *w, unsigned host)
 
 static void strike_power(struct world *w)
 {
-    unsigned host = any_host(w);
+    unsigned host = faults_host(w);
     if (!w->machines[host].power)
         return;
-    int64_t length = how_long(w) + MS(300);
+    int64_t length = faults_length(w) + MS(300);
     say(w, "fault: host%u loses power for %.3f s", host + 1, (double)length / 1e9);
     machine_cause(w, host, w->now + length + SEC(1));
     power_off(w, host);
@@ -356,7 +178,7 @@ static void scs_back(struct world *w, uint64_t i, uint64_t b)
 
 static void strike_kill_scs(struct world *w, bool power)
 {
-    struct controller *c = any_controller(w);
+    struct controller *c = faults_controller(w);
     bool own = w->nodes[c->node].machine == c->node;
     if (!w->nodes[c->node].alive || (power && !own))
         return;
@@ -379,7 +201,7 @@ static void strike_kill_scs(struct world *w, bool power)
 
 static void strike_clock(struct world *w)
 {
-    unsigned m = any_machine(w);
+    unsigned m = faults_machine(w);
     int rate = chance(fr(w), 30)   ? RATE_FASTEST
                : chance(fr(w), 50) ? RATE_SLOWEST
                                    : (int)chance_span(fr(w), RATE_SLOWEST, RATE_FASTEST);
@@ -400,8 +222,8 @@ static void disk_mended(struct world *w, uint64_t host, uint64_t unused)
 
 static void strike_disk(struct world *w)
 {
-    unsigned host = any_host(w);
-    int64_t length = how_long(w);
+    unsigned host = faults_host(w);
+    int64_t length = faults_length(w);
     bool fails = chance(fr(w), 30);
     say(w, "fault: the disk of host%u %s for %.3f s", host + 1, fails ? "fails" : "is slow", (double)length / 1e9);
     if (!fails) {
@@ -514,10 +336,10 @@ static void strike(struct world *w, enum fault f)
 {
     switch (f) {
     case FAULT_KILL_AGENT:
-        keeper_agent_killed(w, any_host(w));
+        keeper_agent_killed(w, faults_host(w));
         return;
     case FAULT_KILL_KEEPER:
-        keeper_killed(w, any_host(w));
+        keeper_killed(w, faults_host(w));
         return;
     case FAULT_KILL_SCS:
     case FAULT_SCS_POWER:
@@ -554,10 +376,10 @@ static void strike(struct world *w, enum fault f)
         strike_flap(w);
         return;
     case FAULT_FREEZE_AGENT:
-        strike_freeze(w, any_host(w));
+        strike_freeze(w, faults_host(w));
         return;
     case FAULT_FREEZE_SCS:
-        strike_freeze(w, any_controller(w)->node);
+        strike_freeze(w, faults_controller(w)->node);
         return;
     case FAULT_FREEZE_KEEPER:
         strike_freeze_keeper(w);
@@ -584,7 +406,7 @@ static void strike(struct world *w, enum fault f)
         strike_app_link(w);
         return;
     case FAULT_ECHO:
-        w->agents[any_host(w)].echo = true;
+        w->agents[faults_host(w)].echo = true;
         return;
     case FAULT_OPERATOR:
         strike_operator(w);

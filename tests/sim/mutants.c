@@ -76,7 +76,7 @@ static void grant_copy(struct world *w, const message *m)
     struct slot *s = app_slot(w, peer_of(w, (uint16_t)app));
     if (s && s->process.alive && !s->role.alive)
         process_role(w, w->site.apps[s->app].host, s->name, 1, APP_PRIMARY,
-                    (struct epoch){m->grant->epoch->term, m->grant->epoch->n});
+                     (struct epoch){m->grant->epoch->term, m->grant->epoch->n});
 }
 
 static bool is_demotion(const message *m)

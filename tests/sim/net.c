@@ -273,8 +273,8 @@ struct conn *conn_accept(struct world *w, unsigned node)
     const struct node *n = &w->nodes[node];
     for (struct conn *c = w->conns; c; c = c->next) {
         struct conn_end *e = &c->end[1];
-        if (c->state == CONN_OPEN && e->node == node && e->boot == machine_of(w, node)->boot && !e->accepted && !e->closed &&
-            n->listening) {
+        if (c->state == CONN_OPEN && e->node == node && e->boot == machine_of(w, node)->boot && !e->accepted &&
+            !e->closed && n->listening) {
             e->accepted = true;
             return c;
         }
@@ -303,7 +303,8 @@ void conn_program_died(struct world *w, unsigned node)
 {
     for (struct conn *c = w->conns; c; c = c->next)
         for (unsigned i = 0; i < 2; i++)
-            if (c->end[i].node == node && c->end[i].boot == machine_of(w, node)->boot && (i == 0 || c->state == CONN_OPEN))
+            if (c->end[i].node == node && c->end[i].boot == machine_of(w, node)->boot &&
+                (i == 0 || c->state == CONN_OPEN))
                 conn_close(w, c, i);
     w->nodes[node].listening = false;
 }

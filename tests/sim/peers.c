@@ -253,7 +253,8 @@ static void link_up(struct world *w, unsigned host, struct slink *l)
         c = find(w, host, controller, l->session.peer.name);
     if (!c)
         c = take(w, host, controller, l->session.peer.name);
-    l->peer = controller ? w->controllers[controller_index(w, l->session.peer.name)].node : (unsigned)host_index(w, l->session.peer.name);
+    l->peer = controller ? w->controllers[controller_index(w, l->session.peer.name)].node
+                         : (unsigned)host_index(w, l->session.peer.name);
     if (!c)
         refuse(w, host, l, REFUSED_LIMIT, "too many are connected already");
     else if (c->link)

@@ -576,6 +576,23 @@ struct plan {
 
 const char *fault_name(enum fault f);
 void faults_begin(struct world *w);
+/* Chance of the strike that is being struck. */
+unsigned faults_host(struct world *w);
+unsigned faults_machine(struct world *w);
+struct controller *faults_controller(struct world *w);
+int64_t faults_length(struct world *w);
+/* cuts.c */
+void machine_cause(struct world *w, unsigned machine, int64_t until);
+void strike_cut_scs(struct world *w);
+void strike_cut_peer(struct world *w);
+void strike_cut_host(struct world *w);
+void strike_cut_one_way(struct world *w);
+void strike_cut_controllers(struct world *w);
+void strike_split(struct world *w);
+void strike_flap(struct world *w);
+void strike_loss(struct world *w);
+void strike_jitter(struct world *w);
+void strike_register(struct world *w);
 void faults_heal(struct world *w);
 /* Its keeper, agent, and the controller that runs on it. */
 void host_boot(struct world *w, unsigned host);

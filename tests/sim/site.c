@@ -93,8 +93,9 @@ static void timing_generate(struct world *w)
     s->profile = chance(r, 50) ? PROFILE_FAST : PROFILE_DEFAULT;
     s->profile_only = chance(r, 30);
     if (s->profile_only) {
-        *t = s->profile == PROFILE_FAST ? (struct lease_timing){SPAN_MS(40), SPAN_MS(150), SPAN_MS(15), SPAN_MS(5)}
-                                        : (struct lease_timing){SPAN_MS(500), SPAN_MS(2000), SPAN_MS(100), SPAN_MS(100)};
+        *t = s->profile == PROFILE_FAST
+                 ? (struct lease_timing){SPAN_MS(40), SPAN_MS(150), SPAN_MS(15), SPAN_MS(5)}
+                 : (struct lease_timing){SPAN_MS(500), SPAN_MS(2000), SPAN_MS(100), SPAN_MS(100)};
         return;
     }
     s->profile = PROFILE_DEFAULT;
@@ -140,8 +141,7 @@ void site_generate(struct world *w)
 {
     struct site *s = &w->site;
     struct rng *r = &w->rng_site;
-    *s = (struct site){.n_hosts = 2 + (unsigned)few(r, HOSTS_MAX - 1),
-                       .n_pairs = 1 + (unsigned)few(r, PAIRS_MAX)};
+    *s = (struct site){.n_hosts = 2 + (unsigned)few(r, HOSTS_MAX - 1), .n_pairs = 1 + (unsigned)few(r, PAIRS_MAX)};
     controllers_generate(w);
     timing_generate(w);
     for (unsigned i = 0; i < s->n_hosts; i++) {

@@ -105,7 +105,8 @@ static void grant_cause(struct world *w, const struct controller *c, uint16_t ap
             (double)w->checker.host_cause[o->host] / 1e9);
     bool unavailable = w->checker.app[other].at[c - w->controllers].status ==
                        UNDERSTUDY__AGENT__STATUS__SERVICE_UNAVAILABLE; /* another cause, which waits for nothing */
-    if (came_down && since + since / 500 + MS(1) < w->site.disconnect.ns && !operator_asked(w, app, false) && !unavailable)
+    if (came_down && since + since / 500 + MS(1) < w->site.disconnect.ns && !operator_asked(w, app, false) &&
+        !unavailable)
         violation(w, "too-soon",
                   "switchover to %s %.3f s after host%u was lost, disconnect-switchover-timeout is %.3f s",
                   w->site.apps[app].name, (double)since / 1e9, o->host + 1, (double)w->site.disconnect.ns / 1e9);
@@ -121,8 +122,7 @@ static void grant_seen(struct world *w, const struct controller *c, uint16_t app
 {
     const struct site_app *a = &w->site.apps[app], *o = &w->site.apps[peer_of(w, app)];
     const struct agent *agent = &w->agents[a->host];
-    if (!w->site.confirmed || !app_acts(w, peer_of(w, app)) || a->host == o->host ||
-        c->host_up[o->host])
+    if (!w->site.confirmed || !app_acts(w, peer_of(w, app)) || a->host == o->host || c->host_up[o->host])
         return;
     int64_t settled = 2 * w->site.timing.poll.ns + MS(100);
     if (operator_asked(w, app, true) || w->checker.pair[a->pair].owner == (int)a->member)
@@ -139,7 +139,8 @@ static void grant_seen(struct world *w, const struct controller *c, uint16_t app
 static void given(struct world *w, const struct controller *c, int app, const Understudy__Agent__Epoch *epoch,
                   uint64_t incarnation, uint64_t seq, uint32_t lease_ms)
 {
-    struct given what = {.incarnation = incarnation, .seq = seq, .epoch = epoch_of(epoch), .by = (int)(c - w->controllers)};
+    struct given what = {
+        .incarnation = incarnation, .seq = seq, .epoch = epoch_of(epoch), .by = (int)(c - w->controllers)};
     if (lease_ms > 0)
         truth_given(w, (uint16_t)app, &what, MS(lease_ms));
 }
@@ -154,8 +155,8 @@ static void grant_sent(struct world *w, const struct controller *c, const Unders
     struct epoch epoch = epoch_of(g->epoch);
     struct pair_truth *p = &w->checker.pair[w->site.apps[app].pair];
     struct member_truth *t = &w->checker.app[app];
-    say(w, "%s grants %s epoch %llu.%llu for poll %llu", c->name, w->site.apps[app].name, (unsigned long long)epoch.term,
-        (unsigned long long)epoch.n, (unsigned long long)g->poll_seq);
+    say(w, "%s grants %s epoch %llu.%llu for poll %llu", c->name, w->site.apps[app].name,
+        (unsigned long long)epoch.term, (unsigned long long)epoch.n, (unsigned long long)g->poll_seq);
     w->checker.grants++;
     grant_epoch(w, (uint16_t)app, epoch);
     grant_eligible(w, c, (uint16_t)app, g);
@@ -196,14 +197,14 @@ static void learned(struct world *w, const struct controller *c, unsigned host, 
     if (!c->host_told[host])
         violation(w, "recovering-acts", "%s is ordered something before its agent has told everything",
                   w->site.apps[app].name);
-    uint16_t pair =
-        w->site.apps[app].pair < 0 ? SCS_NONE : scs_core_find_pair(c->core, w->site.apps[app].name);
+    uint16_t pair = w->site.apps[app].pair < 0 ? SCS_NONE : scs_core_find_pair(c->core, w->site.apps[app].name);
     if (pair != SCS_NONE && scs_core_pair(c->core, pair, &v) && strcmp(v.state, "learning") == 0)
         violation(w, "recovering-acts", "%s is ordered something while its pair is being learned",
                   w->site.apps[app].name);
 }
 
-static void extensions_sent(struct world *w, struct controller *c, unsigned host, const Understudy__Agent__PollAnswer *a)
+static void extensions_sent(struct world *w, struct controller *c, unsigned host,
+                            const Understudy__Agent__PollAnswer *a)
 {
     uint64_t incarnation = w->keepers[host].incarnation; /* of the poll answered: another keeper's are not asked for */
     if (a->n_leases > 0 && scs_core_recovering(c->core))
@@ -331,14 +332,16 @@ void tap_agent_receives(struct world *w, unsigned host, unsigned by, const uint8
         grant_received(w, by, m->grant);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT)
         role_ordered(w, app_of(w, m->grant->application), false, epoch_of(m->grant->epoch).term, m->grant->order_id);
-    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE && m->vote->kind == UNDERSTUDY__AGENT__VOTE__KIND__REQUEST)
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE &&
+        m->vote->kind == UNDERSTUDY__AGENT__VOTE__KIND__REQUEST)
         check_vote_asked(w, host, m->vote->term, m->vote->previous_term);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_DEMOTE)
         role_ordered(w, app_of(w, m->demote->application), true, m->demote->term, m->demote->order_id);
     understudy__agent__message__free_unpacked(m, NULL);
 }
 
-static void released_sent(struct world *w, unsigned host, const Understudy__Agent__Released *r, ProtobufCBinaryData name)
+static void released_sent(struct world *w, unsigned host, const Understudy__Agent__Released *r,
+                          ProtobufCBinaryData name)
 {
     int app = app_of(w, name);
     if (app >= 0 && app_leased(w, (uint16_t)app))
@@ -364,7 +367,8 @@ static void peer_answered(struct world *w, const Understudy__Agent__PeerAnswer *
         return;
     w->checker.promises++;
     truth_promised(w, peer_of(w, (uint16_t)asked), a->incarnation, a->poll_seq, MS(a->promise_ms));
-    struct given what = {.incarnation = a->incarnation, .seq = a->poll_seq, .epoch = w->checker.app[asked].peer_epoch, .peer = true};
+    struct given what = {
+        .incarnation = a->incarnation, .seq = a->poll_seq, .epoch = w->checker.app[asked].peer_epoch, .peer = true};
     truth_given(w, (uint16_t)asked, &what, MS(a->promise_ms));
 }
 

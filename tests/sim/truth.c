@@ -119,7 +119,8 @@ void truth_promised(struct world *w, uint16_t app, uint64_t incarnation, uint64_
 {
     struct member_truth *t = member(w, app);
     span_t k = {w->site.k[w->site.apps[app].pair]};
-    int64_t until = node_now(w, w->site.apps[app].host).ns + lease_horizon((span_t){promise}, k, w->site.timing.margin).ns;
+    int64_t until =
+        node_now(w, w->site.apps[app].host).ns + lease_horizon((span_t){promise}, k, w->site.timing.margin).ns;
     if (until > t->promised_until)
         t->promised_until = until;
     if (incarnation != t->promised_incarnation || seq > t->promised_seq)
@@ -136,15 +137,16 @@ void truth_agent_begins(struct world *w, unsigned host)
             continue;
         bool holds = s->used && s->process.alive && !s->lease.enforced && s->lease.end > now;
         span_t k = {w->site.k[w->site.apps[i].pair]};
-        w->checker.app[i].quarantine_until = holds ? 0 : now + lease_horizon(w->site.timing.lease, k, w->site.timing.margin).ns;
+        w->checker.app[i].quarantine_until =
+            holds ? 0 : now + lease_horizon(w->site.timing.lease, k, w->site.timing.margin).ns;
     }
 }
 
 static bool promise_is_over(const struct world *w, uint16_t app, int64_t now)
 {
     const struct member_truth *t = &w->checker.app[app];
-    bool released = t->grant_released_incarnation == t->promised_incarnation && t->grant_released_seq >= t->promised_seq &&
-                    t->promised_seq > 0;
+    bool released = t->grant_released_incarnation == t->promised_incarnation &&
+                    t->grant_released_seq >= t->promised_seq && t->promised_seq > 0;
     return t->promised_until <= now || released;
 }
 
@@ -172,8 +174,8 @@ void truth_accepts(struct world *w, unsigned host, uint16_t app, struct epoch ep
     t->promised_until = 0;
     int64_t over = certainly_over(w, other, true, counted(w, t->granted_by));
     if (over > w->now)
-        violation(w, "two-holders", "%s becomes primary while %s can use what it was given, or act, for %.6f s yet", name,
-                  w->site.apps[other].name, (double)(over - w->now) / 1e9);
+        violation(w, "two-holders", "%s becomes primary while %s can use what it was given, or act, for %.6f s yet",
+                  name, w->site.apps[other].name, (double)(over - w->now) / 1e9);
     if (t->lease_asked <= now)
         violation(w, "no-lease", "%s becomes primary without a lease that runs", name);
     if (w->disks[host].kept < t->granted_at && w->disks[host].kept >= 0 && epoch_compare(t->durable_epoch, epoch) < 0)
@@ -217,7 +219,9 @@ static bool uncovered(const struct world *w, uint16_t app)
     if (!k->alive || keeper_held(w, a->host) > w->now)
         return true;
     int64_t end = node_to_world(w, a->host, (mono_t){s->lease.end}), back = w->checker.keeper_back[a->host];
-    int64_t need = node_to_world(w, a->host, (mono_t){node_now(w, a->host).ns + a->fencing.ns + 2 * w->site.timing.margin.ns}) - w->now;
+    int64_t need =
+        node_to_world(w, a->host, (mono_t){node_now(w, a->host).ns + a->fencing.ns + 2 * w->site.timing.margin.ns}) -
+        w->now;
     return back >= end - need && w->now < back + need;
 }
 
@@ -234,7 +238,8 @@ void truth_two(struct world *w, unsigned pair)
     w->checker.overlaps++;
     bool excused = uncovered(w, a) || uncovered(w, b);
     w->checker.uncovered += excused;
-    say(w, "two primaries: %s and %s%s", w->site.apps[a].name, w->site.apps[b].name, excused ? ", one with no keeper in time" : "");
+    say(w, "two primaries: %s and %s%s", w->site.apps[a].name, w->site.apps[b].name,
+        excused ? ", one with no keeper in time" : "");
     if (w->site.lease[pair] && !excused && w->site.arbiter != ARBITER_PAIR)
         violation(w, "two-acting", "%s and %s act at once", w->site.apps[a].name, w->site.apps[b].name);
 }
