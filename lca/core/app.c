@@ -51,6 +51,7 @@ static void app_launch(struct lca_core *c, struct app *a)
     do
         a->start_id = rng_next(&c->rng);
     while (a->start_id == 0);
+    a->lease.told = MONO_ZERO; /* the word of a fresh start says nothing */
     a->role = a->def.member ? APP_BACKUP : APP_NO_ROLE;
     struct lca_action *action = core_act(c, LCA_DO_START, a);
     action->role = a->role;
@@ -116,7 +117,7 @@ void app_ready(struct lca_core *c, struct app *a)
 
 /* --- stop --- */
 
-static void app_leave(struct lca_core *c, struct app *a, enum end_cause cause)
+void app_leave(struct lca_core *c, struct app *a, enum end_cause cause)
 {
     if (!app_is_asked(a->cause))
         a->cause = cause;
@@ -186,6 +187,7 @@ static const char *cause_text(enum end_cause cause)
         [END_ROLE] = "did not obey a role order: ",
         [END_KILL_ORDER] = "killed by an order: ",
         [END_START_FAILED] = "",
+        [END_LEASE] = "its lease ended: ",
     };
     return texts[cause];
 }
@@ -256,6 +258,12 @@ static void app_again(struct lca_core *c, struct app *a, const struct end_rule *
     app_start(c, a, why);
 }
 
+/* What followed the end of a lease is no fault of the application. */
+static bool counts(const struct app *a, const struct end_rule *rule, bool ordered)
+{
+    return a->cause != END_LEASE && ((rule->then == AFTER_START && !ordered) || rule->then == AFTER_WAIT);
+}
+
 static void say_restart(struct lca_core *c, struct app *a, span_t delay, uint32_t count)
 {
     char shown[32], window[32];
@@ -276,6 +284,7 @@ static void app_ended(struct lca_core *c, struct app *a)
 {
     const struct end_rule *rule = restart_decide(c, a);
     bool ordered = a->start_wanted;
+    bool counted = counts(a, rule, ordered);
     span_t delay = rule->then == AFTER_WAIT ? restart_delay(a) : SPAN_ZERO;
     a->phase = PHASE_NONE;
     a->gone_by = MONO_NEVER;
@@ -290,7 +299,7 @@ static void app_ended(struct lca_core *c, struct app *a)
         app_wait(c, a, rule);
     if (rule->then == AFTER_FAIL)
         app_fail(c, a, rule);
-    if ((rule->then == AFTER_START && !ordered) || rule->then == AFTER_WAIT) {
+    if (counted) {
         restart_count(c, a);
         say_restart(c, a, delay, a->window_count + a->window_former);
     }
@@ -346,7 +355,10 @@ static void on_not_stopped(struct lca_core *c, struct app *a)
     struct strbuf b;
     strbuf_init(&b, shown, sizeof shown);
     span_print(a->def.shutdown, &b);
+    bool fenced = a->lease.over; /* the keeper kills it by itself: this repeats it */
     app_kill(c, a, a->cause);
+    if (fenced)
+        return;
     record_str(core_record(c, REC_STOP_TIMEOUT, a), "timeout", shown);
 }
 
@@ -373,6 +385,7 @@ void app_timer(struct lca_core *c, struct app *a)
     if (mono_reached(a->gone_by, c->now))
         on_not_gone(c, a);
     health_timer(c, a);
+    lease_timer(c, a);
     role_timer(c, a);
     order_timer(c, a);
 }
@@ -381,6 +394,7 @@ mono_t app_deadline(const struct app *a)
 {
     mono_t t = mono_min(mono_min(a->ready_by, a->stop_by), mono_min(a->gone_by, a->restart_at));
     t = mono_min(t, mono_min(mono_min(a->beat_by, a->link_by), mono_min(a->in_place_at, a->text_at)));
+    t = mono_min(t, lease_deadline(a));
     if (a->change.kind)
         t = mono_min(t, a->change.by);
     return mono_min(t, order_deadline(a));

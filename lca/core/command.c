@@ -127,7 +127,7 @@ int lca_wire_command(struct lca_core *c, const struct lca_action *action, char *
         return -EPROTO;
     const ProtobufCBinaryData *argv = m->command;
     size_t argc = m->n_command;
-    if (action->type == LCA_DO_ROLE && m->pair) {
+    if ((action->type == LCA_DO_ROLE || action->type == LCA_DO_FENCE) && m->pair) {
         argv = action->role == APP_PRIMARY ? m->pair->on_primary : m->pair->on_backup;
         argc = action->role == APP_PRIMARY ? m->pair->n_on_primary : m->pair->n_on_backup;
     }
@@ -139,7 +139,7 @@ int lca_wire_command(struct lca_core *c, const struct lca_action *action, char *
     add(&t, m->working_directory);
     add(&t, m->user);
     add(&t, m->output);
-    if (t.full || argc == 0 || argc > UINT16_MAX)
+    if (t.full || (argc == 0 && action->type != LCA_DO_FENCE) || argc > UINT16_MAX)
         return -EMSGSIZE;
     *ret_command = (struct lca_command){.argc = (unsigned)argc,
                                         .envc = envc,

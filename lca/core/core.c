@@ -81,7 +81,8 @@ void lca_core_init(struct lca_core *c, const struct lca_core_config *config, mon
     rng_init(&c->rng, config->seed);
     c->now = c->uncontrolled_since = now;
     c->poll_period = POLL_DEFAULT;
-    c->poll_at = c->nearest = MONO_NEVER;
+    c->started_at = now;
+    c->poll_at = c->nearest = c->elector.ask_at = MONO_NEVER;
 }
 
 static void start_failed(struct lca_core *c, struct app *a, const struct lca_event *e)
@@ -125,6 +126,10 @@ static void app_event(struct lca_core *c, struct app *a, const struct lca_event 
         if (a->change.running && e->start_id == a->change.start_id)
             role_ended(c, a, &e->exited.exit);
         break;
+    case LCA_EV_KEEPER_FENCED:
+        if (same)
+            lease_fenced(c, a);
+        break;
     case LCA_EV_KEEPER_NOTIFY:
         if (same && a->phase != PHASE_NONE && a->phase != PHASE_ENDED)
             health_notify(c, a, e->notify.data, e->notify.length);
@@ -151,7 +156,6 @@ static void app_event(struct lca_core *c, struct app *a, const struct lca_event 
     case LCA_EV_ORDER:
     case LCA_EV_PEER_UP:
     case LCA_EV_PEER_DOWN:
-    case LCA_EV_KEEPER_FENCED:
     case LCA_EV_DURABLE_READ:
     case LCA_EV_DURABLE_WRITTEN:
     case LCA_EV_PEER_POLL:
@@ -209,15 +213,28 @@ static void dispatch(struct lca_core *c, const struct lca_event *e)
     case LCA_EV_PEER_DOWN:
         poll_peer(c, e, e->type == LCA_EV_PEER_UP);
         break;
-    case LCA_EV_KEEPER_FENCED:
     case LCA_EV_DURABLE_READ:
-    case LCA_EV_DURABLE_WRITTEN:
-    case LCA_EV_PEER_POLL:
-    case LCA_EV_PEER_ANSWER:
-    case LCA_EV_VOTE:
-    case LCA_EV_HIGHEST_ASK:
-    case LCA_EV_HIGHEST:
+        durable_read(c, e);
         break;
+    case LCA_EV_DURABLE_WRITTEN:
+        durable_written(c, e);
+        break;
+    case LCA_EV_PEER_POLL:
+        peer_polled(c, e);
+        break;
+    case LCA_EV_PEER_ANSWER:
+        peer_answered(c, e);
+        break;
+    case LCA_EV_VOTE:
+        elector_vote(c, e);
+        break;
+    case LCA_EV_HIGHEST_ASK:
+        elector_asked(c, e);
+        break;
+    case LCA_EV_HIGHEST:
+        elector_named(c, e);
+        break;
+    case LCA_EV_KEEPER_FENCED:
     case LCA_EV_KEEPER_STARTED:
     case LCA_EV_KEEPER_START_FAILED:
     case LCA_EV_KEEPER_EXITED:
@@ -236,6 +253,9 @@ static void dispatch(struct lca_core *c, const struct lca_event *e)
 
 static void run_timers(struct lca_core *c)
 {
+    if (mono_reached(poll_silence(c), c->now))
+        poll_control(c, "no controller that leads has been heard for two poll periods");
+    elector_timer(c);
     for (unsigned i = 0; i < c->n_slots; i++) {
         if (!mono_reached(c->due[i], c->now) || !c->apps[i].used)
             continue;
@@ -274,7 +294,7 @@ static void run_stop_all(struct lca_core *c)
 
 static mono_t nearest_of(const struct lca_core *c)
 {
-    mono_t t = c->poll_at;
+    mono_t t = mono_min(mono_min(c->poll_at, poll_silence(c)), elector_deadline(c));
     for (unsigned i = 0; i < c->n_slots; i++)
         t = mono_min(t, c->due[i]);
     return t;
@@ -291,6 +311,7 @@ void lca_core_step(struct lca_core *c, const struct lca_event *event, mono_t now
     dispatch(c, event);
     run_timers(c);
     run_stop_all(c);
+    durable_step(c);
     core_flush(c);
     poll_step(c);
     if (c->ended && !c->more && c->stopping && core_has_room(c, 1)) {
@@ -327,6 +348,30 @@ static void dump_deadline(mono_t due, mono_t now, struct strbuf *out)
     strbuf_printf(out, " due %lldms", (long long)span_to_ms(left.ns < 0 ? SPAN_ZERO : left));
 }
 
+static void dump_left(const char *what, mono_t end, mono_t now, struct strbuf *out)
+{
+    if (mono_before(now, end))
+        strbuf_printf(out, " %s %lldms", what, (long long)span_to_ms(mono_sub(end, now)));
+}
+
+static void dump_lease(const struct lca_core *c, const struct app *a, mono_t now, struct strbuf *out)
+{
+    strbuf_add(out, a->lease.over ? " lease over" : mono_before(now, lease_end(a)) ? " lease held" : " lease none");
+    dump_left("scs", a->lease.scs_end, now, out);
+    dump_left("peer", a->lease.peer_end, now, out);
+    dump_left("promise", a->promise.until, now, out);
+    dump_left("quarantine", lease_quarantine(c, a), now, out);
+}
+
+static void dump_elector(const struct lca_core *c, mono_t now, struct strbuf *out)
+{
+    const struct elector *el = &c->elector;
+    strbuf_printf(out, "elector %s term %llu", el->recorded ? "recorded" : "without a record",
+                  (unsigned long long)el->voted);
+    dump_left("promise", el->promised, now, out);
+    strbuf_add(out, "\n");
+}
+
 void lca_core_dump(const struct lca_core *c, mono_t now, struct strbuf *out)
 {
     static const char *const phases[] = {
@@ -343,7 +388,11 @@ void lca_core_dump(const struct lca_core *c, mono_t now, struct strbuf *out)
                       a->removed ? " removed" : "", a->in_place_due ? " in-place" : "");
         if (a->change.kind != CHANGE_NONE)
             strbuf_printf(out, " becoming %s", a->change.kind == CHANGE_PRIMARY ? "Primary" : "Backup");
+        if (a->def.fencing)
+            dump_lease(c, a, now, out);
         dump_deadline(app_deadline(a), now, out);
         strbuf_add(out, "\n");
     }
+    if (c->elector.member)
+        dump_elector(c, now, out);
 }

@@ -191,7 +191,7 @@ struct lca_actions {
 struct lca_core; /* core_state.h; about 6 MB of mostly untouched memory: static in the agent, allocated in the simulator */
 
 struct lca_core_config {
-    char host[NAME_SIZE];
+    char site[NAME_SIZE], host[NAME_SIZE]; /* a durable record of another one is none */
     uint64_t seed; /* of start ids and jitter */
 };
 

@@ -17,6 +17,8 @@
 #define LCA_SCRATCH (128 * 1024)
 #define LCA_NO_APP (~0u)
 #define LCA_POOL (LCA_APPS_MAX * LCA_DEFINITION_MAX)
+#define LCA_POLLS_KEPT 64 /* polls whose sending is remembered; a grant for an older one is stale */
+#define LCA_VOTES_WAITING 4
 
 /* Where the process of an application is. */
 enum phase {
@@ -40,6 +42,7 @@ enum end_cause {
     END_ROLE,         /* it did not obey a role order */
     END_KILL_ORDER,   /* Order.KILL */
     END_START_FAILED, /* the keeper could not start it */
+    END_LEASE,        /* its lease ended: the keeper enforces that */
 };
 
 enum wanted { WANTED_NEVER, WANTED_UP, WANTED_DOWN };
@@ -48,10 +51,28 @@ enum change_kind { CHANGE_NONE, CHANGE_PRIMARY, CHANGE_BACKUP };
 
 /* What the core reads from a definition; the packed bytes keep the rest. */
 struct definition {
-    bool notify, auto_restart, hangup_restart, member, on_primary, on_backup, fencing;
+    bool notify, auto_restart, hangup_restart, member, on_primary, on_backup, fencing, promise_when_led;
     uint32_t declined_code; /* 0: none */
     uint32_t restart_limit;
     span_t startup, shutdown, restart_delay, restart_delay_max, restart_window, heartbeat, reconnect, role;
+    span_t fencing_timeout, k; /* from a lease's end until the tree is killed; until nobody can act (K) */
+    char peer_host[NAME_SIZE], peer_application[NAME_SIZE];
+};
+
+/* What a member holds (lease.c), on the own clock: it is primary before the later of both ends. */
+struct held_lease {
+    mono_t scs_end, peer_end; /* MONO_ZERO: none */
+    mono_t told;              /* the end in the keeper's lease word of this start; MONO_ZERO: none */
+    bool over;                /* it ended before the role did: the keeper enforces it */
+};
+
+/* What a member has promised to its peer (peer.c). */
+struct promise {
+    mono_t until; /* PRIMARY is refused before */
+    unsigned newest;
+    struct {
+        uint64_t incarnation, answered, promised; /* highest poll answered, and promised for */
+    } given[2];
 };
 
 /* What makes two orders the same one. The number alone does not: a controller whose database is lost may count from one
@@ -82,6 +103,8 @@ struct change {
     uint64_t start_id;
     struct order_key key;
     struct epoch epoch; /* granted; of a demotion: the one that ends */
+    uint64_t ticket;    /* of the durable record that it waits for; 0: none (S8) */
+    span_t deadline;    /* of the grant, from `at` */
     mono_t at, by;
     char reason[64];
 };
@@ -130,6 +153,9 @@ struct app {
 
     struct change change;
     bool in_place_due; /* row 15: becomes primary again once it is ready */
+    struct held_lease lease;
+    struct promise promise;
+    bool no_quarantine; /* it was primary all the time: nothing can have been promised */
     uint64_t granted_seq, released_seq;
     struct epoch released_epoch;
     bool released; /* told in every poll until the next grant */
@@ -141,6 +167,7 @@ struct app {
 struct scs_link {
     bool up, configured,
         told; /* connected; its Configure has come; its definitions are complete and the snapshot is under way */
+    bool leads;
     char name[NAME_SIZE];
     uint64_t term;
     uint64_t answer, poll_seq;
@@ -153,6 +180,48 @@ struct peer_state {
     bool seen, known;
     mono_t since;
     char reason[96];
+};
+
+/* The newest sign of a controller that leads. */
+struct leader {
+    bool known;
+    char scs[NAME_SIZE];
+    uint64_t term;
+    mono_t at;
+};
+
+/* The durable record (durable.c). */
+struct durable {
+    bool failed;      /* nothing is written any more, and nothing that depends on it is done */
+    bool due;         /* something changed since the newest write was asked */
+    bool fresh;       /* a write ended: who waits for it has to be looked at */
+    uint64_t asked, done; /* tickets */
+    unsigned n;
+    struct {
+        char app[NAME_SIZE];
+        struct epoch epoch;
+    } epochs[LCA_MEMBERS_MAX];
+};
+
+/* This host as one of the voters (elector.c). */
+struct elector {
+    bool configured, member;
+    unsigned n;        /* electors in all */
+    uint8_t hash[32];  /* of their names */
+    bool recorded;     /* there is a record of what it voted for */
+    uint64_t voted;    /* highest term voted for */
+    uint64_t released; /* highest term that its owner gave back */
+    uint64_t ticket;   /* of the record that makes `recorded` and `voted` durable */
+    mono_t promised;   /* no other term before */
+    mono_t ask_at;     /* without a record: when the others are asked; MONO_NEVER: not */
+    uint64_t nonce, heard;
+    uint64_t answered; /* bit i: peer i has named its highest term */
+    struct {
+        bool used;
+        unsigned scs;
+        uint64_t ticket;
+        struct lca_vote_answer answer;
+    } waiting[LCA_VOTES_WAITING];
 };
 
 struct lca_core {
@@ -168,14 +237,28 @@ struct lca_core {
     uint32_t resumed_live;
 
     struct scs_link scs[LCA_SCS_MAX];
+    unsigned order_scs; /* whose order this step carries out */
     bool controlled;
     mono_t uncontrolled_since;
+    struct leader leader;
+    bool led; /* a controller that leads has configured this run */
+    struct lease_timing timing, timing_before; /* before: of the former agent, whose promises may still run */
     span_t poll_period;
     mono_t poll_at;
     bool poll_now;
+    struct {
+        uint64_t seq;
+        mono_t at;
+    } sent[LCA_POLLS_KEPT];
+    mono_t started_at;
+    uint64_t peer_seq;   /* of the round of peer polls under way */
+    unsigned peer_slot;  /* its next slot; n_slots: it is complete */
+    bool peer_round;
+    struct durable durable;
+    struct elector elector;
 
     uint32_t pass, defines;
-    unsigned members;
+    unsigned members, fenced; /* fenced: members with fencing = lease */
     unsigned n_peers;
     struct lca_peer_host peers[LCA_PEERS_MAX];
     struct peer_state peer_states[LCA_PEERS_MAX];
@@ -222,6 +305,7 @@ void app_start(struct lca_core *c, struct app *a, const char *why);
 void app_try_start(struct lca_core *c, struct app *a);
 void app_stop(struct lca_core *c, struct app *a, enum end_cause cause);
 void app_kill(struct lca_core *c, struct app *a, enum end_cause cause);
+void app_leave(struct lca_core *c, struct app *a, enum end_cause cause); /* its end has begun */
 void app_ready(struct lca_core *c, struct app *a);
 void app_started(struct lca_core *c, struct app *a, uint32_t pid);
 void app_start_failed(struct lca_core *c, struct app *a, int error, const char *reason);
@@ -280,7 +364,73 @@ void role_resume_command(struct lca_core *c, struct app *a, bool running);
 void role_resume(struct lca_core *c, struct app *a, enum intent intent);
 void role_unknown(struct lca_core *c, struct app *a); /* its role is not known: backup first */
 enum app_role role_reported(const struct app *a);
+/* The durable record of an accepted grant is written, or never will be. */
+void role_durable(struct lca_core *c, struct app *a);
+/* A grant that was accepted and not begun ends. */
+void role_void(struct lca_core *c, struct app *a, int outcome, const char *why);
+void role_not_in_place(struct lca_core *c, struct app *a);
 void role_release(struct lca_core *c, struct app *a, struct epoch epoch);
+
+/* --- leases, the side that holds (lease.c) --- */
+/* Before this the member is primary; MONO_ZERO: it holds nothing. */
+mono_t lease_end(const struct app *a);
+bool lease_holds(const struct lca_core *c, const struct app *a);
+/* When this poll was sent; false: not by this agent, or too long ago to be remembered. */
+bool lease_sent_at(const struct lca_core *c, uint64_t poll_seq, mono_t *ret_at);
+void lease_note_sent(struct lca_core *c, uint64_t poll_seq);
+/* An accepted grant's lease. */
+void lease_begin(struct lca_core *c, struct app *a, const struct lca_order *o);
+/* A further lease for what it holds already; whatever does not fit is left aside (SAFETY B3). */
+void lease_extend(struct lca_core *c, struct app *a, struct epoch epoch, uint64_t poll_seq, span_t lease, bool peer);
+void lease_extensions(struct lca_core *c, const struct lca_event *e);
+/* KM_FENCE and the first word, before on-primary. */
+void lease_give(struct lca_core *c, struct app *a);
+/* At the end of a step: the keeper's word follows. */
+void lease_push(struct lca_core *c, struct app *a);
+/* Both leases end with the role (SAFETY B5). */
+void lease_clear(struct app *a);
+/* They ended first: the keeper enforces it, `why` goes into the history. */
+void lease_lost(struct lca_core *c, struct app *a, const char *why);
+/* Another member has a higher epoch (SAFETY L4). */
+void lease_superseded(struct lca_core *c, struct app *a, struct epoch by, const char *who);
+void lease_fenced(struct lca_core *c, struct app *a);
+void lease_timer(struct lca_core *c, struct app *a);
+mono_t lease_deadline(const struct app *a);
+/* The word that the keeper had for a live process. */
+void lease_resume(struct lca_core *c, struct app *a, const struct lca_event *e);
+mono_t lease_quarantine(const struct lca_core *c, const struct app *a); /* its end; MONO_ZERO: none */
+span_t lease_left(const struct lca_core *c, mono_t end);                /* never negative */
+
+/* --- the other member's agent (peer.c) --- */
+void peer_poll_step(struct lca_core *c); /* goes on with the round of peer polls */
+void peer_round_begin(struct lca_core *c);
+bool peer_polls_due(const struct lca_core *c); /* a lease is held that a peer can extend */
+void peer_polled(struct lca_core *c, const struct lca_event *e);
+void peer_answered(struct lca_core *c, const struct lca_event *e);
+/* May PRIMARY be accepted with this release of the other member? */
+bool promise_allows(const struct lca_core *c, const struct app *a, uint64_t incarnation, uint64_t poll_seq);
+void epoch_heard(struct lca_core *c, struct app *a, struct epoch epoch);
+int peer_find(const struct lca_core *c, const char *host); /* index, or -1 */
+
+/* --- the durable record (durable.c) --- */
+void durable_read(struct lca_core *c, const struct lca_event *e);
+void durable_written(struct lca_core *c, const struct lca_event *e);
+/* The state of this step has to be written; the ticket of the write that holds it. */
+uint64_t durable_request(struct lca_core *c);
+bool durable_is_done(const struct lca_core *c, uint64_t ticket);
+void durable_step(struct lca_core *c); /* who waited goes on; what is due is asked */
+void durable_epoch(struct lca_core *c, const struct app *a);
+struct epoch durable_epoch_of(const struct lca_core *c, const char *app);
+
+/* --- voting (elector.c) --- */
+void elector_configure(struct lca_core *c, const struct lca_event *e);
+void elector_vote(struct lca_core *c, const struct lca_event *e);
+void elector_asked(struct lca_core *c, const struct lca_event *e);
+void elector_named(struct lca_core *c, const struct lca_event *e);
+void elector_durable(struct lca_core *c);
+void elector_scs_down(struct lca_core *c, unsigned scs);
+void elector_timer(struct lca_core *c);
+mono_t elector_deadline(const struct lca_core *c);
 
 /* --- definitions (define.c) --- */
 void define_configure(struct lca_core *c, const struct lca_event *e);
@@ -299,6 +449,12 @@ void poll_snapshot(struct lca_core *c, unsigned scs);
 void poll_peer(struct lca_core *c, const struct lca_event *e, bool seen);
 void poll_step(struct lca_core *c);
 bool poll_controlled(const struct lca_core *c);
+bool poll_led(const struct lca_core *c); /* a controller that leads was heard within two poll periods */
+void poll_heard(struct lca_core *c, unsigned scs, uint64_t term);
+void poll_control(struct lca_core *c, const char *reason); /* says whether somebody controls this host, when that changes */
+mono_t poll_silence(const struct lca_core *c);
+/* The periodic poll is not later than this. */
+void poll_hurry(struct lca_core *c);
 
 /* --- the keeper's records (resume.c, save.c) --- */
 void resume_welcome(struct lca_core *c, const struct lca_event *e);

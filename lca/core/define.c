@@ -15,6 +15,7 @@
 
 #define TEXT_MAX 7168 /* argv and environment of one start; KEEPER_TEXT_MAX less what is added to it */
 #define STARTUP_MAX SPAN_S(86400)
+#define FENCING_MAX_MS 3600000
 
 /* --- the pool --- */
 
@@ -36,6 +37,8 @@ void define_drop(struct lca_core *c, struct app *a)
     a->has_definition = false;
     if (a->def.member)
         c->members--;
+    if (a->def.fencing)
+        c->fenced--;
 }
 
 static void pool_put(struct lca_core *c, struct app *a, const uint8_t *bytes, size_t n)
@@ -75,6 +78,11 @@ static void values_read(const Understudy__Agent__Define *m, struct definition *d
     d->on_primary = m->pair->n_on_primary > 0;
     d->on_backup = m->pair->n_on_backup > 0;
     d->fencing = m->pair->fencing;
+    d->fencing_timeout = SPAN_MS(m->pair->fencing_timeout_ms);
+    d->k = SPAN_MS(m->pair->k_ms);
+    d->promise_when_led = m->pair->promise_when_led;
+    wire_copy_name(d->peer_host, m->pair->peer_host);
+    wire_copy_name(d->peer_application, m->pair->peer_application);
     d->declined_code = m->pair->declined_exit_code;
     d->role = ms(m->pair->role_timeout_ms, 10000);
 }
@@ -135,6 +143,10 @@ static bool pair_check(const Understudy__Agent__PairMember *p, size_t room, stru
         return false;
     if (primary > room || backup > room) {
         strbuf_add(why, "a role command and the environment are too long");
+        return false;
+    }
+    if (p->fencing && (p->fencing_timeout_ms > FENCING_MAX_MS || p->k_ms > FENCING_MAX_MS)) {
+        strbuf_add(why, "fencing-timeout or K is above an hour");
         return false;
     }
     if (p->declined_exit_code > 255) {
@@ -202,6 +214,11 @@ int define_set(struct lca_core *c, struct app *a, const uint8_t *bytes, size_t n
     a->def = d;
     if (d.member)
         c->members++;
+    if (d.fencing)
+        c->fenced++;
+    struct epoch kept = durable_epoch_of(c, a->name);
+    if (d.fencing && epoch_compare(kept, a->epoch_seen) > 0)
+        a->epoch_seen = kept; /* of a former boot (S3) */
     return 0;
 }
 
@@ -214,7 +231,7 @@ static bool peers_differ(const struct lca_core *c, const struct lca_peer_host *p
     for (unsigned i = 0; i < n; i++) {
         const struct lca_peer_host *a = &peers[i], *b = &c->peers[i];
         if (!str_equal(a->name, b->name) || !str_equal(a->address, b->address) || a->port != b->port ||
-            a->call != b->call || a->addp_timeout.ns != b->addp_timeout.ns ||
+            a->call != b->call || a->elector != b->elector || a->addp_timeout.ns != b->addp_timeout.ns ||
             a->addp_remote_timeout.ns != b->addp_remote_timeout.ns)
             return true;
     }
@@ -237,15 +254,38 @@ static void peers_set(struct lca_core *c, const struct lca_peer_host *peers, uns
     memcpy(c->peers, peers, n * sizeof *peers);
     c->n_peers = n;
     core_act(c, LCA_DO_PEERS, NULL);
+    core_act(c, LCA_DO_STORE_HOST, NULL);
 }
 
-/* With two controllers the one of the higher term defines; a follower's pass is left aside. */
+/* Of two controllers that both say they lead, the one of the higher term defines; who does not lead defines nothing. */
 static bool is_follower(const struct lca_core *c, unsigned scs)
 {
+    if (!c->scs[scs].leads)
+        return true;
     for (unsigned i = 0; i < LCA_SCS_MAX; i++)
-        if (i != scs && c->scs[i].up && c->scs[i].configured && c->scs[i].term > c->scs[scs].term)
+        if (i != scs && c->scs[i].up && c->scs[i].leads && c->scs[i].term > c->scs[scs].term)
             return true;
     return false;
+}
+
+static void timing_set(struct lca_core *c, const struct lease_timing *t)
+{
+    struct lease_timing was = c->timing;
+    if (t->poll.ns > 0)
+        c->poll_period = t->poll;
+    c->timing = *t;
+    c->timing.poll = c->poll_period;
+    if (was.lease.ns != c->timing.lease.ns || was.margin.ns != c->timing.margin.ns || was.poll.ns != c->timing.poll.ns)
+        core_act(c, LCA_DO_STORE_HOST, NULL);
+    poll_hurry(c);
+}
+
+/* What concerns the host as a whole. Of an observer it counts as long as no leader was heard in this run. */
+static void host_configure(struct lca_core *c, const struct lca_event *e)
+{
+    timing_set(c, &e->configure.timing);
+    peers_set(c, e->configure.peers, e->configure.n_peers);
+    elector_configure(c, e);
 }
 
 void define_configure(struct lca_core *c, const struct lca_event *e)
@@ -253,13 +293,18 @@ void define_configure(struct lca_core *c, const struct lca_event *e)
     struct scs_link *s = &c->scs[e->scs];
     s->term = e->configure.term;
     s->configured = true;
+    s->leads = e->configure.leads;
     core_hear_term(c, e->configure.term);
+    if (s->leads && !is_follower(c, e->scs))
+        poll_heard(c, e->scs, e->configure.term);
+    poll_control(c, "the controller that is connected does not lead");
+    if (s->leads ? !is_follower(c, e->scs) : !c->led)
+        host_configure(c, e);
+    c->led = c->led || s->leads;
+    if (!s->leads && !s->told)
+        poll_snapshot(c, e->scs); /* it sends no definitions */
     if (is_follower(c, e->scs))
         return;
-    if (e->configure.timing.poll.ns > 0)
-        c->poll_period = e->configure.timing.poll;
-    c->poll_at = mono_min(c->poll_at, mono_add(c->now, c->poll_period));
-    peers_set(c, e->configure.peers, e->configure.n_peers);
     c->pass++;
     c->defines = 0;
 }
@@ -318,6 +363,7 @@ void define_one(struct lca_core *c, const struct lca_event *e)
         return;
     }
     a->removed = false;
+    app_touch(c, a);
     if (a->phase == PHASE_NONE)
         a->role = a->def.member ? APP_BACKUP : APP_NO_ROLE;
     else if (first)

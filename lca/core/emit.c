@@ -37,6 +37,9 @@ struct lca_action *core_act(struct lca_core *c, enum lca_action_type type, const
     action->scs = LCA_ALL_SCS;
     action->to_scs = false;
     action->peer = 0;
+    action->ticket = 0;
+    action->nonce = 0;
+    action->fencing = SPAN_ZERO;
     action->at = c->now;
     return action;
 }
@@ -139,6 +142,7 @@ static void send_to_all(struct lca_core *c, struct app *a, enum lca_message mess
 
 static void app_flush(struct lca_core *c, struct app *a)
 {
+    lease_push(c, a); /* before RELEASED (SAFETY B5) */
     if (a->released_due)
         send_to_all(c, a, MSG_RELEASED);
     if (a->report_due)

@@ -26,6 +26,37 @@ static bool is_released(const struct lca_core *c, const struct app *a, const str
 {
     return o->poll_seq <= a->released_seq;
 }
+static bool is_fenced(const struct app *a, const struct lca_order *o)
+{
+    return a->def.fencing && a->def.member;
+}
+static bool is_forgotten(const struct lca_core *c, const struct app *a, const struct lca_order *o)
+{
+    mono_t sent;
+    return is_fenced(a, o) && !lease_sent_at(c, o->poll_seq, &sent);
+}
+static bool is_over(const struct lca_core *c, const struct app *a, const struct lca_order *o)
+{
+    mono_t sent = MONO_ZERO;
+    return is_fenced(a, o) && o->lease.ns > 0 && lease_sent_at(c, o->poll_seq, &sent) &&
+           mono_reached(mono_add(sent, o->lease), c->now);
+}
+static bool is_without_lease(const struct lca_core *c, const struct app *a, const struct lca_order *o)
+{
+    return is_fenced(a, o) && o->lease.ns <= 0;
+}
+static bool is_quarantined(const struct lca_core *c, const struct app *a, const struct lca_order *o)
+{
+    return is_fenced(a, o) && mono_before(c->now, lease_quarantine(c, a));
+}
+static bool is_promised(const struct lca_core *c, const struct app *a, const struct lca_order *o)
+{
+    return is_fenced(a, o) && !promise_allows(c, a, o->released_incarnation, o->released_seq);
+}
+static bool is_unwritable(const struct lca_core *c, const struct app *a, const struct lca_order *o)
+{
+    return is_fenced(a, o) && c->durable.failed;
+}
 static bool is_held(const struct lca_core *c, const struct app *a, const struct lca_order *o)
 {
     return a->role == APP_PRIMARY && app_runs(a) && epoch_compare(o->epoch, a->epoch) == 0;
@@ -55,12 +86,18 @@ static const struct role_row grant_rows[] = {
     {21, RESULT_STALE, NULL, "it answers a poll of another incarnation", is_foreign},
     {22, RESULT_STALE, NULL, "it answers a poll that this agent did not send", is_unsent},
     {23, RESULT_STALE, NULL, "it answers a poll from before the release", is_released},
+    {41, RESULT_STALE, NULL, "it answers a poll that is too old to be remembered", is_forgotten},
+    {42, RESULT_STALE, NULL, "its validity is over: the poll was sent too long ago (B3)", is_over},
     {24, RESULT_DONE, NULL, "it is Primary with this epoch already", is_held},
     {25, RESULT_REFUSED, "AlreadyInProgress", "it is becoming Primary", is_changing},
     {26, RESULT_STALE, NULL, "this epoch or a higher one has been heard", is_old},
     {27, RESULT_REFUSED, "ApplicationNotReady", "it is not one half of a pair", is_single},
     {28, RESULT_REFUSED, "ApplicationNotReady", "it is not Started", is_not_started},
     {29, RESULT_REFUSED, "ApplicationNotReady", "it is not Backup", is_not_backup},
+    {43, RESULT_REFUSED, "UnableToExecute", "it carries no lease, and the pair has fencing = lease", is_without_lease},
+    {44, RESULT_REFUSED, "ApplicationNotReady", "its quarantine after the agent's start is not over", is_quarantined},
+    {45, RESULT_REFUSED, "ApplicationNotReady", "its promise to the peer is not over", is_promised},
+    {46, RESULT_REFUSED, "UnableToExecute", "the record on this host's disk cannot be written", is_unwritable},
 };
 
 static bool refuse(struct lca_core *c, unsigned scs, struct app *a, const struct lca_order *o,
@@ -96,6 +133,9 @@ static void change_from(const struct lca_core *c, struct app *a, unsigned scs, c
 
 void role_grant(struct lca_core *c, unsigned scs, struct app *a, const struct lca_order *o)
 {
+    bool ours = o->incarnation == c->incarnation;
+    if (ours)
+        lease_extend(c, a, o->epoch, o->poll_seq, o->lease, false);
     if (refuse(c, scs, a, o, grant_rows, sizeof grant_rows / sizeof *grant_rows))
         return;
     a->epoch_seen = o->epoch;
@@ -103,7 +143,16 @@ void role_grant(struct lca_core *c, unsigned scs, struct app *a, const struct lc
     a->released = false;
     change_from(c, a, scs, o, CHANGE_PRIMARY);
     a->change.epoch = o->epoch;
-    role_change_begin(c, a, o->deadline);
+    if (!a->def.fencing) {
+        role_change_begin(c, a, o->deadline);
+        return;
+    }
+    a->promise.until = MONO_ZERO; /* over, or ended by what the grant carries (B5) */
+    lease_begin(c, a, o);
+    a->change.deadline = o->deadline;
+    a->change.by = o->deadline.ns > 0 ? mono_add(c->now, o->deadline) : MONO_NEVER;
+    durable_epoch(c, a);
+    a->change.ticket = durable_request(c); /* S8: role_durable() goes on */
 }
 
 /* --- demotions --- */

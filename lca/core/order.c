@@ -13,6 +13,8 @@ void core_hear_term(struct lca_core *c, uint64_t term)
         return;
     c->term = term;
     core_act(c, LCA_DO_STORE_HOST, NULL);
+    if (c->fenced > 0)
+        durable_request(c);
 }
 
 struct order_key order_key(const struct lca_order *o)
@@ -124,6 +126,10 @@ struct order_row {
     bool (*holds)(const struct lca_core *c, const struct app *a, const struct lca_order *o);
 };
 
+static bool is_not_led(const struct lca_core *c, const struct app *a, const struct lca_order *o)
+{
+    return !c->scs[c->order_scs].leads;
+}
 static bool is_stale(const struct lca_core *c, const struct app *a, const struct lca_order *o)
 {
     return o->term < c->term;
@@ -163,6 +169,7 @@ static bool is_not_running(const struct lca_core *c, const struct app *a, const 
 }
 
 static const struct order_row rows[] = {
+    {10, RESULT_REFUSED, "UnableToExecute", "this controller does not lead", is_not_led},
     {1, RESULT_STALE, NULL, "a higher term has been heard", is_stale},
     {2, RESULT_REFUSED, "UnableToExecute", "this host is stopping all its applications", is_host_stopping},
     {3, RESULT_REFUSED, "ObjectNotFound", "no longer configured on this host", is_not_ours},
@@ -291,6 +298,9 @@ static void refuse_unknown(struct lca_core *c, unsigned scs, const struct lca_or
 
 void order_handle(struct lca_core *c, unsigned scs, const struct lca_order *o)
 {
+    c->order_scs = scs;
+    if (c->scs[scs].leads && o->term >= c->term)
+        poll_heard(c, scs, o->term);
     struct app *a = core_find(c, o->app);
     if (!a) {
         refuse_unknown(c, scs, o);

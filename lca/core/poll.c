@@ -20,25 +20,71 @@ static bool any_up(const struct lca_core *c)
     return false;
 }
 
+static span_t silence(const struct lca_core *c)
+{
+    return span_mul(c->poll_period, 2);
+}
+
+bool poll_led(const struct lca_core *c)
+{
+    return c->leader.known && mono_before(c->now, mono_add(c->leader.at, silence(c)));
+}
+
+/* A connection that may control this host: it leads, or has not said yet. */
+static const struct scs_link *link_in_charge(const struct lca_core *c)
+{
+    for (unsigned i = 0; i < LCA_SCS_MAX; i++)
+        if (c->scs[i].up && (!c->scs[i].configured || c->scs[i].leads))
+            return &c->scs[i];
+    return NULL;
+}
+
+/* With fenced pairs a connection alone says nothing: somebody who leads has to be heard. */
+void poll_control(struct lca_core *c, const char *reason)
+{
+    const struct scs_link *s = link_in_charge(c);
+    bool is = s && (c->fenced == 0 || poll_led(c));
+    if (is == c->controlled)
+        return;
+    c->controlled = is;
+    if (!is) {
+        c->uncontrolled_since = c->now;
+        record_str(core_record(c, REC_UNCONTROLLED, NULL), "reason", reason);
+        return;
+    }
+    record_str(core_record(c, REC_CONTROLLED, NULL), "scs", s->name);
+    for (unsigned i = 0; i < c->n_slots; i++)
+        if (c->apps[i].used)
+            role_controlled(c, &c->apps[i]);
+}
+
+mono_t poll_silence(const struct lca_core *c)
+{
+    return c->controlled && c->fenced > 0 ? mono_add(c->leader.at, silence(c)) : MONO_NEVER;
+}
+
+void poll_heard(struct lca_core *c, unsigned scs, uint64_t term)
+{
+    c->leader.known = true;
+    c->leader.at = c->now;
+    c->leader.term = term;
+    str_copy(c->leader.scs, sizeof c->leader.scs, c->scs[scs].name);
+    poll_control(c, "");
+}
+
 void poll_scs_up(struct lca_core *c, const struct lca_event *e)
 {
     struct scs_link *s = &c->scs[e->scs];
     memset(s, 0, sizeof *s);
     s->up = true;
     str_copy(s->name, sizeof s->name, e->name ? e->name : "");
-    if (c->controlled)
-        return;
-    c->controlled = true;
-    struct record *r = core_record(c, REC_CONTROLLED, NULL);
-    record_str(r, "scs", s->name);
-    for (unsigned i = 0; i < c->n_slots; i++)
-        if (c->apps[i].used)
-            role_controlled(c, &c->apps[i]);
+    poll_control(c, "");
 }
 
 void poll_scs_down(struct lca_core *c, const struct lca_event *e)
 {
-    c->scs[e->scs].up = false;
+    c->scs[e->scs].up = c->scs[e->scs].leads = false;
+    elector_scs_down(c, e->scs);
     for (unsigned i = 0; i < c->n_slots; i++) { /* who asked is gone: whoever is there then is told */
         struct app *a = &c->apps[i];
         for (unsigned w = 0; w < LCA_WAITERS_MAX; w++)
@@ -47,13 +93,9 @@ void poll_scs_down(struct lca_core *c, const struct lca_event *e)
         if (a->change.ordered && a->change.scs == e->scs)
             a->change.scs = LCA_ALL_SCS;
     }
-    if (!c->controlled || any_up(c))
-        return;
-    c->controlled = false;
-    c->uncontrolled_since = c->now;
-    c->poll_at = MONO_NEVER;
-    record_str(core_record(c, REC_UNCONTROLLED, NULL), "reason",
-               e->reason && *e->reason ? e->reason : "the last connection ended");
+    if (!any_up(c) && !peer_polls_due(c))
+        c->poll_at = MONO_NEVER;
+    poll_control(c, e->reason && *e->reason ? e->reason : "the last connection ended");
 }
 
 void poll_answered(struct lca_core *c, const struct lca_event *e)
@@ -64,6 +106,13 @@ void poll_answered(struct lca_core *c, const struct lca_event *e)
     if (e->poll_answer.answer > s->answer)
         s->answer = e->poll_answer.answer;
     core_hear_term(c, e->poll_answer.term);
+    s->leads = e->poll_answer.leads;
+    if (!s->leads) {
+        poll_control(c, "the controller that is connected does not lead");
+        return;
+    }
+    poll_heard(c, e->scs, e->poll_answer.term);
+    lease_extensions(c, e);
 }
 
 void poll_snapshot(struct lca_core *c, unsigned scs)
@@ -115,8 +164,15 @@ static void poll_send(struct lca_core *c)
         if (!c->scs[i].up || !c->scs[i].told)
             continue;
         c->scs[i].poll_seq = ++c->poll_seq;
+        lease_note_sent(c, c->poll_seq);
         send(c, i, MSG_POLL, NULL);
     }
+    peer_round_begin(c);
+}
+
+void poll_hurry(struct lca_core *c)
+{
+    c->poll_at = mono_min(c->poll_at, mono_add(c->now, c->poll_period));
 }
 
 /* The last part of every step. */
@@ -124,15 +180,17 @@ void poll_step(struct lca_core *c)
 {
     for (unsigned i = 0; i < LCA_SCS_MAX; i++)
         snapshot_step(c, i);
+    peer_poll_step(c);
     if (!c->poll_now && !mono_reached(c->poll_at, c->now))
         return;
-    if (!core_has_room(c, LCA_SCS_MAX) || c->more) {
+    if (!core_has_room(c, LCA_SCS_MAX + 2) || c->more) {
         c->more = true; /* behind the reports that it follows */
         return;
     }
     poll_send(c);
     c->poll_now = false;
-    c->poll_at = any_up(c) ? mono_add(c->now, c->poll_period) : MONO_NEVER;
+    peer_poll_step(c);
+    c->poll_at = any_up(c) || peer_polls_due(c) ? mono_add(c->now, c->poll_period) : MONO_NEVER;
 }
 
 void poll_peer(struct lca_core *c, const struct lca_event *e, bool seen)
@@ -146,6 +204,7 @@ void poll_peer(struct lca_core *c, const struct lca_event *e, bool seen)
         p->known = true;
         p->seen = seen;
         p->since = c->now;
+        c->poll_now = c->poll_now || (seen && peer_polls_due(c));
         str_copy(p->reason, sizeof p->reason, e->reason ? e->reason : "");
         for (unsigned s = 0; s < LCA_SCS_MAX; s++)
             if (c->scs[s].up && c->scs[s].told)

@@ -76,12 +76,12 @@ static uint64_t window_total(const struct lca_core *c, const struct app *a)
 
 static bool is_over_limit(const struct lca_core *c, const struct app *a)
 {
-    return window_total(c, a) >= a->def.restart_limit;
+    return a->cause != END_LEASE && window_total(c, a) >= a->def.restart_limit;
 }
 
 static bool is_delayed(const struct lca_core *c, const struct app *a)
 {
-    return restart_delay(a).ns > 0;
+    return a->cause != END_LEASE && restart_delay(a).ns > 0;
 }
 
 static const struct {

@@ -16,8 +16,11 @@ void resume_welcome(struct lca_core *c, const struct lca_event *e)
     memcpy(c->boot_id, e->welcome.boot_id, sizeof c->boot_id);
     c->poll_seq = (uint64_t)c->generation << 32;
     c->resumed_live = 0;
+    c->started_at = c->now;
     if (e->welcome.blob_len)
         core_restore_host(c, e->welcome.blob, e->welcome.blob_len);
+    if (c->n_peers > 0)
+        core_act(c, LCA_DO_PEERS, NULL); /* a primary without a controller lives by them */
 }
 
 /* A live process whose start is not the one of the blob, or without a blob. */
@@ -67,18 +70,32 @@ static void say_found(struct lca_core *c, struct app *a, bool adopted)
     record_int(core_record(c, REC_APP_ADOPTED, a), "pid", a->pid);
 }
 
+static bool lease_word_is_good(const struct lca_core *c, const struct app *a, const struct lca_event *e)
+{
+    return !e->record.fenced && mono_before(c->now, e->record.lease_end) &&
+           epoch_compare(e->record.lease_epoch, a->epoch) == 0;
+}
+
 static void resume_live(struct lca_core *c, struct app *a, const struct lca_event *e, bool known)
 {
     if (!known)
         take_unknown_start(c, a, e);
     enum intent intent = a->intent; /* of the former agent: what becomes due from here on is no rest of it */
     a->pid = e->record.pid;
+    a->lease = (struct held_lease){0};
+    a->promise = (struct promise){0};
+    a->no_quarantine = false;
+    bool was_primary = a->role == APP_PRIMARY && a->def.fencing;
     role_resume_command(c, a, e->record.role_running);
+    if (was_primary && !lease_word_is_good(c, a, e))
+        a->demote_first = true; /* SAFETY section 8 */
+    lease_resume(c, a, e);
     resume_running(c, a, e->record.ready);
     if (!a->has_definition)
         a->role = APP_EXITING;
     say_found(c, a, e->record.adopted);
     role_resume(c, a, intent);
+    lease_timer(c, a); /* one that ended meanwhile */
 }
 
 static void resume_ended(struct lca_core *c, struct app *a, const struct lca_event *e, bool known)
@@ -136,6 +153,7 @@ void resume_end(struct lca_core *c)
             continue;
         role_release(c, a, a->epoch_seen); /* what was granted to the former agent is not used any more */
     }
+    poll_hurry(c);
     if (c->generation < 2 && c->resumed_live == 0)
         return; /* the first agent on a host without applications */
     struct lca_action *action = core_act(c, LCA_DO_RECORD, NULL);

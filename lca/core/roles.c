@@ -19,6 +19,8 @@ enum app_role role_reported(const struct app *a)
 {
     if (a->change.kind == CHANGE_PRIMARY && a->change.in_place && a->change.begun)
         return APP_PRIMARY; /* it may act already: claimed, not denied */
+    if (a->lease.over)
+        return APP_EXITING;
     if (a->demote_first)
         return a->epoch.term ? APP_PRIMARY : APP_EXITING;
     return a->role;
@@ -28,6 +30,8 @@ void role_release(struct lca_core *c, struct app *a, struct epoch epoch)
 {
     a->in_place_due = false; /* the role comes back by a grant only */
     a->in_place_at = MONO_NEVER;
+    lease_clear(a);
+    a->no_quarantine = a->no_quarantine && a->def.fencing;
     a->released = a->released_due = true;
     if (epoch_compare(epoch, a->released_epoch) > 0)
         a->released_epoch = epoch; /* never back (S3) */
@@ -68,6 +72,10 @@ static void say_failed(struct lca_core *c, struct app *a, enum record_id id, con
 
 static void became_primary(struct lca_core *c, struct app *a)
 {
+    if (a->def.fencing && lease_end(a).ns != 0 && !lease_holds(c, a)) {
+        lease_lost(c, a, "its lease ended while it became primary");
+        return;
+    }
     char shown[48];
     struct strbuf b;
     strbuf_init(&b, shown, sizeof shown);
@@ -138,6 +146,8 @@ static void command_launch(struct lca_core *c, struct app *a)
     struct change *ch = &a->change;
     bool primary = ch->kind == CHANGE_PRIMARY;
     ch->begun = true;
+    if (primary && a->def.fencing)
+        lease_give(c, a);
     if (primary ? !a->def.on_primary : !a->def.on_backup) {
         primary ? became_primary(c, a) : became_backup(c, a);
         return;
@@ -172,6 +182,41 @@ void role_change_begin(struct lca_core *c, struct app *a, span_t deadline)
         command_launch(c, a);
     if (ch->kind != CHANGE_NONE && ch->ordered)
         core_result(c, a, ch->scs, &ch->key, RESULT_ACCEPTED, NULL, NULL, ch->at);
+}
+
+/* The grant's record is on disk: if the lease still holds, the role begins. */
+void role_durable(struct lca_core *c, struct app *a)
+{
+    struct change *ch = &a->change;
+    if (c->durable.failed) {
+        role_void(c, a, RESULT_FAILED, "the record on this host's disk cannot be written");
+    } else if (!lease_holds(c, a)) {
+        role_void(c, a, RESULT_TIMED_OUT, "its lease ended before the record was written");
+    } else if (a->phase != PHASE_READY) {
+        ch->ticket = 0; /* it is ending: released when it is gone */
+        ch->by = MONO_NEVER;
+    } else {
+        span_t left = ch->deadline.ns > 0 ? mono_sub(mono_add(ch->at, ch->deadline), c->now) : SPAN_ZERO;
+        ch->ticket = 0;
+        role_change_begin(c, a, left);
+    }
+}
+
+void role_void(struct lca_core *c, struct app *a, int outcome, const char *why)
+{
+    struct epoch epoch = a->change.epoch;
+    role_answer(c, a, outcome, "UnableToExecute", why);
+    say_failed(c, a, REC_ROLE_FAILED, why);
+    app_reason(a, "did not become primary: %s", why);
+    change_clear(a);
+    role_release(c, a, epoch);
+}
+
+/* SAFETY B5: the peer did not vouch for long enough. It goes on as Backup. */
+void role_not_in_place(struct lca_core *c, struct app *a)
+{
+    record_str(core_record(c, REC_NOT_IN_PLACE, a), "reason", "its lease ended, and no controller is heard");
+    role_release(c, a, a->epoch);
 }
 
 void role_ended(struct lca_core *c, struct app *a, const struct exit_info *exit)
@@ -262,7 +307,8 @@ void role_app_gone(struct lca_core *c, struct app *a, enum after_end then)
 {
     bool again = then == AFTER_START || then == AFTER_WAIT;
     bool attempt = a->change.kind == CHANGE_PRIMARY, held = a->role == APP_PRIMARY || a->demote_first;
-    bool in_place = !poll_controlled(c) && again && !a->exit_asked &&
+    bool vouched = !a->def.fencing || (!a->lease.over && mono_before(c->now, a->lease.peer_end));
+    bool in_place = !poll_controlled(c) && again && !a->exit_asked && vouched &&
                     (a->in_place_due || (a->role == APP_PRIMARY && !attempt && a->change.kind == CHANGE_NONE));
     bool release = held || attempt || a->in_place_due || (a->change.kind == CHANGE_BACKUP && a->change.epoch.term);
     struct epoch epoch = a->change.epoch.term ? a->change.epoch : a->epoch;
@@ -271,6 +317,7 @@ void role_app_gone(struct lca_core *c, struct app *a, enum after_end then)
     a->demote_first = false;
     a->intent = INTENT_NONE;
     a->in_place_due = in_place;
+    a->lease.over = false;
     if (a->role != APP_NO_ROLE && release && !in_place)
         role_release(c, a, epoch);
     if (a->change.kind == CHANGE_PRIMARY)
@@ -285,7 +332,8 @@ void role_app_ready(struct lca_core *c, struct app *a)
     if (a->demote_first)
         role_unknown(c, a);
     if (a->in_place_due && !poll_controlled(c)) {
-        mono_t quiet = mono_add(c->uncontrolled_since, span_mul(c->poll_period, 2));
+        mono_t heard = a->def.fencing && c->leader.known ? c->leader.at : c->uncontrolled_since;
+        mono_t quiet = mono_add(heard, span_mul(c->poll_period, 2));
         a->in_place_at = mono_before(quiet, c->now) ? c->now : quiet;
         if (mono_reached(a->in_place_at, c->now))
             role_timer(c, a);
@@ -305,6 +353,10 @@ static void begin_in_place(struct lca_core *c, struct app *a)
 {
     if (poll_controlled(c) || !app_runs(a) || a->change.kind != CHANGE_NONE || a->change.running)
         return;
+    if (a->def.fencing && !mono_before(c->now, a->lease.peer_end)) {
+        role_not_in_place(c, a);
+        return;
+    }
     a->change.kind = CHANGE_PRIMARY;
     a->change.in_place = true;
     a->change.ordered = false;
@@ -322,6 +374,10 @@ void role_timer(struct lca_core *c, struct app *a)
     }
     if (a->change.kind == CHANGE_NONE || !mono_reached(a->change.by, c->now))
         return;
+    if (a->change.ticket) {
+        role_void(c, a, RESULT_TIMED_OUT, "the order's deadline passed before the record was written");
+        return;
+    }
     char why[64], limit[32];
     struct strbuf b;
     strbuf_init(&b, limit, sizeof limit);
@@ -371,5 +427,7 @@ void role_resume(struct lca_core *c, struct app *a, enum intent intent)
         role_unknown(c, a);
     } else if (a->demote_first) {
         role_unknown(c, a);
+    } else if (intent == INTENT_NONE && ch->kind == CHANGE_PRIMARY) {
+        change_clear(a); /* it waited for the record and touched nothing */
     }
 }

@@ -10,8 +10,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define SAVE_VERSION 1
-#define HOST_VERSION 0x81
+#define SAVE_VERSION 2
+#define HOST_VERSION 0x82
+#define PEER_BYTES (2 * 8 + 3 + 2 + 2 * NAME_SIZE) /* most that one peer takes */
 
 struct writer {
     uint8_t *at, *end;
@@ -284,11 +285,54 @@ bool app_restore(struct lca_core *c, struct app *a, const uint8_t *blob, size_t 
     return true;
 }
 
+/* --- the host: what an agent that starts without a controller needs (SAFETY L6) --- */
+
+static void put_peer(struct writer *w, const struct lca_peer_host *p)
+{
+    put_bytes(w, p->name, strlen(p->name), 1);
+    put_bytes(w, p->address, strlen(p->address), 1);
+    put(w, p->port, 2);
+    put(w, (uint64_t)p->call | (uint64_t)p->elector << 1, 1);
+    put(w, (uint64_t)p->addp_timeout.ns, 8);
+    put(w, (uint64_t)p->addp_remote_timeout.ns, 8);
+}
+
+static void get_text(struct reader *r, char *out, size_t size)
+{
+    size_t n;
+    const uint8_t *bytes = get_bytes(r, 1, &n);
+    if (!r->bad && !str_copy_bytes(out, size, bytes, n))
+        r->bad = true;
+}
+
+static void get_peer(struct reader *r, struct lca_peer_host *p)
+{
+    get_text(r, p->name, sizeof p->name);
+    get_text(r, p->address, sizeof p->address);
+    p->port = (uint16_t)get(r, 2);
+    uint64_t flags = get(r, 1);
+    p->call = flags & 1;
+    p->elector = flags >> 1 & 1;
+    p->addp_timeout.ns = (int64_t)get(r, 8);
+    p->addp_remote_timeout.ns = (int64_t)get(r, 8);
+}
+
+/* Peers beyond what the blob holds are left out: their pairs have to wait for a controller after a restart. */
 int lca_core_save_host(const struct lca_core *c, uint8_t *out, size_t size)
 {
     struct writer w = {out, out + size, false};
     put(&w, HOST_VERSION, 1);
     put(&w, c->term, 8);
+    put(&w, (uint64_t)c->poll_period.ns, 8);
+    put(&w, (uint64_t)c->timing.lease.ns, 8);
+    put(&w, (uint64_t)c->timing.margin.ns, 8);
+    uint8_t *count = w.at;
+    unsigned n = 0;
+    put(&w, 0, 1);
+    while (n < c->n_peers && (size_t)(w.end - w.at) > PEER_BYTES + 8)
+        put_peer(&w, &c->peers[n++]);
+    if (!w.full)
+        *count = (uint8_t)n;
     return seal(&w, out);
 }
 
@@ -298,8 +342,20 @@ bool core_restore_host(struct lca_core *c, const uint8_t *blob, size_t n)
     if (!unseal(&r, blob, n, HOST_VERSION))
         return false;
     uint64_t term = get(&r, 8);
-    if (r.bad || r.at != r.end)
+    struct lease_timing timing = {.poll.ns = (int64_t)get(&r, 8)};
+    timing.lease.ns = (int64_t)get(&r, 8);
+    timing.margin.ns = (int64_t)get(&r, 8);
+    unsigned count = (unsigned)get_enum(&r, LCA_PEERS_MAX);
+    struct lca_peer_host peers[LCA_PEERS_MAX];
+    memset(peers, 0, sizeof peers);
+    for (unsigned i = 0; i < count && !r.bad; i++)
+        get_peer(&r, &peers[i]);
+    if (r.bad || r.at != r.end || timing.poll.ns <= 0)
         return false;
     c->term = term > c->term ? term : c->term;
+    c->timing = c->timing_before = timing;
+    c->poll_period = timing.poll;
+    memcpy(c->peers, peers, sizeof peers);
+    c->n_peers = count;
     return true;
 }

@@ -5,6 +5,7 @@
  * state, never an older one than its predecessor. */
 #include "lca/core/wire.h"
 #include "lca/core/core_state.h"
+#include "lca/core/peer_wire.h"
 
 #include "proto/agent.pb-c.h"
 
@@ -13,6 +14,8 @@
 
 #define POLL_MIN_MS 10
 #define POLL_MAX_MS 60000
+#define LEASE_MAX_MS 3600000
+#define ELECTORS_MAX 64
 
 /* --- reading --- */
 
@@ -47,8 +50,21 @@ static int peer_read(const Understudy__Agent__PeerHost *p, struct lca_peer_host 
         return -EPROTO;
     out->port = (uint16_t)p->port;
     out->call = p->call;
+    out->elector = p->elector;
     out->addp_timeout = SPAN_MS(p->addp_timeout_ms);
     out->addp_remote_timeout = SPAN_MS(p->addp_remote_timeout_ms);
+    return 0;
+}
+
+static int electors_read(const Understudy__Agent__Electors *m, struct lca_event *e)
+{
+    if (!m)
+        return 0;
+    if (m->hash.len != sizeof e->configure.electors_hash || m->count == 0 || m->count > ELECTORS_MAX)
+        return -EPROTO;
+    e->configure.elector = m->member;
+    e->configure.n_electors = m->count;
+    memcpy(e->configure.electors_hash, m->hash.data, m->hash.len);
     return 0;
 }
 
@@ -58,8 +74,9 @@ static int configure_read(const Understudy__Agent__Configure *m, struct arena *a
     e->type = LCA_EV_CONFIGURE;
     e->name = name_read(m->scs, a);
     if (!e->name || m->n_peers > LCA_PEERS_MAX || !term_is_sane(m->term) ||
-        (m->poll_period_ms && (m->poll_period_ms < POLL_MIN_MS || m->poll_period_ms > POLL_MAX_MS))) {
-        strbuf_add(why, "Configure: name, term, poll period or number of peers out of range");
+        (m->poll_period_ms && (m->poll_period_ms < POLL_MIN_MS || m->poll_period_ms > POLL_MAX_MS)) ||
+        m->lease_ms > LEASE_MAX_MS || m->margin_ms > LEASE_MAX_MS || electors_read(m->electors, e) < 0) {
+        strbuf_add(why, "Configure: name, term, times, electors or number of peers out of range");
         return -EPROTO;
     }
     for (size_t i = 0; i < m->n_peers; i++)
@@ -69,7 +86,10 @@ static int configure_read(const Understudy__Agent__Configure *m, struct arena *a
         }
     e->configure.term = m->term;
     e->configure.config_hash = text_read(m->config_hash, a);
+    e->configure.leads = m->leads;
     e->configure.timing.poll = SPAN_MS(m->poll_period_ms);
+    e->configure.timing.lease = SPAN_MS(m->lease_ms);
+    e->configure.timing.margin = SPAN_MS(m->margin_ms);
     e->configure.n_peers = (unsigned)m->n_peers;
     e->configure.peers = peers;
     return 0;
@@ -105,6 +125,10 @@ static int order_read(ProtobufCBinaryData app, ProtobufCBinaryData reason, struc
 {
     e->type = LCA_EV_ORDER;
     e->order.app = name_read(app, a);
+    if (e->order.lease.ns > SPAN_MS(LEASE_MAX_MS).ns) {
+        strbuf_add(why, "Grant: lease out of range");
+        return -EPROTO;
+    }
     e->order.reason = text_read(reason, a);
     if (!term_is_sane(e->order.term) || !epoch_is_sane(e->order.epoch)) {
         strbuf_add(why, "an order with a term or an epoch out of range");
@@ -124,6 +148,8 @@ static int grant_read(const Understudy__Agent__Grant *m, struct arena *a, struct
                                   .incarnation = m->incarnation,
                                   .poll_seq = m->poll_seq,
                                   .lease = SPAN_MS(m->lease_ms),
+                                  .released_incarnation = m->released_incarnation,
+                                  .released_seq = m->released_seq,
                                   .deadline = SPAN_MS(m->deadline_ms)};
     e->order.term = e->order.epoch.term;
     if (e->order.term == 0) {
@@ -156,6 +182,62 @@ static int plain_read(const Understudy__Agent__Order *m, struct arena *a, struct
     return order_read(m->application, m->reason, a, e, why);
 }
 
+static int answer_read(const Understudy__Agent__PollAnswer *m, struct arena *a, struct lca_event *e, struct strbuf *why)
+{
+    e->type = LCA_EV_POLL_ANSWER;
+    e->poll_answer.answer = m->answer;
+    e->poll_answer.poll_seq = m->poll_seq;
+    e->poll_answer.term = m->term;
+    e->poll_answer.leads = m->leads;
+    if (!term_is_sane(m->term) || m->n_leases > LCA_MEMBERS_MAX) {
+        strbuf_add(why, "PollAnswer: term or number of leases out of range");
+        return -EPROTO;
+    }
+    struct lca_extension *leases = m->n_leases ? arena_alloc(a, m->n_leases * sizeof *leases) : NULL;
+    if (m->n_leases && !leases) {
+        strbuf_add(why, "PollAnswer: too large");
+        return -EPROTO;
+    }
+    for (size_t i = 0; i < m->n_leases; i++) {
+        const Understudy__Agent__Lease *from = m->leases[i];
+        leases[i] = (struct lca_extension){.app = name_read(from->application, a),
+                                           .epoch = epoch_read(from->epoch),
+                                           .lease = SPAN_MS(from->lease_ms)};
+        if (!leases[i].app || !epoch_is_sane(leases[i].epoch) || from->lease_ms > LEASE_MAX_MS) {
+            strbuf_add(why, "PollAnswer: a lease is not one");
+            return -EPROTO;
+        }
+    }
+    e->poll_answer.n_leases = (unsigned)m->n_leases;
+    e->poll_answer.leases = leases;
+    return 0;
+}
+
+static bool hash_read(uint8_t out[32], ProtobufCBinaryData hash)
+{
+    if (hash.len != 32)
+        return false;
+    memcpy(out, hash.data, 32);
+    return true;
+}
+
+static int vote_read(const Understudy__Agent__Vote *m, struct lca_event *e, struct strbuf *why)
+{
+    static const enum lca_vote_kind kinds[] = {VOTE_NONE, VOTE_ASK, VOTE_REQUEST, VOTE_RELEASE, VOTE_INSTALL};
+    unsigned kind = (unsigned)m->kind;
+    e->type = LCA_EV_VOTE;
+    if (kind == 0 || kind >= sizeof kinds / sizeof *kinds || !term_is_sane(m->term) || !term_is_sane(m->previous_term) ||
+        (m->term == 0 && kinds[kind] != VOTE_INSTALL) || !hash_read(e->vote.electors_hash, m->electors_hash)) {
+        strbuf_add(why, "Vote: kind, term or set of electors out of range");
+        return -EPROTO;
+    }
+    e->vote.kind = kinds[kind];
+    e->vote.term = m->term;
+    e->vote.round = m->round;
+    e->vote.previous_term = m->previous_term;
+    return 0;
+}
+
 int lca_wire_read(const uint8_t *payload, size_t n, struct arena *a, struct lca_peer_host *peers,
                   struct lca_event *ret_event, struct strbuf *why)
 {
@@ -181,13 +263,10 @@ int lca_wire_read(const uint8_t *payload, size_t n, struct arena *a, struct lca_
         r = 0;
         break;
     case UNDERSTUDY__AGENT__MESSAGE__BODY_POLL_ANSWER:
-        e.type = LCA_EV_POLL_ANSWER;
-        e.poll_answer.answer = m->poll_answer->answer;
-        e.poll_answer.poll_seq = m->poll_answer->poll_seq;
-        e.poll_answer.term = m->poll_answer->term;
-        r = term_is_sane(e.poll_answer.term) ? 0 : -EPROTO;
-        if (r < 0)
-            strbuf_add(why, "PollAnswer: term out of range");
+        r = answer_read(m->poll_answer, a, &e, why);
+        break;
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE:
+        r = vote_read(m->vote, &e, why);
         break;
     case UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT:
         r = grant_read(m->grant, a, &e, why);
@@ -205,24 +284,23 @@ int lca_wire_read(const uint8_t *payload, size_t n, struct arena *a, struct lca_
     case UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER_RESULT:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_EVENT:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_VIEW:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE_ANSWER:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_POLL:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_ANSWER:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_HIGHEST_ASK:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_HIGHEST:
         strbuf_add(why, "a message that only an agent sends");
         break;
     case UNDERSTUDY__AGENT__MESSAGE__BODY__NOT_SET:
     case _UNDERSTUDY__AGENT__MESSAGE__BODY__CASE_IS_INT_SIZE:
         strbuf_add(why, "a message without a known body");
         break;
-    case UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE:
-    case UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE_ANSWER:
-    case UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_POLL:
-    case UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_ANSWER:
-    case UNDERSTUDY__AGENT__MESSAGE__BODY_HIGHEST_ASK:
-    case UNDERSTUDY__AGENT__MESSAGE__BODY_HIGHEST:
-        break;
     }
     if (r == 0)
         *ret_event = e;
     return r;
 }
+
 
 /* --- packing --- */
 
@@ -327,10 +405,28 @@ struct member_room {
     Understudy__Agent__Epoch epoch, released_epoch;
 };
 
+/* Rounded up: what is refused so long must not look over. */
+static uint32_t ms_up(span_t d)
+{
+    int64_t ms = d.ns > 0 ? (d.ns + 999999) / 1000000 : 0;
+    return ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+}
+
+static uint32_t ms_down(span_t d)
+{
+    int64_t ms = span_to_ms(d);
+    return ms <= 0 ? 0 : ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+}
+
 static void member_fill(struct member_room *r, const struct lca_core *c, const struct app *a)
 {
     understudy__agent__member__init(&r->member);
-    epoch_fill(&r->epoch, a->epoch);
+    bool becoming = a->def.fencing && a->change.kind == CHANGE_PRIMARY;
+    epoch_fill(&r->epoch, becoming ? a->change.epoch : a->epoch);
+    r->member.lease_ms = ms_down(lease_left(c, a->lease.scs_end));
+    r->member.peer_lease_ms = ms_down(lease_left(c, a->lease.peer_end));
+    r->member.promise_ms = ms_up(lease_left(c, a->promise.until));
+    r->member.quarantine_ms = ms_up(lease_left(c, lease_quarantine(c, a)));
     r->member.application = wire_text(a->name);
     r->member.role = (Understudy__Agent__AppRole)role_reported(a);
     r->member.epoch = &r->epoch;
@@ -362,6 +458,11 @@ static int poll_pack(const struct lca_core *c, const struct lca_action *action, 
         p.n_members++;
     }
     p.members = members;
+    Understudy__Agent__LeaderSeen leader = UNDERSTUDY__AGENT__LEADER_SEEN__INIT;
+    leader.scs = wire_text(c->leader.scs);
+    leader.term = c->leader.term;
+    leader.age_ms = ms_up(mono_sub(c->now, c->leader.at));
+    p.leader = c->leader.known ? &leader : NULL;
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_POLL;
     m.poll = &p;
     return pack(&m, out, size);
@@ -424,6 +525,22 @@ static int view_pack(const struct lca_core *c, const struct lca_action *action, 
     return pack(&m, out, size);
 }
 
+static int vote_answer_pack(const struct lca_vote_answer *from, uint8_t *out, size_t size)
+{
+    Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
+    Understudy__Agent__VoteAnswer v = UNDERSTUDY__AGENT__VOTE_ANSWER__INIT;
+    v.kind = (Understudy__Agent__Vote__Kind)from->asked.kind;
+    v.term = from->asked.term;
+    v.round = from->asked.round;
+    v.yes = from->yes;
+    v.highest = from->highest;
+    v.wait_ms = ms_up(from->wait);
+    v.reason = wire_text(from->reason ? from->reason : "");
+    m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE_ANSWER;
+    m.vote_answer = &v;
+    return pack(&m, out, size);
+}
+
 int lca_wire_pack(const struct lca_core *c, const struct lca_action *action, mono_t now, uint8_t *out, size_t size)
 {
     if (action->type == LCA_DO_RECORD)
@@ -444,11 +561,12 @@ int lca_wire_pack(const struct lca_core *c, const struct lca_action *action, mon
     case MSG_PEER_VIEW:
         return view_pack(c, action, now, out, size);
     case MSG_VOTE_ANSWER:
+        return vote_answer_pack(&action->vote, out, size);
     case MSG_PEER_POLL:
     case MSG_PEER_ANSWER:
     case MSG_HIGHEST_ASK:
     case MSG_HIGHEST:
-        break;
+        return peer_message_pack(c, action, out, size);
     }
     return -EINVAL;
 }

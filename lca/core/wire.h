@@ -8,7 +8,11 @@
  * wrong in `why`. */
 int lca_wire_read(const uint8_t *payload, size_t n, struct arena *a, struct lca_peer_host *peers, struct lca_event *ret_event, struct strbuf *why);
 
-/* Packs the message of a LCA_DO_SEND. Length, or -EMSGSIZE. `answers`: the counter of that controller's newest answer is the core's. */
+/* Reads one MESSAGE payload on the link to the agent of another host; the caller fills `name`, the peer host that the link
+ * was authenticated for. 0 or -EPROTO with what was wrong in `why`. */
+int lca_peer_wire_read(const uint8_t *payload, size_t n, struct arena *a, struct lca_event *ret_event, struct strbuf *why);
+
+/* Packs the message of a LCA_DO_SEND or LCA_DO_SEND_PEER. Length, or -EMSGSIZE. `answers`: the counter of that controller's newest answer is the core's. */
 int lca_wire_pack(const struct lca_core *c, const struct lca_action *action, mono_t now, uint8_t *out, size_t size);
 
 /* What the keeper needs to start an application or a role command: argv, environment (definition's own, then SAFETY B6's: LCA_ROLE LCA_EPOCH LCA_APPLICATION

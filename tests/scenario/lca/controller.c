@@ -94,6 +94,7 @@ static void send_definitions(struct world *w, unsigned scs, const char *line)
     char name[64];
     c.scs = wire_text("scs1");
     c.term = number_of(line, "term", 1);
+    c.leads = true;
     c.poll_period_ms = ms_of(line, "poll", SPAN_S(60));
     if (value_of(line, "peer-host", name, sizeof name)) {
         peer.name = wire_text(name);
@@ -176,6 +177,7 @@ static void send_answer(struct world *w, unsigned scs, const char *line)
     p.answer = ++w->answers;
     p.poll_seq = w->core->poll_seq;
     p.term = number_of(line, "term", 1);
+    p.leads = true;
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_POLL_ANSWER;
     m.poll_answer = &p;
     receive(w, scs, &m);

@@ -29,7 +29,7 @@ struct world {
     uint32_t generation;
     struct model_app apps[APPS];
     unsigned n_apps;
-    uint8_t host_blob[256];
+    uint8_t host_blob[6144];
     size_t host_len;
     uint64_t answers;
     bool stores; /* print what is stored */

@@ -38,7 +38,7 @@ struct world {
     mono_t now;
     uint32_t generation;
     struct model_app apps[APPS];
-    uint8_t host[256];
+    uint8_t host[6144];
     size_t host_len;
     uint64_t term, highest_term, next_id, epoch_n;
     bool scs_up, well; /* well: from here on everything answers at once and well */
