@@ -27,12 +27,28 @@ static void normal(struct scs_core *c, uint16_t pair)
     record_str(r, "application", member_name(c, pair, pair_principal(c, pair)));
 }
 
+/* Two primaries are counted from the instant the younger one became it, where this run knows that. */
+static void count_dual(struct scs_core *c, uint16_t pair, uint64_t facts)
+{
+    struct core_pair *p = &c->pairs[pair];
+    bool two = facts & FACT(TWO);
+    if (two && p->dual_since.ns == 0) {
+        const struct core_app *a = &c->apps[pair_app(c, pair, 0)], *b = &c->apps[pair_app(c, pair, 1)];
+        uint8_t newer = scs_epoch_compare(a->epoch, b->epoch) < 0;
+        p->dual_since = p->settled && p->holder == newer && p->primary_since.ns ? p->primary_since : c->now;
+    } else if (!two && p->dual_since.ns) {
+        p->dual = pair_dual(c, pair);
+        p->dual_since = MONO_ZERO;
+    }
+}
+
 void alarms_update(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, uint64_t facts)
 {
     struct core_pair *p = &c->pairs[pair];
     bool serves =
         (facts & FACT(PRIMARY)) && !(facts & (FACT(P_UNAVAILABLE) | FACT(P_AWAITED) | FACT(TWO) | FACT(ADOPT) |
                                               FACT(STALE_PRIMARY) | FACT(UNANSWERED) | FACT(BECOMING)));
+    count_dual(c, pair, facts);
     if (rule->alarm == ALARM_LICENCE && !p->alarm_licence) {
         p->alarm_licence = true;
         record_str(emit_record(c, REC_LICENCE_VIOLATED), "pair", pair_name(c, pair));

@@ -148,8 +148,7 @@ static void released(struct scs_core *c, uint16_t app, const struct scs_event *e
     if (pair == SCS_NONE)
         return;
     a->becoming = false;
-    a->released_incarnation = e->released.incarnation;
-    a->released_seq = e->released.poll_seq;
+    horizon_released(c, app, e->released.incarnation, e->released.poll_seq);
     if (a->released_incarnation == a->granted_incarnation && a->released_seq >= a->granted_seq)
         app_grant_over(c, app);
     /* A late one says nothing of a newer grant. */

@@ -44,6 +44,7 @@ static void became_primary(struct scs_core *c, uint16_t pair, uint8_t m)
     p->holder = m;
     p->epoch = p->change.epoch;
     p->settled = true;
+    p->primary_since = c->now;
     p->ordered_down = p->fresh = p->both_unavailable = false;
     a->hung = member_app(c, pair, other_member(m))->hung = false;
     a->unanswered = false;
@@ -86,6 +87,18 @@ void change_enter(struct scs_core *c, uint16_t pair, enum change_phase phase, sp
     ch->kill_sent = false;
 }
 
+/* Proof, leases, promises: all pass by themselves, and the grant waits for them. */
+void change_enter_grant(struct scs_core *c, uint16_t pair)
+{
+    uint8_t m = change_target(&c->pairs[pair].change);
+    span_t wait = poll_proof(c);
+    if (pair_leased(c, pair)) {
+        wait = span_max(wait, mono_sub(member_app(c, pair, other_member(m))->horizon, c->now));
+        wait = span_max(wait, mono_sub(member_bound_until(c, pair, m), c->now));
+    }
+    change_enter(c, pair, CH_GRANT, span_add(wait, ORDER_MARGIN));
+}
+
 void change_enter_kill(struct scs_core *c, uint16_t pair, enum change_phase phase, span_t wait)
 {
     change_enter(c, pair, phase, span_add(KILL_TIMEOUT, wait));
@@ -102,7 +115,7 @@ void change_target_failed(struct scs_core *c, uint16_t pair, const char *why)
         app_is_live(member_app(c, pair, ch->from)) && member_app(c, pair, ch->from)->role == SR_BACKUP) {
         str_copy(ch->why, sizeof ch->why, why);
         ch->returning = true;
-        change_enter(c, pair, CH_GRANT, span_add(poll_proof(c), ORDER_MARGIN));
+        change_enter_grant(c, pair);
         return;
     }
     change_finish(c, pair, false, "UnableToExecute", why);
@@ -148,7 +161,7 @@ static bool old_is_gone(struct scs_core *c, uint16_t pair)
                                                   : "the older primary is gone");
         return false;
     }
-    change_enter(c, pair, CH_GRANT, span_add(poll_proof(c), ORDER_MARGIN));
+    change_enter_grant(c, pair);
     return true;
 }
 
@@ -210,11 +223,14 @@ static bool other_is_back(struct scs_core *c, uint16_t pair, uint8_t m)
 }
 
 /* What was certain when the change was decided has to be so at the moment of each grant; an operator's --force stands
- * above it. */
+ * above it, but for a lease: that ends by itself. */
 static bool other_may_act(struct scs_core *c, uint16_t pair, uint8_t m)
 {
     const struct core_change *ch = &c->pairs[pair].change;
     uint8_t other = other_member(m);
+    if (pair_leased(c, pair)) /* B2; nobody stands above a lease */
+        return !member_is_gone(c, pair, other) || member_promised(c, pair, m) || member_quarantined(c, pair, m) ||
+               (!ch->forced && horizon_delayed(c, pair, other) && !member_released(c, pair, other));
     return !ch->forced && member_app(c, pair, other)->may_act &&
            (!member_is_gone(c, pair, other) || host_delayed(c, member_host(c, pair, other)));
 }
@@ -236,7 +252,7 @@ static bool step_grant(struct scs_core *c, uint16_t pair)
         return true;
     }
     bool serves = a->status == ST_STARTED || a->status == ST_SERVICE_UNAVAILABLE;
-    if (serves && host_proven(c, host) && !other_may_act(c, pair, m)) {
+    if (serves && host_proven(c, host) && !poll_is_released(c, pair_app(c, pair, m)) && !other_may_act(c, pair, m)) {
         change_enter(c, pair, CH_CONFIRM, span_add(member_role_timeout(c, pair, m), ORDER_MARGIN));
         change_send_grant(c, pair, m);
         return false;
@@ -268,12 +284,12 @@ static bool step_confirm(struct scs_core *c, uint16_t pair)
     /* A death that was told before the grant arrived says nothing of the grant: its own answer, or its release, does.
      */
     bool died = speaks && (!app_is_live(a) || a->start_id != ch->start_id) && a->grant_on == 0;
-    if (died || (!speaks && member_is_gone(c, pair, m))) {
+    if (died || ((!speaks || member_expired(c, pair, m)) && member_is_gone(c, pair, m))) {
         char why[260];
         struct strbuf b;
         strbuf_init(&b, why, sizeof why);
         strbuf_printf(&b, "%s %s while it was to become primary%s%s", member_name(c, pair, m),
-                      died ? "ended" : "was lost with its host", a->reason[0] ? ": " : "", a->reason);
+                      died ? "ended" : speaks ? "fell silent" : "was lost with its host", a->reason[0] ? ": " : "", a->reason);
         change_target_failed(c, pair, why);
         return true;
     }
@@ -302,8 +318,8 @@ static bool step_kill_new(struct scs_core *c, uint16_t pair)
     uint16_t host = member_host(c, pair, m);
     bool released =
         a->role == SR_BACKUP && a->released_incarnation == a->granted_incarnation && a->released_seq >= a->granted_seq;
-    if (host_speaks(c, host) ? !app_is_live(a) || a->start_id != ch->start_id || released
-                             : member_is_gone(c, pair, m)) {
+    if (host_speaks(c, host) && !member_expired(c, pair, m) ? !app_is_live(a) || a->start_id != ch->start_id || released
+                                                            : member_is_gone(c, pair, m)) {
         char why[200];
         a->unanswered = false;
         str_copy(why, sizeof why, ch->why);
@@ -422,5 +438,5 @@ void change_start(struct scs_core *c, uint16_t pair, const struct scs_rule *rule
                                                  host_speaks(c, member_host(c, pair, ch->from))))
         change_enter(c, pair, CH_DEMOTE, span_add(member_role_timeout(c, pair, ch->from), ORDER_MARGIN));
     else
-        change_enter(c, pair, CH_GRANT, span_add(poll_proof(c), ORDER_MARGIN));
+        change_enter_grant(c, pair);
 }

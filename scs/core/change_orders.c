@@ -63,15 +63,23 @@ void change_send_grant(struct scs_core *c, uint16_t pair, uint8_t m)
     }
     ch->connection = h->connection;
     ch->start_id = c->apps[app].start_id;
+    span_t lease = pair_leased(c, pair) ? lease_length(c) : SPAN_ZERO;
+    const struct core_app *other = member_app(c, pair, other_member(m));
     c->apps[app].granted_incarnation = h->incarnation;
     c->apps[app].granted_seq = h->poll_seq;
     c->apps[app].grant_on = h->connection;
     c->apps[app].may_act = true;
+    c->apps[app].released = false;
+    if (pair_leased(c, pair))
+        horizon_raise(c, app, lease); /* B2: before it is sent */
     struct scs_action *a = emit_send(c, app_host(c, app), SM_GRANT);
     a->app = app;
     a->epoch = ch->epoch;
     a->incarnation = h->incarnation;
     a->poll_seq = h->poll_seq;
+    a->lease = lease;
+    a->released_incarnation = lease.ns && other->released ? other->released_incarnation : 0;
+    a->released_seq = lease.ns && other->released ? other->released_seq : 0;
     a->order_id = ch->order_id;
     a->deadline = member_role_timeout(c, pair, m);
     reason_text(ch, a->text, sizeof a->text);
@@ -131,6 +139,21 @@ static void demote_result(struct scs_core *c, uint16_t pair, enum scs_outcome ou
     change_enter_kill(c, pair, CH_KILL_OLD, ORDER_MARGIN);
 }
 
+/* Refused for a promise that no release covers, or for a quarantine: that passes by itself, nobody declined. */
+static bool insists(struct scs_core *c, uint16_t pair, uint8_t m, const char *why)
+{
+    struct core_app *a = member_app(c, pair, m);
+    char text[240];
+    struct strbuf b;
+    if (!pair_leased(c, pair) || (!mono_before(c->now, a->promised_until) && !mono_before(c->now, a->quarantined_until)))
+        return false;
+    a->insists_until = a->promised_until;
+    strbuf_init(&b, text, sizeof text);
+    strbuf_printf(&b, "%s may not become primary yet: %s", member_name(c, pair, m), why);
+    change_target_failed(c, pair, text);
+    return true;
+}
+
 static void grant_result(struct scs_core *c, uint16_t pair, enum scs_outcome outcome, const char *why)
 {
     struct core_change *ch = &c->pairs[pair].change;
@@ -146,12 +169,15 @@ static void grant_result(struct scs_core *c, uint16_t pair, enum scs_outcome out
         return;
     case OUTCOME_STALE:
         if (++ch->attempts < STALE_ATTEMPTS) {
-            change_enter(c, pair, CH_GRANT, span_add(poll_proof(c), ORDER_MARGIN));
+            change_enter_grant(c, pair);
             return;
         }
         __attribute__((fallthrough)); /* it knows of something newer every time */
-    case OUTCOME_DECLINED:
     case OUTCOME_REFUSED:
+        if (outcome == OUTCOME_REFUSED && insists(c, pair, m, why))
+            return;
+        __attribute__((fallthrough));
+    case OUTCOME_DECLINED:
         tell_declined(c, pair, m, "primary", why, text, sizeof text);
         change_target_failed(c, pair, text);
         return;

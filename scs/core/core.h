@@ -299,6 +299,8 @@ struct scs_host_view {
     enum scs_host_status status;
     mono_t since;
     unsigned applications;
+    bool proven;       /* its agent answers: it may be granted (SAFETY B4) */
+    span_t quarantine; /* its agent refuses PRIMARY so long: it has just started */
 };
 struct scs_app_view {
     const char *name, *host, *reason, *status_text, *pair;
@@ -319,7 +321,9 @@ struct scs_pair_view {
     uint64_t term;
     const char *vouched; /* who holds the primary's lease up: "controller", "peer", "both", "nobody" */
     span_t k;
-    span_t dual; /* how long two primaries were seen in this run */
+    span_t horizon_left; /* how long a member that is not primary may still act, for what was granted to it; 0: none */
+    span_t dual;         /* how long there were two primaries in this run, as far as was seen */
+    span_t held_left;    /* automatic switchover is held so long: flapping */
     uint16_t rule;
     const char *sentence;
     unsigned changes;

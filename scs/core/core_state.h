@@ -81,8 +81,19 @@ struct core_app {
     bool unanswered;
     mono_t kill_again;       /* not before this */
     struct scs_epoch joined; /* the pair's epoch when it was last seen as able backup of an acting primary */
-    uint64_t granted_incarnation, granted_seq;
+    uint64_t granted_incarnation, granted_seq; /* of the highest poll granted by, extensions included */
     uint64_t released_incarnation, released_seq;
+    bool released; /* its agent's last word is that everything up to there is released */
+    /* with fencing = lease (horizon.c) */
+    mono_t horizon; /* it may act until then for all that was granted to it; MONO_ZERO: released, or nothing was */
+    mono_t lease_until, peer_lease_until;     /* as its agent said last; MONO_ZERO: none */
+    mono_t promised_until, quarantined_until; /* it refuses PRIMARY so long */
+    mono_t insists_until; /* it refused a grant for its promise, whatever the other one released */
+    uint64_t sync_mark;
+    uint64_t extended_answer; /* the answer that extends its lease, on that connection, so long, with that epoch */
+    uint32_t extended_on;
+    span_t extended_lease;
+    struct scs_epoch extended_epoch;
 };
 
 enum change_phase { CH_NONE, CH_DEMOTE, CH_KILL_OLD, CH_GRANT, CH_CONFIRM, CH_KILL_NEW };
@@ -118,6 +129,9 @@ struct core_pair {
     bool wants_poll, queued;
     struct scs_epoch heard, epoch; /* highest heard of; of the holder */
     mono_t learn_deadline, held_until, first_wait, last_trip;
+    mono_t primary_since; /* of the holder, as far as this run knows */
+    mono_t dual_since;    /* two primaries are seen since; MONO_ZERO: they are not */
+    span_t dual;          /* and were before */
     uint16_t rule;
     unsigned changes;
     uint8_t request; /* switchover or planned stop that waits for its change, slot + 1 */
@@ -204,6 +218,39 @@ bool host_proven(const struct scs_core *c, uint16_t host);
 /* Not proven, but so shortly connected that it may become so. */
 bool host_proving(const struct scs_core *c, uint16_t host);
 
+/* Until when the newest proof of the round trip is good; MONO_ZERO: there is none. */
+mono_t host_proven_until(const struct scs_core *c, uint16_t host);
+
+/* horizon.c: leases */
+bool pair_leased(const struct scs_core *c, uint16_t pair);
+/* How long a grant of this instant may be used: L, but not beyond the authority. */
+span_t lease_length(const struct scs_core *c);
+/* B2: by the newest poll of its host, before anything is sent. */
+void horizon_raise(struct scs_core *c, uint16_t app, span_t lease);
+/* B5: clears the horizon if everything granted is covered. */
+void horizon_released(struct scs_core *c, uint16_t app, uint64_t incarnation, uint64_t seq);
+void horizon_forget(struct scs_core *c, uint16_t app);
+bool poll_is_released(const struct scs_core *c, uint16_t app);
+bool horizon_runs(const struct scs_core *c, uint16_t pair, uint8_t member);
+/* disconnect-switchover-timeout runs behind the horizon. */
+bool horizon_delayed(const struct scs_core *c, uint16_t pair, uint8_t member);
+mono_t horizon_deadline(const struct scs_core *c, uint16_t pair);
+void horizon_poll(struct scs_core *c, uint16_t app, const struct scs_member_poll *m);
+/* Marks the members of this host whose leases this answer extends. */
+void horizon_extend(struct scs_core *c, uint16_t host, uint64_t answer);
+/* Its host is connected, but the round trip is not proven any more: its last word may be old (B4). */
+bool member_silent(const struct scs_core *c, uint16_t pair, uint8_t member);
+/* Silent, and whatever was granted here is over. */
+bool member_expired(const struct scs_core *c, uint16_t pair, uint8_t member);
+/* Its agent released all that was granted to it. */
+bool member_released(const struct scs_core *c, uint16_t pair, uint8_t member);
+/* Its agent has promised the other one not to become primary, and that one released nothing. */
+bool member_promised(const struct scs_core *c, uint16_t pair, uint8_t member);
+/* Its agent has started so shortly that it may have promised before. */
+bool member_quarantined(const struct scs_core *c, uint16_t pair, uint8_t member);
+/* When neither of both is in the way any more. */
+mono_t member_bound_until(const struct scs_core *c, uint16_t pair, uint8_t member);
+
 /* lead.c: the authority (authority.h) and the core */
 void lead_init(struct scs_core *c, uint64_t seed);
 /* First thing of every step: an authority that has ended by the clock is not used for anything (SAFETY A1). */
@@ -256,9 +303,14 @@ bool member_acts(const struct scs_core *c, uint16_t pair, uint8_t member);
 bool member_is_gone(const struct scs_core *c, uint16_t pair, uint8_t member);
 /* Its host was lost while the last primary served, and it has not been its able backup since. */
 bool member_is_stale(const struct scs_core *c, uint16_t pair, uint8_t member);
+/* A promise or a quarantine is in its agent's way. */
+bool member_bound(const struct scs_core *c, uint16_t pair, uint8_t member);
 bool member_able(const struct scs_core *c, uint16_t pair, uint8_t member, bool forced);
 uint8_t pair_principal(const struct scs_core *c, uint16_t pair);
 mono_t pair_deadline(const struct scs_core *c, uint16_t pair);
+
+/* view.c */
+span_t pair_dual(const struct scs_core *c, uint16_t pair);
 
 /* facts.c */
 uint64_t pair_facts(const struct scs_core *c, uint16_t pair);
@@ -273,6 +325,7 @@ void change_start(struct scs_core *c, uint16_t pair, const struct scs_rule *rule
 void change_step(struct scs_core *c, uint16_t pair);
 uint8_t change_target(const struct core_change *ch);
 void change_enter(struct scs_core *c, uint16_t pair, enum change_phase phase, span_t wait);
+void change_enter_grant(struct scs_core *c, uint16_t pair);
 void change_finish(struct scs_core *c, uint16_t pair, bool ok, const char *error, const char *text);
 void change_target_failed(struct scs_core *c, uint16_t pair, const char *why);
 /* `wait`: how long the agent, which told the failure itself, may take to show its end. */

@@ -51,6 +51,31 @@ static void host_fact(const struct scs_core *c, uint16_t host, const char *name,
     print_age(mono_sub(c->now, h->since), &b);
 }
 
+static void wait_fact(const struct scs_core *c, uint16_t pair, uint8_t m, const char *name, mono_t until,
+                      struct scs_decision *d)
+{
+    if (!mono_before(c->now, until))
+        return;
+    struct strbuf b = add_fact(d, name);
+    strbuf_printf(&b, "%s: for another ", member_name(c, pair, m));
+    print_age(mono_sub(until, c->now), &b);
+}
+
+/* What passes by itself, with the time that is left. */
+static void lease_facts(const struct scs_core *c, uint16_t pair, uint8_t principal, struct scs_decision *d)
+{
+    uint8_t standby = other_member(principal);
+    if (!pair_leased(c, pair))
+        return;
+    if (!member_acts(c, pair, principal) || member_silent(c, pair, principal) || !host_speaks(c, member_host(c, pair, principal)))
+        wait_fact(c, pair, principal, "lease may run", c->apps[pair_app(c, pair, principal)].horizon, d);
+    wait_fact(c, pair, standby, "lease may run", c->apps[pair_app(c, pair, standby)].horizon, d);
+    if (member_bound(c, pair, standby))
+        wait_fact(c, pair, standby, "promise or quarantine", member_bound_until(c, pair, standby), d);
+    if (member_bound(c, pair, principal))
+        wait_fact(c, pair, principal, "promise or quarantine", member_bound_until(c, pair, principal), d);
+}
+
 static void bit_facts(uint64_t bits, const char *value, struct scs_decision *d)
 {
     for (unsigned i = 0; i < FACT_COUNT; i++)
@@ -76,6 +101,7 @@ void decision_describe(const struct scs_core *c, uint16_t pair, const struct scs
     member_fact(c, second, "standby", d);
     host_fact(c, app_host(c, first), "principal's host", d);
     host_fact(c, app_host(c, second), "standby's host", d);
+    lease_facts(c, pair, principal, d);
     bit_facts(rule->need & facts, "yes", d);
     bit_facts(rule->never & ~facts, "no", d);
 }

@@ -16,13 +16,15 @@ static bool claims(const struct core_app *a)
 
 bool member_acts(const struct scs_core *c, uint16_t pair, uint8_t m)
 {
-    return !c->hosts[member_host(c, pair, m)].lost && claims(member(c, pair, m));
+    return !c->hosts[member_host(c, pair, m)].lost && claims(member(c, pair, m)) && !member_expired(c, pair, m);
 }
 
 bool member_is_gone(const struct scs_core *c, uint16_t pair, uint8_t m)
 {
     uint16_t by, host = member_host(c, pair, m);
     const struct core_app *a = member(c, pair, m);
+    if (pair_leased(c, pair)) /* its horizon has passed or was released, and it does not say otherwise */
+        return !horizon_runs(c, pair, m) && (!host_speaks(c, host) || member_silent(c, pair, m) || !claims(a));
     if (host_speaks(c, host))
         return !claims(a) && (!a->may_act || c->hosts[host].polled);
     return c->hosts[host].lost && !host_awaited(c, host) && !host_seen_by_peer(c, host, &by);
@@ -45,9 +47,15 @@ static bool almost_able(const struct scs_core *c, uint16_t pair, uint8_t m, bool
     return forced || !mono_before(c->now, a->declined_until);
 }
 
+/* A promise given to a primary that acts ends with what that one releases; no other does, and no quarantine. */
+bool member_bound(const struct scs_core *c, uint16_t pair, uint8_t m)
+{
+    return member_quarantined(c, pair, m) || (member_promised(c, pair, m) && !member_acts(c, pair, other_member(m)));
+}
+
 bool member_able(const struct scs_core *c, uint16_t pair, uint8_t m, bool forced)
 {
-    return almost_able(c, pair, m, forced) && host_proven(c, member_host(c, pair, m));
+    return almost_able(c, pair, m, forced) && host_proven(c, member_host(c, pair, m)) && !member_bound(c, pair, m);
 }
 
 uint8_t pair_principal(const struct scs_core *c, uint16_t pair)
@@ -105,6 +113,30 @@ bool host_delayed(const struct scs_core *c, uint16_t host)
            mono_before(c->now, mono_add(c->hosts[host].lost_at, c->config->scs.disconnect_switchover_timeout));
 }
 
+/* Able but for a promise or a quarantine. */
+static bool waits_bound(const struct scs_core *c, uint16_t pair, uint8_t m)
+{
+    return almost_able(c, pair, m, false) && host_proven(c, member_host(c, pair, m)) && member_bound(c, pair, m);
+}
+
+/* What leases say of the principal: silence and expiry take the place of the lost host. */
+static uint64_t lease_facts(const struct scs_core *c, uint16_t pair, uint8_t m)
+{
+    uint8_t other = other_member(m);
+    bool silent = member_silent(c, pair, m), acts = member_acts(c, pair, m);
+    bool away = !host_speaks(c, member_host(c, pair, m)) || silent;
+    if (!pair_leased(c, pair))
+        return FACT_NONE;
+    uint64_t f = bit(silent, FACT(P_SILENT)) | bit(horizon_runs(c, pair, m) && (away || !acts), FACT(P_HORIZON));
+    f |= bit(horizon_runs(c, pair, other), FACT(S_HORIZON));
+    f |= bit(away && member_promised(c, pair, other) && host_speaks(c, member_host(c, pair, other)) &&
+                 c->config->scs.host_loss == HOST_LOSS_CONFIRMED,
+             FACT(P_SEEN));
+    f |= bit(away && horizon_delayed(c, pair, m) && c->pairs[pair].holder != MEMBER_NONE && !c->pairs[pair].ordered_down,
+             FACT(P_DELAYED));
+    return f | bit(waits_bound(c, pair, other), FACT(S_BOUND)) | bit(waits_bound(c, pair, m), FACT(P_BOUND));
+}
+
 static uint64_t principal_facts(const struct scs_core *c, uint16_t pair, uint8_t m)
 {
     const struct core_pair *p = &c->pairs[pair];
@@ -114,13 +146,16 @@ static uint64_t principal_facts(const struct scs_core *c, uint16_t pair, uint8_t
     bool lost = c->hosts[host].lost && !speaks && !host_awaited(c, host);
     bool by_order = p->ordered_down ? a->wanted == SW_DOWN : a->known && a->wanted == SW_DOWN && !live && !p->fresh;
     uint64_t f = bit(acts, FACT(PRIMARY)) | bit(m == 0, FACT(P_CONFIGURED));
-    f |= bit(speaks && !acts, FACT(P_ENDED)) | bit(a->hung, FACT(P_HUNG));
+    bool ended = speaks && !acts && !member_silent(c, pair, m);
+    f |= bit(ended, FACT(P_ENDED)) | bit(a->hung, FACT(P_HUNG));
     f |= bit(acts && speaks && a->status == ST_SERVICE_UNAVAILABLE && !p->unavailable_accepted, FACT(P_UNAVAILABLE));
     f |= bit(by_order && !acts, FACT(P_BY_ORDER));
     f |= bit(member_able(c, pair, m, false), FACT(P_READY));
     f |= bit(speaks && !acts && !a->failed && (live || a->wanted == SW_UP), FACT(P_RISING));
-    f |= bit(lost, FACT(P_LOST)) | bit(host_seen_by_peer(c, host, &by), FACT(P_SEEN)) |
-         bit(host_awaited(c, host), FACT(P_AWAITED));
+    f |= bit(lost, FACT(P_LOST)) | bit(host_awaited(c, host), FACT(P_AWAITED));
+    if (pair_leased(c, pair)) /* who sees it says so by a promise */
+        return f | lease_facts(c, pair, m);
+    f |= bit(host_seen_by_peer(c, host, &by), FACT(P_SEEN));
     f |= bit(lost && host_delayed(c, host) && ((p->holder != MEMBER_NONE && !p->ordered_down) || a->may_act),
              FACT(P_DELAYED));
     return f;
@@ -137,7 +172,8 @@ static uint64_t standby_facts(const struct scs_core *c, uint16_t pair, uint8_t m
     uint64_t f = bit(able, FACT(S_ABLE)) |
                  bit(!able && almost_able(c, pair, m, false) && host_proving(c, host), FACT(S_PROVING));
     f |= bit(speaks && app_is_live(a), FACT(S_LIVE)) | bit(!speaks, FACT(S_HOST_GONE));
-    f |= bit((uncertain && !a->known && p->holder == MEMBER_NONE) || ((uncertain || delayed) && a->may_act),
+    bool guesses = !pair_leased(c, pair); /* with leases a horizon says it */
+    f |= bit(guesses && ((uncertain && !a->known && p->holder == MEMBER_NONE) || ((uncertain || delayed) && a->may_act)),
              FACT(S_UNHEARD));
     f |= bit(mono_before(c->now, a->declined_until) ||
                  mono_before(c->now, member(c, pair, other_member(m))->declined_until),
@@ -184,6 +220,7 @@ uint64_t pair_facts(const struct scs_core *c, uint16_t pair)
     f |= bit(!(f & FACT(PRIMARY)) &&
                  (a->failed || (a->wanted == SW_DOWN && p->fresh) || mono_reached(p->first_wait, c->now)),
              FACT(FIRST_WAIT_OVER));
-    bool trouble = (f & FACT(P_UNAVAILABLE)) || (f & FACT(P_LOST)) || ((f & FACT(EVER)) && (f & FACT(P_ENDED)));
+    bool trouble = (f & FACT(P_UNAVAILABLE)) || (f & FACT(P_LOST)) || ((f & FACT(EVER)) && (f & FACT(P_ENDED))) ||
+                   ((f & FACT(P_SILENT)) && !(f & FACT(PRIMARY)));
     return f | bit(trouble, FACT(TROUBLE));
 }

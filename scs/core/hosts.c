@@ -50,15 +50,20 @@ bool host_awaited(const struct scs_core *c, uint16_t host)
     return !h->lost || (h->up && !mono_reached(h->return_deadline, c->now));
 }
 
-bool host_proven(const struct scs_core *c, uint16_t host)
+mono_t host_proven_until(const struct scs_core *c, uint16_t host)
 {
     const struct core_host *h = &c->hosts[host];
     if (!h->polled || h->echo == 0 || h->echo > h->next_answer)
-        return false;
+        return MONO_ZERO;
     for (unsigned i = 0; i < ANSWERS_KEPT; i++)
         if (h->answers[i].answer == h->echo)
-            return span_less(mono_sub(c->now, h->answers[i].at), poll_proof(c));
-    return false;
+            return mono_add(h->answers[i].at, poll_proof(c));
+    return MONO_ZERO;
+}
+
+bool host_proven(const struct scs_core *c, uint16_t host)
+{
+    return mono_before(c->now, host_proven_until(c, host));
 }
 
 bool host_proving(const struct scs_core *c, uint16_t host)
@@ -265,6 +270,7 @@ static void poll_answer(struct scs_core *c, uint16_t host)
     a->poll_seq = h->poll_seq;
     h->answers[a->answer % ANSWERS_KEPT].answer = a->answer;
     h->answers[a->answer % ANSWERS_KEPT].at = c->now;
+    horizon_extend(c, host, a->answer);
 }
 
 static void poll_member(struct scs_core *c, uint16_t host, const struct scs_member_poll *m)
@@ -276,10 +282,7 @@ static void poll_member(struct scs_core *c, uint16_t host, const struct scs_memb
     a->becoming = m->granted_seq && !m->has_released && m->role == SR_BACKUP;
     app_set_role(c, app, m->role, m->epoch);
     app_note_claim(c, app);
-    if (m->has_released) {
-        a->released_incarnation = m->released_incarnation;
-        a->released_seq = m->released_seq;
-    }
+    horizon_poll(c, app, m);
 }
 
 static void poll(struct scs_core *c, uint16_t host, const struct scs_event *e)
@@ -293,9 +296,9 @@ static void poll(struct scs_core *c, uint16_t host, const struct scs_event *e)
     h->incarnation = e->poll.incarnation;
     h->poll_seq = e->poll.poll_seq;
     h->echo = e->poll.echo;
-    poll_answer(c, host);
     for (unsigned i = 0; i < e->poll.n_members; i++)
         poll_member(c, host, &e->poll.members[i]);
+    poll_answer(c, host);
     for (uint16_t a = h->first_app; a != SCS_NONE; a = c->apps[a].next_on_host) {
         uint16_t pair = c->config->apps[a].pair;
         if (pair != SCS_NONE && (first || c->pairs[pair].wants_poll))

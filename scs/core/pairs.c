@@ -14,6 +14,11 @@ void pair_init(struct scs_core *c, uint16_t pair)
     span_t wait = span_max(span_mul(c->config->timing.poll, 2), c->config->scs.agent_return_timeout);
     for (uint8_t m = 0; m < 2; m++)
         wait = span_max(wait, span_mul(c->config->hosts[member_host(c, pair, m)].timeout, 2));
+    if (pair_leased(c, pair)) { /* SAFETY section 7: what another run granted is over then */
+        wait = lease_recovery(&c->config->timing, c->config->pairs[pair].k);
+        horizon_forget(c, pair_app(c, pair, 0));
+        horizon_forget(c, pair_app(c, pair, 1));
+    }
     p->holder = MEMBER_NONE;
     p->held_until = p->first_wait = p->last_trip = MONO_NEVER;
     p->learn_deadline = mono_add(c->now, wait);
@@ -74,7 +79,8 @@ static void learn(struct scs_core *c, uint16_t pair)
         const struct core_host *h = &c->hosts[member_host(c, pair, m)];
         all &= h->reported && h->polled && a->known && a->reported_on == h->connection;
     }
-    if (!all && !mono_reached(p->learn_deadline, c->now))
+    /* With leases the whole time always: what was granted by another one, or not heard of, runs out meanwhile. */
+    if ((!all || pair_leased(c, pair)) && !mono_reached(p->learn_deadline, c->now))
         return;
     p->learned = true;
     c->n_unlearned--;
@@ -226,7 +232,7 @@ mono_t pair_deadline(const struct scs_core *c, uint16_t pair)
     for (unsigned i = 0; i < n; i++)
         if (mono_before(c->now, at[i]))
             next = mono_min(next, at[i]);
-    return next;
+    return mono_min(next, horizon_deadline(c, pair));
 }
 
 static void end_all(struct scs_core *c, uint16_t pair)

@@ -50,6 +50,11 @@ static bool refuse_standby(const struct scs_core *c, uint16_t pair, uint8_t stan
     if (!force && mono_before(c->now, a->declined_until))
         return refuse(ret, "ApplicationNotReady", "%s declined the role a short while ago (--force overrides this)",
                       app_name(c, app));
+    if (member_bound(c, pair, standby))
+        return refuse(ret, "ApplicationNotReady", "%s cannot become primary for another %lldms: %s", app_name(c, app),
+                      (long long)span_to_ms(mono_sub(member_bound_until(c, pair, standby), c->now)) + 1,
+                      member_quarantined(c, pair, standby) ? "its agent has just started"
+                                                           : "its agent has promised the primary, which may serve");
     if (!member_able(c, pair, standby, force) && !host_proving(c, host))
         return refuse(ret, "ApplicationNotReady",
                       "%s cannot become primary: the round trip to the agent of %s is not proven", app_name(c, app),
@@ -140,7 +145,11 @@ bool refuse_request(const struct scs_core *c, const struct scs_event *e, uint16_
         return refuse(ret, "ObjectNotFound", "there is no application or pair '%.63s'", what);
     *ret_app = app;
     *ret_pair = c->config->apps[app].pair;
-    if (e->request.kind != SO_SWITCHOVER)
+    if (e->request.kind == SO_RESUME && *ret_pair != SCS_NONE)
+        return !c->pairs[*ret_pair].held &&
+               refuse(ret, "UnableToExecute", "automatic switchover of %s is not held: nothing to resume",
+                      pair_name(c, *ret_pair));
+    if (e->request.kind != SO_SWITCHOVER && e->request.kind != SO_RESUME)
         return refuse_order(c, app, e->request.kind, ret);
     if (*ret_pair == SCS_NONE)
         return refuse(ret, "ObjectNotFound", "%s is not one half of a pair", what);

@@ -15,7 +15,8 @@
 static const char *kind_name(enum scs_order_kind kind)
 {
     static const char *const names[] = {
-        [SO_START] = "start", [SO_STOP] = "stop", [SO_RESET] = "reset", [SO_SWITCHOVER] = "switchover"};
+        [SO_START] = "start", [SO_STOP] = "stop", [SO_RESET] = "reset", [SO_SWITCHOVER] = "switchover",
+        [SO_RESUME] = "resume", [SO_MOVE] = "move", [SO_INSTALL] = "install"};
     return names[kind];
 }
 
@@ -24,9 +25,14 @@ static const char *app_name(const struct scs_core *c, uint16_t app)
     return c->config->apps[app].name;
 }
 
+static bool is_of_pair(enum scs_order_kind kind)
+{
+    return kind == SO_SWITCHOVER || kind == SO_RESUME;
+}
+
 static const char *object(const struct scs_core *c, const struct core_request *r)
 {
-    return app_name(c, r->kind == SO_SWITCHOVER ? pair_app(c, r->pair, 0) : r->app);
+    return app_name(c, is_of_pair(r->kind) ? pair_app(c, r->pair, 0) : r->app);
 }
 
 void request_print(const struct scs_core *c, const struct core_request *r, struct strbuf *out)
@@ -82,7 +88,7 @@ void request_end(struct scs_core *c, struct core_request *r, bool ok, const char
         a->error = error;
         str_copy(a->text, sizeof a->text, text);
     }
-    if (r->kind != SO_SWITCHOVER)
+    if (!is_of_pair(r->kind))
         c->apps[r->app].request = 0;
     r->phase = RQ_FREE;
     timers_set(&c->timers, TIMER_REQUEST(r - c->requests), MONO_NEVER);
@@ -158,9 +164,25 @@ static bool is_done_already(const struct scs_core *c, const struct core_request 
     return r->kind == SO_START && (a->status == ST_STARTED || a->status == ST_SERVICE_UNAVAILABLE);
 }
 
+/* DOMAIN row 18: an operator knows better. */
+static void resume(struct scs_core *c, struct core_request *r)
+{
+    struct core_pair *p = &c->pairs[r->pair];
+    p->held = false;
+    p->held_until = p->last_trip = MONO_NEVER;
+    pair_note(c, r->pair, c->now, "automatic switchover resumed by %s (request %llu)", r->operator,(unsigned long long) r->id);
+    record_str(emit_record(c, REC_FLAPPING_OVER), "pair", pair_name(c, r->pair));
+    request_end(c, r, true, "", "automatic switchover is resumed");
+    queue_pair(c, r->pair);
+}
+
 static void begin(struct scs_core *c, struct core_request *r)
 {
     uint8_t slot = (uint8_t)(r - c->requests + 1);
+    if (r->kind == SO_RESUME) {
+        resume(c, r);
+        return;
+    }
     if (r->kind == SO_SWITCHOVER) {
         r->phase = RQ_PAIR;
         c->pairs[r->pair].request = slot;

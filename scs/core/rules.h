@@ -31,6 +31,11 @@
     X(P_SEEN, "another agent sees the principal's host")                                                                          \
     X(P_AWAITED, "the principal's agent may come back")                                                                           \
     X(P_DELAYED, "disconnect-switchover-timeout runs")                                                                            \
+    X(P_SILENT, "the principal's agent is connected and does not answer: its last word may be old")                               \
+    X(P_HORIZON, "the principal's lease may still run")                                                                           \
+    X(P_BOUND, "the principal could be primary but for its agent's promise or quarantine")                                        \
+    X(S_HORIZON, "the standby's lease may still run")                                                                             \
+    X(S_BOUND, "the standby could be primary but for its agent's promise or quarantine")                                          \
     X(TROUBLE, "the principal does not serve")                                                                                    \
     X(S_ABLE, "the standby is Started as backup and can be made primary")                                                         \
     X(S_PROVING, "the standby is Started, its agent's first polls are under way")                                                 \

@@ -39,6 +39,19 @@ const char *scs_host_status_name(enum scs_host_status s)
     return names[s];
 }
 
+static span_t left(const struct scs_core *c, mono_t until)
+{
+    return mono_before(c->now, until) ? mono_sub(until, c->now) : SPAN_ZERO;
+}
+
+static span_t host_quarantine(const struct scs_core *c, uint16_t host)
+{
+    span_t longest = SPAN_ZERO;
+    for (uint16_t a = c->hosts[host].first_app; a != SCS_NONE; a = c->apps[a].next_on_host)
+        longest = span_max(longest, left(c, c->apps[a].quarantined_until));
+    return longest;
+}
+
 bool scs_core_host(const struct scs_core *c, uint16_t host, struct scs_host_view *ret_view)
 {
     if (host >= c->config->n_hosts)
@@ -51,6 +64,8 @@ bool scs_core_host(const struct scs_core *c, uint16_t host, struct scs_host_view
                                        .status = h->status,
                                        .since = h->since,
                                        .applications = h->n_apps,
+                                       .proven = host_proven(c, host),
+                                       .quarantine = host_quarantine(c, host),
                                        .seen_by = host_seen_by_peer(c, host, &by) ? c->config->hosts[by].name : ""};
     return true;
 }
@@ -87,6 +102,30 @@ static const char *state_word(const struct core_pair *p, const struct scs_rule *
     return p->held && str_equal(rule->state, "normal") ? "held" : rule->state;
 }
 
+static void lease_view(const struct scs_core *c, uint16_t pair, uint8_t m, bool acts, struct scs_pair_view *v)
+{
+    const struct core_app *a = &c->apps[pair_app(c, pair, m)], *b = &c->apps[pair_app(c, pair, other_member(m))];
+    v->lease = pair_leased(c, pair);
+    v->k = c->config->pairs[pair].k;
+    v->vouched = "nobody";
+    if (!v->lease)
+        return;
+    v->horizon_left = span_max(left(c, b->horizon), acts ? SPAN_ZERO : left(c, a->horizon));
+    if (!acts)
+        return;
+    v->lease_left = left(c, a->lease_until);
+    v->peer_lease_left = left(c, a->peer_lease_until);
+    v->vouched = v->lease_left.ns   ? (v->peer_lease_left.ns ? "both" : "controller")
+                 : v->peer_lease_left.ns ? "peer"
+                                         : "nobody";
+}
+
+span_t pair_dual(const struct scs_core *c, uint16_t pair)
+{
+    const struct core_pair *p = &c->pairs[pair];
+    return p->dual_since.ns ? span_add(p->dual, mono_sub(c->now, p->dual_since)) : p->dual;
+}
+
 bool scs_core_pair(const struct scs_core *c, uint16_t pair, struct scs_pair_view *ret_view)
 {
     if (pair >= c->config->n_pairs)
@@ -105,7 +144,11 @@ bool scs_core_pair(const struct scs_core *c, uint16_t pair, struct scs_pair_view
                                        .state = state_word(p, rule, acts),
                                        .rule = p->rule,
                                        .sentence = rule->sentence,
-                                       .changes = p->changes};
+                                       .changes = p->changes,
+                                       .dual = pair_dual(c, pair),
+                                       .held_left = p->held ? left(c, p->held_until) : SPAN_ZERO};
+    ret_view->term = ret_view->epoch.term;
+    lease_view(c, pair, m, acts, ret_view);
     return true;
 }
 

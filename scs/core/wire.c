@@ -97,6 +97,10 @@ static int read_member(const Understudy__Agent__Member *m, struct scs_member_pol
     to->epoch = epoch_of(m->epoch);
     to->granted_seq = m->granted_seq;
     to->sync_mark = m->sync_mark;
+    to->lease = SPAN_MS(m->lease_ms);
+    to->peer_lease = SPAN_MS(m->peer_lease_ms);
+    to->promise = SPAN_MS(m->promise_ms);
+    to->quarantine = SPAN_MS(m->quarantine_ms);
     to->has_released = m->released;
     if (m->released) {
         to->released_incarnation = m->released->incarnation;

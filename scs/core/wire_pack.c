@@ -25,6 +25,12 @@ static uint32_t ms_up(span_t d)
     return n == 0 && d.ns > 0 ? 1 : n;
 }
 
+/* Of what somebody waits for. */
+static uint32_t ms_ceil(span_t d)
+{
+    return ms(span_add(d, (span_t){999999}));
+}
+
 static bool word_list(const struct words *w, struct arena *a, size_t *ret_n, ProtobufCBinaryData **ret_list)
 {
     *ret_n = w->count;
@@ -50,7 +56,10 @@ static bool pair_member(const struct scs_config *c, uint16_t app, struct arena *
     to->peer_address = wire_text(c->hosts[peer->host].address);
     to->role_timeout_ms = ms_up(ac->role_timeout);
     to->declined_exit_code = (uint32_t)ac->declined_exit_code;
-    to->fencing = ac->fencing != FENCING_NONE;
+    to->fencing = c->pairs[ac->pair].lease;
+    to->fencing_timeout_ms = ms_ceil(ac->fence);
+    to->k_ms = ms_ceil(c->pairs[ac->pair].k);
+    to->promise_when_led = c->scs.host_loss == HOST_LOSS_CONFIRMED;
     return word_list(&ac->on_primary, a, &to->n_on_primary, &to->on_primary) &&
            word_list(&ac->on_backup, a, &to->n_on_backup, &to->on_backup);
 }
@@ -167,6 +176,9 @@ static int pack_grant(const struct scs_core *core, const struct scs_action *acti
     g.poll_seq = action->poll_seq;
     g.order_id = action->order_id;
     g.deadline_ms = ms_up(action->deadline);
+    g.lease_ms = ms(action->lease);
+    g.released_incarnation = action->released_incarnation;
+    g.released_seq = action->released_seq;
     g.reason = wire_text(action->text);
     m->body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT;
     m->grant = &g;
@@ -206,14 +218,51 @@ static int pack_order(const struct scs_core *core, const struct scs_action *acti
     return wire_pack(&m->base, out, size);
 }
 
+/* The leases that this answer extends: the step has marked them and raised their horizons. */
+static bool fill_leases(const struct scs_core *core, const struct scs_action *action, struct arena *a,
+                        Understudy__Agent__PollAnswer *p)
+{
+    const struct core_host *h = &core->hosts[action->host];
+    struct lease_room {
+        Understudy__Agent__Lease lease;
+        Understudy__Agent__Epoch epoch;
+    } *room;
+    unsigned n = 0;
+    for (uint16_t i = h->first_app; i != SCS_NONE; i = core->apps[i].next_on_host)
+        n += core->apps[i].extended_answer == action->answer && core->apps[i].extended_on == h->connection;
+    if (n == 0)
+        return true;
+    room = arena_alloc(a, n * sizeof *room);
+    p->leases = arena_alloc(a, n * sizeof *p->leases);
+    if (!room || !p->leases)
+        return false;
+    for (uint16_t i = h->first_app; i != SCS_NONE; i = core->apps[i].next_on_host) {
+        const struct core_app *x = &core->apps[i];
+        if (x->extended_answer != action->answer || x->extended_on != h->connection)
+            continue;
+        struct lease_room *r = &room[p->n_leases];
+        understudy__agent__lease__init(&r->lease);
+        understudy__agent__epoch__init(&r->epoch);
+        r->epoch.term = x->extended_epoch.term;
+        r->epoch.n = x->extended_epoch.n;
+        r->lease.application = wire_text(core->config->apps[i].name);
+        r->lease.epoch = &r->epoch;
+        r->lease.lease_ms = ms(x->extended_lease);
+        p->leases[p->n_leases++] = &r->lease;
+    }
+    return true;
+}
+
 static int pack_answer(const struct scs_core *core, const struct scs_action *action, Understudy__Agent__Message *m,
-                       uint8_t *out, size_t size)
+                       uint8_t *out, size_t size, struct arena *a)
 {
     Understudy__Agent__PollAnswer p = UNDERSTUDY__AGENT__POLL_ANSWER__INIT;
     p.answer = action->answer;
     p.poll_seq = action->poll_seq;
     p.term = core->term;
     p.leads = core->leads;
+    if (core->leads && !fill_leases(core, action, a, &p))
+        return -EMSGSIZE;
     m->body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_POLL_ANSWER;
     m->poll_answer = &p;
     return wire_pack(&m->base, out, size);
@@ -253,7 +302,7 @@ int scs_wire_pack(const struct scs_core *c, const struct scs_action *action, uin
     case SM_DEFINE_END:
         return pack_define_end(c, action->host, &m, out, size);
     case SM_POLL_ANSWER:
-        return pack_answer(c, action, &m, out, size);
+        return pack_answer(c, action, &m, out, size, a);
     case SM_GRANT:
         return pack_grant(c, action, &m, out, size);
     case SM_DEMOTE:

@@ -295,6 +295,41 @@ static void on_mute(struct script *s, const struct line *l)
     s->w->hosts[world_host(s->w, word(l, 1))].mute = !str_equal(word(l, 2), "no");
 }
 
+/* The agent neither polls nor acts; its keeper does. What it missed it tells when it goes on. */
+static void on_freeze(struct script *s, const struct line *l)
+{
+    unsigned host = world_host(s->w, word(l, 1));
+    s->w->hosts[host].frozen = !str_equal(word(l, 2), "no");
+    for (unsigned i = 0; !s->w->hosts[host].frozen && i < s->w->n_apps; i++)
+        if (s->w->apps[i].host == host)
+            world_report(s->w, i);
+}
+
+static void on_vouch(struct script *s, const struct line *l)
+{
+    s->w->apps[world_app(s->w, word(l, 1))].vouched = !str_equal(word(l, 2), "no");
+}
+
+static void on_quarantine(struct script *s, const struct line *l)
+{
+    span_t d;
+    if (!span_parse(word(l, 2), &d))
+        die("not a duration", word(l, 2));
+    s->w->apps[world_app(s->w, word(l, 1))].quarantined_until = mono_add(s->w->now, d);
+}
+
+/* Late, as a lost packet that comes after all. */
+static void on_released(struct script *s, const struct line *l)
+{
+    const struct model_app *a = &s->w->apps[world_app(s->w, word(l, 1))];
+    const struct model_host *h = &s->w->hosts[a->host];
+    struct scs_event e = {.type = SCS_EV_RELEASED, .host = scs_config_host(s->w->config, h->name), .app = a->name};
+    e.released.incarnation = h->incarnation;
+    e.released.poll_seq = strtoull(word(l, 2), NULL, 10);
+    e.released.epoch = a->epoch;
+    world_step(s->w, &e);
+}
+
 static void on_view(struct script *s, const struct line *l)
 {
     unsigned host = world_host(s->w, word(l, 1)), peer = world_host(s->w, word(l, 2));
@@ -318,13 +353,13 @@ static void on_event(struct script *s, const struct line *l)
 
 static void on_request(struct script *s, const struct line *l)
 {
-    static const char *const kinds[] = {"order-start", "order-stop", "order-reset", "switchover"};
+    static const char *const kinds[] = {"order-start", "order-stop", "order-reset", "switchover", "resume"};
     bool force = false;
     for (unsigned i = 2; i < l->n; i++)
         force |= str_equal(l->word[i], "force");
     struct scs_event e = {.type = SCS_EV_REQUEST, .app = word(l, 1)};
     e.request.id = ++s->w->next_request;
-    e.request.kind = (enum scs_order_kind)index_of(kinds, 4, word(l, 0));
+    e.request.kind = (enum scs_order_kind)index_of(kinds, 5, word(l, 0));
     e.request.force = force;
     e.request.operator= value(l, "by") ? value(l, "by") : "root";
     world_step(s->w, &e);
@@ -365,7 +400,8 @@ static void on_reboot(struct script *s, const struct line *l)
         }
 }
 
-/* The usual beginning, not shown: both members are Started, both agents connected, redis1 is primary since second 1. */
+/* The usual beginning, not shown: both members are Started, both agents connected, redis1 is primary since second 1;
+ * with fencing = lease since the end of the recovery, four seconds are over then. */
 static void on_ready(struct script *s, const struct line *l)
 {
     struct world *w = s->w;
@@ -382,7 +418,7 @@ static void on_ready(struct script *s, const struct line *l)
         w->apps[i].changed_at = w->now;
         world_connect(w, i);
     }
-    world_run(w, mono_add(w->now, SPAN_S(1)));
+    world_run(w, mono_add(w->now, w->config->pairs[0].lease ? SPAN_S(4) : SPAN_S(1)));
     fclose(w->out);
     w->out = out;
 }
@@ -437,6 +473,7 @@ static const struct {
     {"order-stop", on_request},
     {"order-reset", on_request},
     {"switchover", on_request},
+    {"resume", on_request},
     {"gone", on_gone},
     {"wait", on_wait},
     {"term", on_term},
@@ -444,6 +481,10 @@ static const struct {
     {"why", on_why},
     {"status", on_status},
     {"ready", on_ready},
+    {"freeze", on_freeze},
+    {"vouch", on_vouch},
+    {"quarantine", on_quarantine},
+    {"released", on_released},
     {"lead", on_lead},
     {"unlead", on_unlead},
 };

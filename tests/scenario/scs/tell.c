@@ -30,9 +30,14 @@ static void tell_send(struct world *w, const struct scs_action *a)
     case SM_POLL_ANSWER:
         return;
     case SM_GRANT:
-        fprintf(w->out, "%s < grant %s epoch %llu.%llu poll %llu order %llu \"%s\"\n", host, app,
+        fprintf(w->out, "%s < grant %s epoch %llu.%llu poll %llu order %llu", host, app,
                 (unsigned long long)a->epoch.term, (unsigned long long)a->epoch.n, (unsigned long long)a->poll_seq,
-                (unsigned long long)a->order_id, a->text);
+                (unsigned long long)a->order_id);
+        if (a->lease.ns)
+            fprintf(w->out, " lease %lldms", (long long)span_to_ms(a->lease));
+        if (a->released_seq)
+            fprintf(w->out, " released %llu", (unsigned long long)a->released_seq);
+        fprintf(w->out, " \"%s\"\n", a->text);
         return;
     case SM_DEMOTE:
         fprintf(w->out, "%s < demote %s epoch %llu.%llu order %llu \"%s\"\n", host, app,
@@ -154,6 +159,17 @@ void tell_status(struct world *w)
                 scs_role_name(a.role), (unsigned long long)a.epoch.term, (unsigned long long)a.epoch.n,
                 a.failed ? " failed" : "");
     for (uint16_t i = 0; scs_core_pair(w->core, i, &p); i++)
-        fprintf(w->out, "  pair %s %s primary %s rule %u changes %u\n", p.name, p.state, p.primary[0] ? p.primary : "-",
+    {
+        fprintf(w->out, "  pair %s %s primary %s rule %u changes %u", p.name, p.state, p.primary[0] ? p.primary : "-",
                 p.rule, p.changes);
+        if (p.lease)
+            fprintf(w->out, " lease %lldms peer %lldms vouched %s horizon %lldms K %lldms", (long long)span_to_ms(p.lease_left),
+                    (long long)span_to_ms(p.peer_lease_left), p.vouched, (long long)span_to_ms(p.horizon_left),
+                    (long long)span_to_ms(p.k));
+        if (p.held_left.ns)
+            fprintf(w->out, " held %lldms", (long long)span_to_ms(p.held_left));
+        if (p.dual.ns)
+            fprintf(w->out, " dual %lldms", (long long)span_to_ms(p.dual));
+        fprintf(w->out, "\n");
+    }
 }

@@ -4,6 +4,7 @@
  * It owns the model of hosts and applications and the queue of what they will do. How an application takes an order is
  * set by the transcript (obey, ignore, decline …). An agent that is not connected goes on living: what it does
  * meanwhile is reported when it connects again. */
+#include "scs/core/core_state.h"
 #include "tests/scenario/scs/world.h"
 
 #include <stdlib.h>
@@ -81,7 +82,7 @@ static struct pending *later(struct world *w, span_t after, enum pending_type ty
 void world_report(struct world *w, unsigned app)
 {
     struct model_app *a = &w->apps[app];
-    if (!w->hosts[a->host].told)
+    if (!w->hosts[a->host].told || w->hosts[a->host].frozen)
         return;
     struct scs_event e = {
         .type = SCS_EV_REPORT, .host = scs_config_host(w->config, w->hosts[a->host].name), .app = a->name};
@@ -111,6 +112,39 @@ void world_view(struct world *w, unsigned host, unsigned peer)
     world_step(w, &e);
 }
 
+static span_t rest(const struct world *w, mono_t until)
+{
+    return mono_before(w->now, until) ? mono_sub(until, w->now) : SPAN_ZERO;
+}
+
+static uint16_t pair_of(const struct world *w, const struct model_app *a)
+{
+    uint16_t app = scs_config_app(w->config, a->name);
+    return app == SCS_NONE ? SCS_NONE : w->config->apps[app].pair;
+}
+
+static bool leased(const struct world *w, const struct model_app *a)
+{
+    uint16_t pair = pair_of(w, a);
+    return pair != SCS_NONE && w->config->pairs[pair].lease;
+}
+
+static struct model_app *peer_of(struct world *w, const struct model_app *a)
+{
+    const struct scs_pair_config *p = &w->config->pairs[pair_of(w, a)];
+    uint16_t other = p->member[str_equal(w->config->apps[p->member[0]].name, a->name)];
+    return &w->apps[world_app(w, w->config->apps[other].name)];
+}
+
+/* The peer's agent promises as long as it hears the primary's (SAFETY section 4). */
+static void promise(struct world *w, struct model_app *a)
+{
+    const struct model_app *peer = leased(w, a) ? peer_of(w, a) : NULL;
+    if (peer && peer->vouched && a->role == SR_BACKUP)
+        a->promised_until = mono_add(
+            w->now, lease_horizon(w->config->timing.lease, w->config->pairs[pair_of(w, a)].k, w->config->timing.margin));
+}
+
 static void poll(struct world *w, unsigned host)
 {
     struct model_host *h = &w->hosts[host];
@@ -118,16 +152,21 @@ static void poll(struct world *w, unsigned host)
     static const uint8_t boot_id[16];
     unsigned n = 0;
     for (unsigned i = 0; i < w->n_apps; i++) {
-        const struct model_app *a = &w->apps[i];
+        struct model_app *a = &w->apps[i];
         if (a->host != host || !a->member)
             continue;
+        promise(w, a);
         members[n] = (struct scs_member_poll){.role = a->role,
                                               .epoch = a->epoch,
                                               .granted_seq = a->granted_seq,
                                               .has_released = a->released,
                                               .released_incarnation = h->incarnation,
                                               .released_seq = a->released_seq,
-                                              .released_epoch = a->released_epoch};
+                                              .released_epoch = a->released_epoch,
+                                              .lease = rest(w, a->lease_until),
+                                              .peer_lease = a->vouched ? w->config->timing.lease : SPAN_ZERO,
+                                              .promise = rest(w, a->promised_until),
+                                              .quarantine = rest(w, a->quarantined_until)};
         str_copy(members[n++].app, NAME_SIZE, a->name);
     }
     struct scs_event e = {.type = SCS_EV_POLL, .host = scs_config_host(w->config, h->name)};
@@ -149,8 +188,11 @@ void world_release(struct world *w, unsigned app)
     a->released = true;
     a->released_epoch = a->epoch;
     a->released_seq = h->poll_seq;
-    if (!h->told)
+    a->lease_until = MONO_ZERO;
+    if (!h->told || h->frozen)
         return;
+    if (leased(w, a))
+        later(w, HOP, PENDING_POLL)->host = a->host;
     struct scs_event e = {.type = SCS_EV_RELEASED, .host = scs_config_host(w->config, h->name), .app = a->name};
     e.released.incarnation = h->incarnation;
     e.released.poll_seq = h->poll_seq;
@@ -212,6 +254,20 @@ void world_connect(struct world *w, unsigned host)
     world_step(w, &e);
 }
 
+/* What the answer extends, as the packer reads it. */
+static void extend(struct world *w, unsigned host, const struct scs_action *action)
+{
+    for (unsigned i = 0; i < w->n_apps; i++) {
+        struct model_app *a = &w->apps[i];
+        uint16_t app = scs_config_app(w->config, a->name);
+        if (a->host != host || app == SCS_NONE || w->core->apps[app].extended_answer != action->answer ||
+            w->core->apps[app].extended_on != w->core->hosts[action->host].connection)
+            continue;
+        if (!w->hosts[host].frozen && scs_epoch_compare(a->epoch, w->core->apps[app].extended_epoch) == 0)
+            a->lease_until = mono_add(w->now, w->core->apps[app].extended_lease);
+    }
+}
+
 static void take(struct world *w, const struct scs_action *action)
 {
     static const enum pending_type types[] = {
@@ -233,6 +289,7 @@ static void take(struct world *w, const struct scs_action *action)
         later(w, HOP, PENDING_TOLD)->host = host;
         return;
     case SM_POLL_ANSWER:
+        extend(w, host, action);
         if (h->answer == 0 && !h->deaf)
             later(w, HOP, PENDING_POLL)->host = host;
         h->answer = action->answer;
@@ -244,7 +301,7 @@ static void take(struct world *w, const struct scs_action *action)
         p->host = host;
         p->app = world_app(w, w->config->apps[action->app].name);
         p->action = *action;
-        if (action->message == SM_GRANT && w->apps[p->app].on_grant != IGNORE) {
+        if (action->message == SM_GRANT && w->apps[p->app].on_grant != IGNORE && w->apps[p->app].on_grant != REFUSE) {
             w->apps[p->app].granted_seq = action->poll_seq;
             w->apps[p->app].released = false;
         }
@@ -334,9 +391,15 @@ static void do_grant(struct world *w, const struct pending *p)
     struct model_host *h = &w->hosts[a->host];
     if (a->on_grant == IGNORE || again(h, p->action.order_id) || a->status == ST_STOPPED || handled(w, p, a->on_grant))
         return;
+    if (p->action.lease.ns && rest(w, a->promised_until).ns && !p->action.released_seq) {
+        answer(w, p->app, p->action.order_id, OUTCOME_REFUSED, "ApplicationNotReady", "its agent has promised the peer");
+        return;
+    }
     a->role = SR_PRIMARY;
     a->epoch = p->action.epoch;
     a->released = false;
+    a->promised_until = MONO_ZERO;
+    a->lease_until = p->action.lease.ns ? mono_add(w->now, p->action.lease) : MONO_ZERO;
     answer(w, p->app, p->action.order_id, OUTCOME_DONE, "", "");
     world_report(w, p->app);
     if (h->told)
@@ -430,6 +493,15 @@ static void stopped(struct world *w, unsigned app)
 
 static void do_pending(struct world *w, const struct pending *p)
 {
+    bool of_app = p->type == PENDING_STARTED || p->type == PENDING_STOPPED || p->type == PENDING_RESTART;
+    if (w->hosts[of_app ? w->apps[p->app].host : p->host].frozen) { /* its agent does it when it goes on */
+        struct pending *again_later = later(w, SPAN_MS(50), p->type);
+        again_later->host = p->host;
+        again_later->app = p->app;
+        again_later->action = p->action;
+        again_later->start_id = p->start_id;
+        return;
+    }
     switch (p->type) {
     case PENDING_TOLD:
         told(w, p->host);
@@ -474,9 +546,28 @@ static struct model_host *first_poller(struct world *w)
 {
     struct model_host *first = NULL;
     for (unsigned i = 0; i < w->n_hosts; i++)
-        if (w->hosts[i].told && (!first || w->hosts[i].poll_at.ns < first->poll_at.ns))
+        if (w->hosts[i].told && !w->hosts[i].frozen && (!first || w->hosts[i].poll_at.ns < first->poll_at.ns))
             first = &w->hosts[i];
     return first;
+}
+
+/* The member whose lease ends next: its keeper ends the role then, its agent may be frozen. */
+static struct model_app *first_lease(struct world *w)
+{
+    struct model_app *first = NULL;
+    for (unsigned i = 0; i < w->n_apps; i++) {
+        struct model_app *a = &w->apps[i];
+        if (a->lease_until.ns && !a->vouched && (!first || a->lease_until.ns < first->lease_until.ns))
+            first = a;
+    }
+    return first;
+}
+
+static void lease_ends(struct world *w, struct model_app *a)
+{
+    a->lease_until = MONO_ZERO;
+    if (a->role == SR_PRIMARY)
+        world_die(w, (unsigned)(a - w->apps), "its lease ended");
 }
 
 /* Everything up to and at `until`, in its order: agents' doings, polls, the core's deadline. */
@@ -487,13 +578,17 @@ void world_run(struct world *w, mono_t until)
         struct model_host *h = first_poller(w);
         mono_t pending_at = p ? p->at : MONO_NEVER, poll_at = h ? h->poll_at : MONO_NEVER,
                core_at = scs_core_deadline(w->core);
-        mono_t next = mono_min(core_at, mono_min(pending_at, poll_at));
+        struct model_app *fenced = first_lease(w);
+        mono_t lease_at = fenced ? fenced->lease_until : MONO_NEVER;
+        mono_t next = mono_min(mono_min(core_at, lease_at), mono_min(pending_at, poll_at));
         if (mono_before(until, next))
             break;
         w->now = mono_before(next, w->now) ? w->now : next;
         if (core_at.ns <= w->now.ns) {
             struct scs_event e = {.type = SCS_EV_TIMER};
             world_step(w, &e);
+        } else if (lease_at.ns <= w->now.ns) {
+            lease_ends(w, fenced);
         } else if (pending_at.ns <= w->now.ns) {
             struct pending taken = *p;
             p->used = false;

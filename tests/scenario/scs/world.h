@@ -37,11 +37,15 @@ struct model_app {
     bool released;
     struct scs_epoch released_epoch;
     uint64_t released_seq, granted_seq;
+    /* with fencing = lease */
+    bool vouched;       /* its peer's agent promises to it */
+    mono_t lease_until; /* MONO_ZERO: none */
+    mono_t promised_until, quarantined_until;
 };
 
 struct model_host {
     char name[NAME_SIZE];
-    bool up, told, deaf, mute;
+    bool up, told, deaf, mute, frozen;
     enum { VIEW_NONE, VIEW_SEEN, VIEW_UNSEEN } views[WORLD_HOSTS]; /* of the other hosts */
     uint64_t incarnation, poll_seq, answer, term_seen;
     uint64_t seen_id[WORLD_PENDING]; /* order ids carried out */
