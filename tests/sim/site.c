@@ -231,6 +231,7 @@ static void fill_app(const struct world *w, struct scs_config *config, const str
     struct filling f = fill_open(config, "application", a->name);
     fill(&f, "host", "%s", w->site.hosts[a->host].name);
     fill(&f, "command", "/opt/%s --serve", a->name);
+    fill(&f, "fencing", "none");
     fill(&f, "readiness", a->notify ? "notify" : "exec");
     fill(&f, "autostart", a->autostart ? "yes" : "no");
     fill(&f, "auto-restart", a->auto_restart ? "yes" : "no");
