@@ -64,7 +64,7 @@ int local_check(const char *file, struct answer *ret_answer)
 
 int local_replay(const struct cli *cli, replay_fn *fn, void *arg, struct replay *ret_replay, struct answer *ret_answer)
 {
-    char text[1000], why[800];
+    char text[1200], why[1000];
     struct strbuf b, w;
     strbuf_init(&b, text, sizeof(text));
     strbuf_init(&w, why, sizeof(why));

@@ -216,12 +216,14 @@ static bool step_core(struct player *p)
 
 static void say_difference(struct player *p)
 {
-    char text[600];
-    struct strbuf b;
+    char text[300], did[400];
+    struct strbuf b, d;
     strbuf_init(&b, text, sizeof(text));
+    strbuf_init(&d, did, sizeof(did));
     journal_describe(&p->entry.event, p->config, &b);
-    strbuf_printf(p->why, "step %" PRIu64 ", %.6f s after the start, differs (%s): %" PRIu32 " actions in the run, %u in the replay", p->replay->steps,
-                  (double)mono_sub(p->now, p->started).ns / 1e9, text, p->entry.n_actions, p->actions.count);
+    journal_describe_actions(&p->actions, p->config, &d);
+    strbuf_printf(p->why, "step %" PRIu64 ", %.6f s after the start, differs (%s): %" PRIu32 " actions in the run, %u in the replay%s%s", p->replay->steps,
+                  (double)mono_sub(p->now, p->started).ns / 1e9, text, p->entry.n_actions, p->actions.count, did[0] ? ": " : "", did);
 }
 
 /* 0; 1: it differs; negative: the entry cannot be. */

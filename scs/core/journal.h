@@ -65,6 +65,8 @@ bool journal_event_fits(const struct scs_event *event, const struct scs_config *
 /* "report of host 2, application a1", for people. */
 void journal_describe(const struct scs_event *event, const struct scs_config *config, struct strbuf *out);
 const char *journal_event_name(enum scs_event_type type);
+/* "record no-primary, decision of p1, grant to host b": as many as fit. */
+void journal_describe_actions(const struct scs_actions *actions, const struct scs_config *config, struct strbuf *out);
 
 /* Where messages are packed to be digested, and forgotten. */
 struct journal_room {

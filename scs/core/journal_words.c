@@ -1,6 +1,6 @@
 /* Events in words: what a person reads of a step that differs, and whether a configuration knows what it names.
  *
- * It owns the names of the event types and which of them are of a host. It refuses to judge an event. Invariant: a type
+ * It owns the names of the types and which events are of a host. It refuses to judge an event. Invariant: a type
  * without its case here does not compile. */
 #include "scs/core/journal.h"
 
@@ -94,4 +94,83 @@ void journal_describe(const struct scs_event *e, const struct scs_config *config
         strbuf_printf(out, ", application %s", e->app);
     if (e->text && e->text[0])
         strbuf_printf(out, ": %s", e->text);
+}
+
+static const char *message_name(enum scs_message message)
+{
+    switch (message) {
+    case SM_CONFIGURE:
+        return "configuration";
+    case SM_DEFINE:
+        return "definition";
+    case SM_DEFINE_END:
+        return "end of definitions";
+    case SM_POLL_ANSWER:
+        return "answer";
+    case SM_GRANT:
+        return "grant";
+    case SM_DEMOTE:
+        return "demotion";
+    case SM_ORDER:
+        return "order";
+    case SM_VOTE:
+        return "vote";
+    case SM_STATE:
+        return "state";
+    case SM_HANDOVER:
+        return "handover";
+    }
+    return "?";
+}
+
+static const char *host_name(const struct scs_config *config, uint16_t host)
+{
+    return host < config->n_hosts ? config->hosts[host].name : "?";
+}
+
+static const char *pair_name_of(const struct scs_config *config, uint16_t pair)
+{
+    return pair < config->n_pairs ? config->apps[config->pairs[pair].member[0]].name : "?";
+}
+
+static void describe_action(const struct scs_action *a, const struct scs_config *config, struct strbuf *out)
+{
+    switch (a->type) {
+    case SCS_DO_SEND:
+        strbuf_printf(out, "%s to host %s", message_name(a->message), host_name(config, a->host));
+        return;
+    case SCS_DO_RECORD:
+        strbuf_printf(out, "record %s", record_def(a->record.id)->name);
+        return;
+    case SCS_DO_DECISION:
+        strbuf_printf(out, "decision of %s", pair_name_of(config, a->pair));
+        return;
+    case SCS_DO_STEP:
+        strbuf_printf(out, "step \"%s\"", a->text);
+        return;
+    case SCS_DO_RESULT:
+        strbuf_printf(out, "result \"%s\"", a->text);
+        return;
+    case SCS_DO_HURRY:
+        strbuf_printf(out, "hurry to host %s", host_name(config, a->host));
+        return;
+    case SCS_DO_REGISTER_READ:
+        strbuf_add(out, "read of the register");
+        return;
+    case SCS_DO_REGISTER_SWAP:
+        strbuf_add(out, "swap of the register");
+        return;
+    case SCS_DO_CONTROLLER:
+        strbuf_printf(out, "%s to the other controller", message_name(a->message));
+        return;
+    }
+}
+
+void journal_describe_actions(const struct scs_actions *actions, const struct scs_config *config, struct strbuf *out)
+{
+    for (unsigned i = 0; i < actions->count; i++) {
+        if (i > 0)
+            strbuf_add(out, ", ");
+        describe_action(&actions->list[i], config, out);
+    }
 }

@@ -209,6 +209,15 @@ static void the_first_difference_is_named(void **state)
 {
     (void)state;
     run_begin(UNDERSTUDY_VERSION);
+    run.spoil = 1;
+    run_story();
+    run_close("stopped");
+    assert_int_equal(replay_it(false), 1);
+    assert_non_null(strstr(said, "(host up, host a: test)"));
+    assert_non_null(strstr(said, "actions in the run, "));
+    assert_non_null(strstr(said, "record recovering"));
+    assert_non_null(strstr(said, "to host a"));
+    run_begin(UNDERSTUDY_VERSION);
     run.spoil = 3;
     run_story();
     run_close("stopped");
