@@ -43,6 +43,12 @@ static void send_when_durable(struct lca_core *c, unsigned scs, const struct lca
 
 /* --- may it vote --- */
 
+/* What it voted for last, and that it has a record at all. */
+static bool is_on_disk(const struct lca_core *c)
+{
+    return c->elector.ticket <= c->durable.done;
+}
+
 static bool is_promised(const struct lca_core *c)
 {
     return mono_before(c->now, c->elector.promised);
@@ -56,9 +62,11 @@ static bool is_other_set(const struct lca_core *c, const struct lca_vote *v)
 {
     return memcmp(v->electors_hash, c->elector.hash, sizeof c->elector.hash) != 0;
 }
+/* A refresh needs no write, if the vote that it refreshes was written. */
 static bool is_unwritable(const struct lca_core *c, const struct lca_vote *v)
 {
-    return c->durable.failed && (v->kind == VOTE_INSTALL || v->term != c->elector.voted || !c->elector.recorded);
+    bool refresh = v->kind != VOTE_INSTALL && v->term == c->elector.voted && c->elector.recorded && is_on_disk(c);
+    return c->durable.failed && !refresh && v->kind != VOTE_RELEASE;
 }
 static bool is_unrecorded(const struct lca_core *c, const struct lca_vote *v)
 {
@@ -142,13 +150,12 @@ static uint64_t term_take(struct lca_core *c, uint64_t term, const char *what)
 static void do_request(struct lca_core *c, unsigned scs, const struct lca_vote *v)
 {
     struct elector *el = &c->elector;
-    bool again = v->term == el->voted;
-    if (!again)
+    if (v->term != el->voted)
         term_take(c, v->term, "votes for");
     el->promised = mono_add(c->now, lease_takeover(&c->timing));
     struct lca_vote_answer a = answer_to(c, v);
     a.yes = true;
-    if (durable_is_done(c, el->ticket) || (c->durable.failed && again))
+    if (is_on_disk(c))
         send(c, scs, &a);
     else
         send_when_durable(c, scs, &a, el->ticket);
@@ -172,7 +179,7 @@ static void do_install(struct lca_core *c, unsigned scs, const struct lca_vote *
         term_take(c, v->term, "is installed and begins with");
     struct lca_vote_answer a = answer_to(c, v);
     a.yes = true;
-    if (durable_is_done(c, c->elector.ticket))
+    if (is_on_disk(c))
         send(c, scs, &a);
     else
         send_when_durable(c, scs, &a, c->elector.ticket);

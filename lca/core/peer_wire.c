@@ -155,7 +155,7 @@ static int highest_pack(const struct lca_core *c, const struct lca_action *actio
     Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
     Understudy__Agent__Highest p = UNDERSTUDY__AGENT__HIGHEST__INIT;
     p.nonce = action->nonce;
-    p.recorded = c->elector.recorded && durable_is_done(c, c->elector.ticket);
+    p.recorded = c->elector.recorded && c->elector.ticket <= c->durable.done;
     p.highest = c->elector.voted;
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_HIGHEST;
     m.highest = &p;

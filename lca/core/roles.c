@@ -101,6 +101,7 @@ static void became_backup(struct lca_core *c, struct app *a)
     a->intent = INTENT_NONE;
     if (held)
         role_release(c, a, epoch);
+    lease_push(c, a); /* before anybody hears that it is done (SAFETY B5) */
     app_store(c, a);
     role_answer(c, a, RESULT_DONE, NULL, NULL);
     core_record(c, REC_ROLE_BACKUP, a);

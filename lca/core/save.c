@@ -239,7 +239,7 @@ static void restore_orders(struct reader *r, struct app *a)
 static void restore_process(struct reader *r, struct app *a)
 {
     a->phase = (enum phase)get_enum(r, PHASE_ENDED);
-    a->cause = (enum end_cause)get_enum(r, END_START_FAILED);
+    a->cause = (enum end_cause)get_enum(r, END_LEASE);
     a->role = (enum app_role)get_enum(r, APP_EXITING);
     a->wanted = (enum wanted)get_enum(r, WANTED_DOWN);
     a->intent = (enum intent)get_enum(r, INTENT_PRIMARY);

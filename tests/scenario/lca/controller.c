@@ -10,7 +10,7 @@ static uint32_t ms_of(const char *line, const char *key, span_t otherwise)
     return (uint32_t)span_to_ms(span_of(line, key, otherwise));
 }
 
-static void receive(struct world *w, unsigned scs, const Understudy__Agent__Message *m)
+void controller_receive(struct world *w, unsigned scs, const Understudy__Agent__Message *m)
 {
     uint8_t bytes[65536];
     static uint8_t memory[WIRE_ARENA];
@@ -77,11 +77,15 @@ static void send_define(struct world *w, unsigned scs, const struct model_app *a
         p.on_backup = words[2];
         p.role_timeout_ms = ms_of(line, "role-timeout", SPAN_S(10));
         p.declined_exit_code = (uint32_t)number_of(line, "declined", 0);
+        p.fencing = value_of(line, "fencing", text, sizeof text) && strcmp(text, "lease") == 0;
+        p.fencing_timeout_ms = ms_of(line, "fencing-timeout", SPAN_MS(500));
+        p.k_ms = ms_of(line, "k", SPAN_MS(600));
+        p.promise_when_led = number_of(line, "promise-when-led", 0) != 0;
         d.pair = &p;
     }
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_DEFINE;
     m.define = &d;
-    receive(w, scs, &m);
+    controller_receive(w, scs, &m);
 }
 
 static void send_definitions(struct world *w, unsigned scs, const char *line)
@@ -89,31 +93,46 @@ static void send_definitions(struct world *w, unsigned scs, const char *line)
     Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
     Understudy__Agent__Configure c = UNDERSTUDY__AGENT__CONFIGURE__INIT;
     Understudy__Agent__DefineEnd end = UNDERSTUDY__AGENT__DEFINE_END__INIT;
-    Understudy__Agent__PeerHost peer = UNDERSTUDY__AGENT__PEER_HOST__INIT;
-    Understudy__Agent__PeerHost *peers[1] = {&peer};
-    char name[64];
+    Understudy__Agent__PeerHost hosts[4], *peers[4];
+    char names[256];
     c.scs = wire_text("scs1");
     c.term = number_of(line, "term", 1);
-    c.leads = true;
+    c.leads = strstr(line, " observes") == NULL;
+    c.lease_ms = ms_of(line, "lease", SPAN_ZERO);
+    c.margin_ms = ms_of(line, "margin", SPAN_ZERO);
+    Understudy__Agent__Electors electors = UNDERSTUDY__AGENT__ELECTORS__INIT;
+    uint8_t hash[32] = {(uint8_t)number_of(line, "set", 1)};
+    electors.count = (uint32_t)number_of(line, "electors", 0);
+    electors.member = true;
+    electors.hash = (ProtobufCBinaryData){.len = sizeof hash, .data = hash};
+    if (electors.count > 0)
+        c.electors = &electors;
     c.poll_period_ms = ms_of(line, "poll", SPAN_S(60));
-    if (value_of(line, "peer-host", name, sizeof name)) {
-        peer.name = wire_text(name);
-        peer.address = wire_text("10.0.0.2");
-        peer.port = 4999;
-        c.n_peers = 1;
-        c.peers = peers;
-    }
+    c.peers = peers;
+    char *save = NULL;
+    if (value_of(line, "peer-host", names, sizeof names))
+        for (char *name = strtok_r(names, ",", &save); name && c.n_peers < 4; name = strtok_r(NULL, ",", &save)) {
+            Understudy__Agent__PeerHost *p = peers[c.n_peers] = &hosts[c.n_peers];
+            understudy__agent__peer_host__init(p);
+            p->name = wire_text(name);
+            p->address = wire_text("10.0.0.2");
+            p->port = 4999;
+            p->elector = electors.count > 0;
+            c.n_peers++;
+        }
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_CONFIGURE;
     m.configure = &c;
-    receive(w, scs, &m);
-    for (unsigned i = 0; i < w->n_apps; i++)
+    controller_receive(w, scs, &m);
+    for (unsigned i = 0; c.leads && i < w->n_apps; i++)
         if (w->apps[i].defined) {
             send_define(w, scs, &w->apps[i]);
             end.count++;
         }
+    if (!c.leads)
+        return;
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_DEFINE_END;
     m.define_end = &end;
-    receive(w, scs, &m);
+    controller_receive(w, scs, &m);
 }
 
 static void send_order(struct world *w, unsigned scs, const char *app, const char *line,
@@ -128,7 +147,7 @@ static void send_order(struct world *w, unsigned scs, const char *app, const cha
     o.deadline_ms = ms_of(line, "deadline", SPAN_ZERO);
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER;
     m.order = &o;
-    receive(w, scs, &m);
+    controller_receive(w, scs, &m);
 }
 
 static void send_grant(struct world *w, unsigned scs, const char *app, const char *line)
@@ -145,10 +164,13 @@ static void send_grant(struct world *w, unsigned scs, const char *app, const cha
     g.poll_seq = w->core->poll_seq - number_of(line, "back", 0) + number_of(line, "ahead", 0);
     g.order_id = number_of(line, "id", 1);
     g.deadline_ms = ms_of(line, "deadline", SPAN_ZERO);
+    g.lease_ms = ms_of(line, "lease", SPAN_ZERO);
+    g.released_seq = number_of(line, "released", 0);
+    g.released_incarnation = g.released_seq ? number_of(line, "of", 9) : 0;
     g.reason = wire_text("rule 1");
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT;
     m.grant = &g;
-    receive(w, scs, &m);
+    controller_receive(w, scs, &m);
 }
 
 static void send_demote(struct world *w, unsigned scs, const char *app, const char *line)
@@ -167,7 +189,7 @@ static void send_demote(struct world *w, unsigned scs, const char *app, const ch
     d.reason = wire_text("planned");
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_DEMOTE;
     m.demote = &d;
-    receive(w, scs, &m);
+    controller_receive(w, scs, &m);
 }
 
 static void send_answer(struct world *w, unsigned scs, const char *line)
@@ -175,12 +197,25 @@ static void send_answer(struct world *w, unsigned scs, const char *line)
     Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
     Understudy__Agent__PollAnswer p = UNDERSTUDY__AGENT__POLL_ANSWER__INIT;
     p.answer = ++w->answers;
-    p.poll_seq = w->core->poll_seq;
+    p.poll_seq = w->core->poll_seq - number_of(line, "back", 0) + number_of(line, "ahead", 0);
     p.term = number_of(line, "term", 1);
-    p.leads = true;
+    p.leads = strstr(line, " observes") == NULL;
+    Understudy__Agent__Lease lease = UNDERSTUDY__AGENT__LEASE__INIT, *leases[1] = {&lease};
+    Understudy__Agent__Epoch epoch = UNDERSTUDY__AGENT__EPOCH__INIT;
+    struct epoch held = epoch_of(line);
+    char app[64];
+    if (value_of(line, "extends", app, sizeof app)) {
+        epoch.term = held.term;
+        epoch.n = held.n;
+        lease.application = wire_text(app);
+        lease.epoch = &epoch;
+        lease.lease_ms = ms_of(line, "lease", SPAN_S(2));
+        p.n_leases = 1;
+        p.leases = leases;
+    }
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_POLL_ANSWER;
     m.poll_answer = &p;
-    receive(w, scs, &m);
+    controller_receive(w, scs, &m);
 }
 
 static bool is_verb(const char *word, const char *name)

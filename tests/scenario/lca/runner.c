@@ -169,6 +169,10 @@ static void agent_begin(struct world *w)
     memset(w->core, 0, sizeof *w->core);
     lca_core_init(w->core, &config, w->now);
     w->generation++;
+    w->ticket = 0;
+    step(w, &(struct lca_event){
+                .type = LCA_EV_DURABLE_READ,
+                .durable_read = {.bytes = w->disk_len ? w->disk : NULL, .length = w->disk_len}});
     step(w, &(struct lca_event){.type = LCA_EV_KEEPER_WELCOME,
                                 .welcome = {.incarnation = INCARNATION,
                                             .generation = w->generation,
@@ -179,6 +183,7 @@ static void agent_begin(struct world *w)
 static void record_says(struct world *w, const char *app, const char *line)
 {
     struct model_app *a = app_of(w, app);
+    char text[64];
     struct lca_event e = {.type = LCA_EV_KEEPER_RECORD, .name = app, .start_id = a->start_id};
     e.record.pid = (uint32_t)number_of(line, "pid", 0);
     e.record.adopted = strstr(line, " adopted") && e.record.pid;
@@ -186,6 +191,11 @@ static void record_says(struct world *w, const char *app, const char *line)
     e.record.tree_left = strstr(line, " tree-left") != NULL;
     e.record.role_running = strstr(line, " role-running") != NULL;
     e.record.ready = strstr(line, " ready") != NULL;
+    e.record.fenced = strstr(line, " fenced") != NULL;
+    if (value_of(line, "lease", text, sizeof text)) {
+        e.record.lease_end = mono_add(w->now, span_of(line, "lease", SPAN_ZERO));
+        e.record.lease_epoch = epoch_of(line);
+    }
     e.record.exit = exit_of(line);
     e.record.exit_at = w->now;
     e.record.blob = a->blob;
@@ -227,7 +237,7 @@ static bool keeper_line(struct world *w, const char *verb, const char *name, con
         {"started", LCA_EV_KEEPER_STARTED},       {"start-failed", LCA_EV_KEEPER_START_FAILED},
         {"exited", LCA_EV_KEEPER_EXITED},         {"gone", LCA_EV_KEEPER_TREE_GONE},
         {"role-ended", LCA_EV_KEEPER_ROLE_ENDED}, {"link-lost", LCA_EV_APP_LINK_LOST},
-        {"link-back", LCA_EV_APP_LINK_BACK},
+        {"link-back", LCA_EV_APP_LINK_BACK},      {"fenced", LCA_EV_KEEPER_FENCED},
     };
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
         if (is(verb, verbs[i].verb)) {
@@ -287,7 +297,7 @@ static void play_line(struct world *w, const char *line)
     const char *rest = strstr(line, first) + strlen(first);
     while (*rest == ' ')
         rest++;
-    if (world_line(w, verb, first, line) || keeper_line(w, verb, first, line, rest))
+    if (fellow_line(w, verb, first, second, line) || world_line(w, verb, first, line) || keeper_line(w, verb, first, line, rest))
         return;
     if (*first >= '0' && *first < '0' + LCA_SCS_MAX && controller_line(w, verb, (unsigned)(*first - '0'), second, line))
         return;

@@ -35,6 +35,10 @@ static void say_poll(struct world *w, unsigned scs, const Understudy__Agent__Pol
         const Understudy__Agent__Member *m = p->members[i];
         strbuf_printf(&b, " | %.*s %s %llu.%llu", TEXT(m->application), app_role_name((enum app_role)m->role),
                       (unsigned long long)m->epoch->term, (unsigned long long)m->epoch->n);
+        if (m->lease_ms || m->peer_lease_ms)
+            strbuf_printf(&b, " lease %ums peer %ums", m->lease_ms, m->peer_lease_ms);
+        if (m->promise_ms || m->quarantine_ms)
+            strbuf_printf(&b, " promise %ums quarantine %ums", m->promise_ms, m->quarantine_ms);
         if (m->released)
             strbuf_printf(&b, " released %llu.%llu to %u:%u", (unsigned long long)m->released->epoch->term,
                           (unsigned long long)m->released->epoch->n, (unsigned)(m->released->poll_seq >> 32),
@@ -77,6 +81,8 @@ static void say_message(struct world *w, const struct lca_action *action)
     else if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_VIEW)
         say(w, "scs%u peer-view %.*s %s \"%.*s\"", scs, TEXT(m->peer_view->host),
             m->peer_view->seen ? "seen" : "not seen", TEXT(m->peer_view->reason));
+    else if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE_ANSWER)
+        say_vote_answer(w, scs, m->vote_answer);
     else
         die("packed message", "of an unexpected kind");
 }
@@ -101,7 +107,7 @@ static void say_command(struct world *w, const struct lca_action *action)
     int r = lca_wire_command(w->core, action, text, sizeof text, &command);
     if (r < 0)
         die("no command", strerror(-r));
-    const char *argv0 = text;
+    const char *argv0 = command.argc ? text : "(none)";
     const char *role = "", *epoch = "";
     const char *p = text;
     for (unsigned i = 0; i < command.argc + command.envc; i++, p += strlen(p) + 1) {
@@ -110,7 +116,9 @@ static void say_command(struct world *w, const struct lca_action *action)
         if (strncmp(p, "LCA_EPOCH=", 10) == 0)
             epoch = p;
     }
-    say(w, "%s %s %s %s%s%s LCA_REASON=\"%s\"", action->type == LCA_DO_START ? "START" : "ROLE",
+    say(w, "%s %s %s %s%s%s LCA_REASON=\"%s\"", action->type == LCA_DO_START   ? "START"
+                                                  : action->type == LCA_DO_ROLE ? "ROLE"
+                                                                                : "FENCE",
         lca_core_app_name(w->core, action->app), argv0, role, *epoch ? " " : "", epoch, action->reason);
 }
 
@@ -176,9 +184,20 @@ void do_action(struct world *w, const struct lca_action *action)
         say(w, "END");
         break;
     case LCA_DO_FENCE:
+        say_command(w, action);
+        break;
     case LCA_DO_LEASE:
+        if (action->at.ns == 0)
+            say(w, "LEASE %s over", name);
+        else
+            say(w, "LEASE %s epoch %llu.%llu until %lld.%03lld, killed %lldms later", name,
+                (unsigned long long)action->epoch.term, (unsigned long long)action->epoch.n,
+                (long long)(action->at.ns / 1000000000), (long long)(action->at.ns / 1000000 % 1000),
+                (long long)span_to_ms(action->fencing));
+        break;
     case LCA_DO_WRITE:
     case LCA_DO_SEND_PEER:
+        fellow_told(w, action);
         break;
     }
 }

@@ -32,6 +32,9 @@ struct world {
     uint8_t host_blob[6144];
     size_t host_len;
     uint64_t answers;
+    uint8_t disk[LCA_DURABLE_MAX], writing[LCA_DURABLE_MAX]; /* the durable record; one being written */
+    size_t disk_len, writing_len;
+    uint64_t ticket, nonce; /* of the newest WRITE; of the newest question for highest terms */
     bool stores; /* print what is stored */
     FILE *out;
     uint8_t arena_memory[WIRE_ARENA];
@@ -50,6 +53,13 @@ struct epoch epoch_of(const char *line);
 /* tell.c: carries out one action of the core, which is to write it down and to remember what the keeper would. */
 void say(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void do_action(struct world *w, const struct lca_action *action);
+
+void controller_receive(struct world *w, unsigned scs, const Understudy__Agent__Message *m);
+
+/* fellow.c: the agents of other hosts, voting controllers and the disk. False: not a word of theirs. */
+bool fellow_line(struct world *w, const char *verb, const char *first, const char *second, const char *line);
+void fellow_told(struct world *w, const struct lca_action *action);
+void say_vote_answer(struct world *w, unsigned scs, const Understudy__Agent__VoteAnswer *v);
 
 /* runner.c: one event, and what is due at once behind it. */
 void step(struct world *w, const struct lca_event *e);
