@@ -46,6 +46,7 @@ struct scs_options {
     span_t addp_timeout, addp_remote_timeout; /* defaults for hosts */
     int addp_trace; /* the word's index; scs_config_check() puts its meaning into the hosts' `trace` */
     int profile, arbiter;
+    bool realtime;
     /* The other controller; "": there is none. `peer_host` is the host it runs on, "": none with an agent. */
     char peer[NAME_SIZE], peer_address[64], peer_host[NAME_SIZE];
     int64_t peer_port;

@@ -99,10 +99,20 @@ static void hash_electors(struct scs_config *c)
     sha256_end(&s, c->electors_hash);
 }
 
+/* A scheme, a numeric host (IPv6 in brackets), perhaps a port: names are not looked up. */
 static bool is_url(const char *text)
 {
     size_t n = strncmp(text, "http://", 7) == 0 ? 7 : strncmp(text, "https://", 8) == 0 ? 8 : 0;
-    return n && text[n];
+    char host[64];
+    bool bracket = n && text[n] == '[';
+    const char *begin = text + n + bracket;
+    size_t length = strcspn(begin, bracket ? "]" : ":/");
+    if (!n || !str_copy_bytes(host, sizeof host, begin, length) || !scs_address_is_numeric(host))
+        return false;
+    const char *rest = begin + length + bracket;
+    if (*rest == ':')
+        rest += 1 + strspn(rest + 1, "0123456789");
+    return *rest == '\0' || str_equal(rest, "/");
 }
 
 static void check_etcd(const struct scs_config *c, struct complaints *to)
@@ -119,7 +129,7 @@ static void check_etcd(const struct scs_config *c, struct complaints *to)
     for (const char *w = words_next(&o->etcd_endpoints, NULL); w; w = words_next(&o->etcd_endpoints, w)) {
         secure |= strncmp(w, "https://", 8) == 0;
         if (!is_url(w))
-            complaint_add(to, o->line, "[scs] etcd-endpoints: '%.100s' is neither http://… nor https://…", w);
+            complaint_add(to, o->line, "[scs] etcd-endpoints: '%.100s' is not http:// or https:// with a numeric address: names are not looked up", w);
     }
     if (secure && !o->etcd_ca[0])
         complaint_add(to, o->line, "[scs] etcd-ca is missing: an https endpoint needs it");
@@ -156,7 +166,7 @@ static bool is_own(const char *key)
 {
     static const char *const keys[] = {"name",     "admin-socket", "admin-address", "admin-port",         "state-directory", "certificate",
                                        "key",      "ca",           "crl",           "peer",               "peer-address",    "peer-port",
-                                       "peer-host", "etcd-user",   "etcd-password-file", "etcd-ca", "etcd-certificate", "etcd-key", "addp-trace"};
+                                       "peer-host", "etcd-user",   "etcd-password-file", "etcd-ca", "etcd-certificate", "etcd-key", "addp-trace", "realtime"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (str_equal(key, keys[i]))
             return true;

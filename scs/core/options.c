@@ -67,6 +67,8 @@ static const struct option scs_options[] = {
     {"profile", OPT_ENUM, .choices = profile_words, .fallback = "default", .reload = OPT_LIVE, FIELD(profile),
      .help = "timings that are not written: default (lease 2s) or fast (lease 150ms; wants realtime = yes and a round "
              "trip of at most 5ms)"},
+    {"realtime", OPT_BOOL, .fallback = "no", .reload = OPT_RESTART, FIELD(realtime),
+     .help = "the controller runs above ordinary processes (SCHED_FIFO) with its memory locked; its children do not"},
     {"poll-period", OPT_SPAN, .min = 10000000, .max = INT64_C(60000000000), .fallback = "", .reload = OPT_LIVE,
      FIELD(poll_period),
      .help = "how often agents tell the roles they hold; a grant answers a poll; default 500ms, fast 40ms"},

@@ -80,6 +80,8 @@ static int admin_listen_tcp(struct shell *s, struct strbuf *why)
         return -EPERM;
     }
     admin_session(s, true, &session);
+    if (o->peer[0])
+        session.accept_roles |= 1u << ROLE_SCS;
     int r = links_listen(s->links, o->admin_address, (uint16_t)o->admin_port, 0, &session, s->tls, &s->admin.tcp_listener);
     if (r < 0)
         strbuf_printf(why, "cannot listen on admin-address %s port %lld: %s", o->admin_address, (long long)o->admin_port, strerror(-r));
@@ -292,7 +294,10 @@ void admin_event(struct shell *s, const struct link_event *e, mono_t now)
     struct operator *op = link_user(e->link);
     switch (e->type) {
     case LINK_UP:
-        operator_up(s, e->link, now);
+        if (link_peer(e->link)->role == ROLE_SCS)
+            peer_accepted(s, e->link, now);
+        else
+            operator_up(s, e->link, now);
         return;
     case LINK_MESSAGE:
         if (op)

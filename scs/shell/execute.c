@@ -58,7 +58,10 @@ static void execute_action(struct shell *s, const struct scs_action *a, mono_t n
         return;
     case SCS_DO_REGISTER_READ:
     case SCS_DO_REGISTER_SWAP:
+        arbiter_ask(s, a, now);
+        return;
     case SCS_DO_CONTROLLER:
+        peer_send(s, a);
         return;
     }
 }

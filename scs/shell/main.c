@@ -5,6 +5,7 @@
 #include "scs/shell/shell.h"
 
 #include "common/io/config.h"
+#include "common/io/realtime.h"
 #include "common/io/standard.h"
 #include "proto/frame.h"
 
@@ -93,6 +94,8 @@ static int shell_world(struct shell *s, struct strbuf *why)
         return r;
     }
     r = shell_tls_open(s->config, why, &s->tls);
+    if (r >= 0)
+        r = arbiter_open(s, why);
     return r < 0 ? r : admin_listen(s, why);
 }
 
@@ -118,6 +121,20 @@ static void shell_warnings(struct shell *s, const struct complaints *complaints)
     }
 }
 
+/* Behind the threads: they stay ordinary. */
+static void shell_realtime(struct shell *s)
+{
+    char text[300];
+    struct strbuf why;
+    struct record r;
+    strbuf_init(&why, text, sizeof(text));
+    if (!s->config->scs.realtime || realtime_begin(&why) == 0)
+        return;
+    record_init(&r, REC_PRIVILEGES);
+    record_str(&r, "detail", text);
+    shell_record(s, &r);
+}
+
 static int shell_open(struct shell *s, const struct complaints *complaints, struct strbuf *why)
 {
     int r = log_open("scs", s->config->scs.log_file, (enum record_level)s->config->scs.log_level, &s->log);
@@ -138,9 +155,11 @@ static int shell_open(struct shell *s, const struct complaints *complaints, stru
     shell_started(s);
     shell_warnings(s, complaints);
     shell_say_standing(s);
-    const struct scs_core_config core = {.config = s->config, .term = s->term};
+    const struct scs_core_config core = {.config = s->config, .term = s->term, .seed = rng_next(&s->rng)};
     scs_core_init(s->core, &core, s->started_at);
     journal_open(s, &core, s->started_at);
+    shell_realtime(s);
+    peer_open(s, s->started_at);
     return hosts_configure(s, s->config, s->started_at);
 }
 
@@ -150,6 +169,7 @@ static void shell_close(struct shell *s)
     if (s->links) {
         mono_t now = loop_now(s->loop);
         hosts_close(s);
+        peer_close(s);
         if (s->admin.operators.next)
             admin_close(s);
         (void)links_turn(s->links, now);
@@ -158,6 +178,7 @@ static void shell_close(struct shell *s)
     journal_close(s);
     if (s->store)
         store_close(s->store);
+    register_close(s->reg);
     if (s->tls)
         tls_context_unref(s->tls);
     if (s->loop)

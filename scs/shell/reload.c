@@ -75,6 +75,19 @@ static void reload_keep_options(const struct scs_config *now, struct scs_config 
     }
 }
 
+/* What is derived from options is derived from those that stay: indexes of electors, and the hash of what two controllers share. */
+static void reload_check_again(struct scs_config *next, struct complaints *complaints)
+{
+    static struct complaints again;
+    memset(&again, 0, sizeof(again));
+    if (complaints->errors)
+        return;
+    scs_config_check(next, &again);
+    for (unsigned i = 0; i < again.count; i++)
+        if (!again.list[i].warning)
+            complaint_add(complaints, again.list[i].line, "with what takes effect at the next start only: %s", again.list[i].text);
+}
+
 struct candidate {
     struct scs_config *config;
     struct tls_context *tls;
@@ -93,6 +106,7 @@ static bool reload_prepare(struct shell *s, struct complaints *complaints, struc
     struct strbuf why;
     strbuf_init(&why, text, sizeof(text));
     reload_keep_options(s->config, next.config, complaints);
+    reload_check_again(next.config, complaints);
     if (shell_tls_open(next.config, &why, &next.tls) < 0)
         complaint_add(complaints, next.config->scs.line, "%s", text);
     if (!scs_core_may_reload(s->core, next.config, complaints) || complaints->errors) {
@@ -133,6 +147,7 @@ static void reload_take(struct shell *s, struct candidate *next, mono_t now)
     scs_core_step(s->core, &event, now, &s->actions);
     journal_step(s, &event, now);
     s->config = next->config;
+    arbiter_configure(s);
     struct tls_context *old_tls = s->tls;
     s->tls = next->tls;
     if (s->admin.tcp_listener && s->tls)

@@ -1,6 +1,6 @@
 /* The controller's shell: what one run of scs holds, and the verbs its files offer each other.
  *
- * One `struct shell` per process. Its files: main.c (start and end), turn.c (the turn of the loop), hosts.c (calling agents), execute.c (the core's actions), keep.c
+ * One `struct shell` per process. Its files: main.c (start and end), turn.c (the turn of the loop), hosts.c (calling agents), peer.c (the other controller), arbiter.c (the register), execute.c (the core's actions), keep.c
  * (term, lock, history), journal.c (what scsctl replay reads), admin.c (operators' connections), verbs.c (what they ask), status.c (rows), reload.c (configuration), operators.c (who may order), notify.c. */
 #pragma once
 
@@ -19,6 +19,7 @@
 #include "scs/core/wire.h"
 #include "scs/shell/ask.h"
 #include "scs/shell/outbox.h"
+#include "scs/shell/register.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -53,6 +54,19 @@ struct host_link {
 struct hosts {
     unsigned n;
     struct host_link *list[SCS_HOSTS_MAX];
+};
+
+/* The other controller. */
+struct peer {
+    struct link *link;       /* NULL: none */
+    struct link *challenger; /* the same identity again, while the first is asked whether it lives */
+    bool is_up;
+    mono_t call_at, up_at, judge_at;
+    mono_t heard; /* of the link when it was challenged */
+    struct backoff backoff;
+    struct outbox out;
+    char broken[200];   /* why we ended it; "": we did not */
+    char rejected[256]; /* refusal that was logged last */
 };
 
 enum status_part { STATUS_HOSTS = 1, STATUS_APPLICATIONS = 2, STATUS_PAIRS = 4, STATUS_ALL = 7 };
@@ -113,6 +127,9 @@ struct shell {
     struct tls_context *tls;
     struct hosts hosts;
     struct admin admin;
+    struct peer peer;
+    struct etcd_register *reg; /* NULL: arbiter is not etcd */
+    bool register_told;        /* that it does not answer */
     struct rng rng;
     uint64_t term; /* as written */
     mono_t started_at;
@@ -160,6 +177,25 @@ bool hosts_waiting(const struct shell *s);
 void hosts_close(struct shell *s);
 /* max(100 ms, min(2 x timeout, 5 s)). */
 span_t hosts_connect_timeout(span_t addp_timeout);
+
+/* peer.c */
+void peer_open(struct shell *s, mono_t now);
+/* A controller has called and said its hello. */
+void peer_accepted(struct shell *s, struct link *l, mono_t now);
+bool peer_owns(const struct shell *s, const struct link *l);
+void peer_event(struct shell *s, const struct link_event *e, mono_t now);
+void peer_send(struct shell *s, const struct scs_action *a);
+/* Calls when it is time to; the instant of the next call or judgement. */
+mono_t peer_turn(struct shell *s, mono_t now);
+void peer_close(struct shell *s);
+
+/* arbiter.c */
+/* 0, or negative with the reason in `why`. */
+int arbiter_open(struct shell *s, struct strbuf *why);
+void arbiter_configure(struct shell *s);
+void arbiter_ask(struct shell *s, const struct scs_action *a, mono_t now);
+/* Hands answers to the core; the next instant. */
+mono_t arbiter_turn(struct shell *s, mono_t now);
 
 /* keep.c */
 /* The lock of the state directory. 0; 1: another scs holds it (named in `why`); negative: it cannot be had (`why`), the program may go on. */

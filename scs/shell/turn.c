@@ -40,7 +40,9 @@ static void shell_links(struct shell *s, mono_t now)
 {
     struct link_event e;
     for (links_next(s->links, now, &e); e.type != LINK_NONE; links_next(s->links, now, &e)) {
-        if (link_listener(e.link))
+        if (peer_owns(s, e.link))
+            peer_event(s, &e, now);
+        else if (link_listener(e.link))
             admin_event(s, &e, now);
         else
             hosts_event(s, &e, now);
@@ -75,7 +77,10 @@ mono_t shell_turn(void *shell, mono_t now)
     shell_lateness(s, now);
     mono_t recheck = shell_recheck(s, now);
     shell_links(s, now);
+    (void)arbiter_turn(s, now);
     shell_timer(s, now);
+    mono_t arbiter = arbiter_turn(s, now); /* what the core has asked in this turn is under way */
+    mono_t peer = peer_turn(s, now);
     hosts_pump(s);
     mono_t stall = admin_pump(s, now);
     mono_t call = hosts_call(s, now);
@@ -84,7 +89,8 @@ mono_t shell_turn(void *shell, mono_t now)
     mono_t links = links_turn(s->links, now);
     if (hosts_waiting(s) || admin_waiting(s))
         loop_again(s->loop);
-    return mono_min(mono_min(mono_min(links, call), mono_min(stall, recheck)), scs_core_deadline(s->core));
+    mono_t next = mono_min(mono_min(mono_min(links, call), mono_min(stall, recheck)), mono_min(arbiter, peer));
+    return mono_min(next, scs_core_deadline(s->core));
 }
 
 void shell_signal(void *shell, int signal, mono_t now)

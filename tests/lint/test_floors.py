@@ -15,7 +15,7 @@ OUR_C = [f for f in C_FILES if not f.startswith("tests/")]
 # Outside header (prefix) -> the folders that may name it.
 LIBRARIES = {
     "ev.h": ["common/io/"], "openssl/": ["common/io/"], "ini.h": ["common/io/"], "sqlite3.h": ["common/io/"],
-    "protobuf-c/": ["proto/"], "google/": [], "cmocka.h": [], "curl/": [], "jansson.h": [], "microhttpd.h": [], "net-snmp/": [], "nftables/": [],
+    "protobuf-c/": ["proto/"], "google/": [], "cmocka.h": [], "curl/": ["scs/shell/"], "jansson.h": ["scs/shell/"], "microhttpd.h": [], "net-snmp/": [], "nftables/": [],
     "linux/seccomp.h": ["lca/agent/", "lca/keeper/", "scs/shell/"], "linux/landlock.h": ["lca/agent/", "scs/shell/"],
 }
 
@@ -120,7 +120,7 @@ def test_four_archives_are_looked_at():
 NEEDED = {
     "lca": {"libev", "libinih"},
     "lca-agent": {"libev", "libinih", "libssl", "libcrypto", "libprotobuf-c"},
-    "scs": {"libev", "libinih", "libssl", "libcrypto", "libprotobuf-c", "libsqlite3"},
+    "scs": {"libev", "libinih", "libssl", "libcrypto", "libprotobuf-c", "libsqlite3", "libcurl", "libjansson"},
     "scsctl": {"libev", "libinih", "libssl", "libcrypto", "libprotobuf-c"},
 }
 
