@@ -170,7 +170,7 @@ static span_t peer_silence(const struct scs_config *config)
 static void fill_config(const struct scs_config *config, struct authority_config *ret)
 {
     memset(ret, 0, sizeof *ret);
-    ret->arbiter = config->scs.arbiter;
+    ret->arbiter = (enum scs_arbiter)config->scs.arbiter;
     str_copy(ret->name, sizeof ret->name, config->scs.name);
     str_copy(ret->peer, sizeof ret->peer, config->scs.peer);
     ret->index = config->index;
