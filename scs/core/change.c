@@ -305,7 +305,7 @@ static bool step_confirm(struct scs_core *c, uint16_t pair)
         return false;
     if (other_is_back(c, pair, m))
         return true;
-    if (!other_may_act(c, pair, m))
+    if (!poll_is_released(c, pair_app(c, pair, m)) && !other_may_act(c, pair, m))
         change_send_grant(c, pair, m);
     return false;
 }

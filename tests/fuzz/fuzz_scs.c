@@ -4,7 +4,7 @@
  * connection comes or goes; 4: an operator's request; 5: an honest poll of host `arg & 1`, whose members the payload describes, two bytes each;
  * 6: an honest result with outcome `arg` for the last order to host `arg & 1`.
  *
- * Promises: actions stay within their bounds and come to rest; what is sent fits a frame and the agent's reader takes it; decisions can be
+ * The pair has leases. Promises: no grant while the other member's horizon runs, a horizon is never lower but by a release; actions stay within their bounds and come to rest; what is sent fits a frame and the agent's reader takes it; decisions can be
  * packed and read again; every request is answered once; the journal can carry whatever the core is given. */
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/ops.h"
@@ -13,7 +13,7 @@
 #include "common/io/config.h"
 #include "lca/core/wire.h"
 #include "proto/frame.h"
-#include "scs/core/core.h"
+#include "scs/core/core_state.h"
 #include "scs/core/journal.h"
 #include "scs/core/wire.h"
 #include "scs/shell/ask.h"
@@ -27,7 +27,7 @@
 
 static const char site[] =
     "[scs]\ntls = off\n[license]\nha = yes\n[host a]\naddress = 192.0.2.1\n[host b]\naddress = 192.0.2.2\n"
-    "[application a1]\nhost = a\ncommand = /bin/one\nbackup = b1\nfencing = none\nautostart = yes\n"
+    "[application a1]\nhost = a\ncommand = /bin/one\nbackup = b1\nfencing = lease\nautostart = yes\n"
     "[application b1]\nhost = b\ncommand = /bin/two\nautostart = yes\n[application c1]\nhost = a\ncommand = /bin/three\n";
 static const char *const members_of[HOSTS] = {"a1", "b1"};
 
@@ -70,6 +70,11 @@ static void send_look(const struct scs_action *a)
     if (a->message == SM_POLL_ANSWER)
         hosts[a->host].answer = a->answer;
     if (a->message == SM_GRANT) {
+        uint16_t pair = config->apps[a->app].pair, other = pair_app(core, pair, other_member(app_member(core, a->app)));
+        PROMISE(core->apps[other].horizon.ns <= now.ns);
+        PROMISE(core->apps[a->app].horizon.ns >=
+                mono_add(now, lease_horizon(a->lease, config->pairs[pair].k, config->timing.margin)).ns);
+        PROMISE(a->lease.ns > 0 && a->lease.ns <= config->timing.lease.ns);
         PROMISE(scs_epoch_compare(hosts[a->host].epoch, a->epoch) <= 0);
         hosts[a->host].epoch = a->epoch;
         hosts[a->host].granted_seq = a->poll_seq;
@@ -137,7 +142,12 @@ static void journal_look(const struct scs_event *e)
 static void step_once(const struct scs_event *e)
 {
     journal_look(e);
+    mono_t before[3];
+    for (unsigned i = 0; i < 3; i++)
+        before[i] = core->apps[i].horizon;
     scs_core_step(core, e, now, &actions);
+    for (unsigned i = 0; i < 3; i++)
+        PROMISE(core->apps[i].horizon.ns >= before[i].ns || core->apps[i].horizon.ns == 0);
     PROMISE(actions.count <= SCS_ACTIONS_MAX);
     for (unsigned i = 0; i < actions.count; i++)
         look(&actions.list[i]);
