@@ -51,6 +51,12 @@ static void number(struct json *j, const char *key, uint64_t value)
     fprintf(j->out, "%" PRIu64, value);
 }
 
+static void seconds(struct json *j, const char *key, uint64_t ms)
+{
+    next(j, key);
+    fprintf(j->out, "%" PRIu64 ".%03u", ms / 1000, (unsigned)(ms % 1000));
+}
+
 static void truth(struct json *j, const char *key, bool value)
 {
     next(j, key);
@@ -99,6 +105,7 @@ static void controller(struct json *j, const struct row_controller *c)
         close_(j, '}');
     }
     close_(j, ']');
+    seconds(j, "dual_primary_seconds", c->dual_ms);
     close_(j, '}');
 }
 
@@ -117,6 +124,8 @@ static void host(struct json *j, const struct row *row)
     text(j, "software", h->software);
     text(j, "seen_by", h->seen_by);
     text(j, "reason", h->reason);
+    truth(j, "proven", h->proven);
+    number(j, "quarantine_ms", h->quarantine_ms);
 }
 
 static void application(struct json *j, const struct row *row)
@@ -151,6 +160,14 @@ static void pair(struct json *j, const struct row *row)
     text(j, "sentence", p->sentence);
     truth(j, "licence", p->licence);
     number(j, "changes", p->changes);
+    number(j, "term", p->term);
+    number(j, "lease_ms", p->lease_ms);
+    number(j, "peer_lease_ms", p->peer_lease_ms);
+    text(j, "vouched", p->vouched);
+    number(j, "k_ms", p->k_ms);
+    number(j, "horizon_ms", p->horizon_ms);
+    number(j, "held_ms", p->held_ms);
+    seconds(j, "dual_primary_seconds", p->dual_ms);
 }
 
 static void history(struct json *j, const struct row *row)

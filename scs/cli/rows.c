@@ -39,6 +39,7 @@ static void read_controller(const Understudy__Admin__Controller *from, struct ro
     COPY(to->journal_error, from->journal_error);
     to->term = from->term;
     to->uptime_s = from->uptime_s;
+    to->dual_ms = from->dual_ms;
     to->history_dropped = from->history_dropped;
     to->licence = from->licence;
     to->recovering = from->recovering;
@@ -63,6 +64,8 @@ static void read_host(const Understudy__Admin__Host *from, struct row_host *to)
     to->addp_timeout_ms = from->addp_timeout_ms;
     to->addp_remote_timeout_ms = from->addp_remote_timeout_ms;
     to->applications = from->applications;
+    to->proven = from->proven;
+    to->quarantine_ms = from->quarantine_ms;
     to->since_s = from->since_s;
 }
 
@@ -92,8 +95,16 @@ static void read_pair(const Understudy__Admin__Pair *from, struct row_pair *to)
     COPY(to->state, from->state);
     COPY(to->sentence, from->sentence);
     to->epoch = read_epoch(from->epoch);
+    COPY(to->vouched, from->vouched);
     to->rule = from->rule;
     to->changes = from->changes;
+    to->lease_ms = from->lease_ms;
+    to->peer_lease_ms = from->peer_lease_ms;
+    to->k_ms = from->k_ms;
+    to->horizon_ms = from->horizon_ms;
+    to->held_ms = from->held_ms;
+    to->term = from->term;
+    to->dual_ms = from->dual_ms;
     to->licence = from->licence;
 }
 

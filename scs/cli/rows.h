@@ -28,7 +28,7 @@ struct row_step {
 
 struct row_controller {
     char name[NAME_SIZE], version[NAME_SIZE];
-    uint64_t term, uptime_s, history_dropped;
+    uint64_t term, uptime_s, dual_ms, history_dropped;
     bool licence, recovering, tls;
     char config_file[256], config_hash[72], history_error[ROW_TEXT], journal_error[ROW_TEXT];
     unsigned n_counters;
@@ -41,7 +41,8 @@ struct row_controller {
 struct row_host {
     char name[NAME_SIZE], address[NAME_SIZE], software[NAME_SIZE], seen_by[NAME_SIZE], reason[ROW_TEXT];
     int status; /* enum scs_host_status */
-    uint32_t port, addp_timeout_ms, addp_remote_timeout_ms, applications;
+    uint32_t port, addp_timeout_ms, addp_remote_timeout_ms, applications, quarantine_ms;
+    bool proven;
     uint64_t since_s;
 };
 
@@ -56,8 +57,10 @@ struct row_application {
 
 struct row_pair {
     char name[NAME_SIZE], primary[NAME_SIZE], backup[NAME_SIZE], redundancy[16], fencing[16], state[32], sentence[ROW_TEXT];
+    char vouched[16];
     struct row_epoch epoch;
-    uint32_t rule, changes;
+    uint32_t rule, changes, lease_ms, peer_lease_ms, k_ms, horizon_ms, held_ms;
+    uint64_t term, dual_ms;
     bool licence;
 };
 

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#define TABLE_COLUMNS 12
+#define TABLE_COLUMNS 14
 
 struct table {
     unsigned columns, cells, room;

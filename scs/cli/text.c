@@ -104,6 +104,10 @@ static void host_cells(struct table *t, const struct row *row)
     struct strbuf b;
     strbuf_init(&b, reason, sizeof(reason));
     strbuf_add(&b, h->reason);
+    if (h->status == HS_RUNNING && !h->proven)
+        strbuf_printf(&b, "%sround trip not proven", b.len ? "; " : "");
+    if (h->quarantine_ms)
+        strbuf_printf(&b, "%sjust started: refuses PRIMARY for %ums", b.len ? "; " : "", (unsigned)h->quarantine_ms);
     if (h->seen_by[0])
         strbuf_printf(&b, "%sseen by %s", b.len ? "; " : "", h->seen_by);
     table_text(t, h->name);
@@ -138,6 +142,24 @@ static void application_cells(struct table *t, const struct row *row)
     table_text(t, reason);
 }
 
+/* What is left of the longer one, and who gave it; of a pair without primary what may still run. */
+static void lease_cells(struct table *t, const struct row_pair *p)
+{
+    bool leased = str_equal(p->fencing, "lease");
+    uint32_t left = p->lease_ms > p->peer_lease_ms ? p->lease_ms : p->peer_lease_ms;
+    if (!leased || (!left && !p->horizon_ms))
+        table_text(t, "");
+    else if (left)
+        table_printf(t, "%ums", (unsigned)left);
+    else
+        table_printf(t, "over in %ums", (unsigned)p->horizon_ms);
+    table_text(t, leased && p->primary[0] ? p->vouched : "");
+    if (leased)
+        table_printf(t, "%ums", (unsigned)p->k_ms);
+    else
+        table_text(t, "");
+}
+
 static void pair_cells(struct table *t, const struct row *row)
 {
     const struct row_pair *p = &row->pair;
@@ -146,8 +168,12 @@ static void pair_cells(struct table *t, const struct row *row)
     table_text(t, p->backup);
     table_text(t, p->redundancy);
     table_text(t, p->fencing);
-    table_text(t, p->state);
+    if (p->held_ms)
+        table_printf(t, "%s (held for %us)", p->state, (unsigned)((p->held_ms + 999) / 1000));
+    else
+        table_text(t, p->state);
     epoch_cell(t, p->epoch);
+    lease_cells(t, p);
     table_printf(t, "%u", (unsigned)p->changes);
     table_printf(t, "%u %s", (unsigned)p->rule, p->sentence);
 }
@@ -160,7 +186,7 @@ static const struct {
 } tables[] = {
     {ROW_HOST, "hosts", {"HOST", "STATUS", "SINCE", "ADDRESS", "ADDP", "APPLICATIONS", "REASON"}, host_cells},
     {ROW_APPLICATION, "applications", {"APPLICATION", "HOST", "STATUS", "ROLE", "PAIR", "EPOCH", "PID", "SINCE", "RESTARTS", "REASON"}, application_cells},
-    {ROW_PAIR, "pairs", {"PAIR", "PRIMARY", "BACKUP", "TYPE", "FENCING", "STATE", "EPOCH", "CHANGES", "RULE"}, pair_cells},
+    {ROW_PAIR, "pairs", {"PAIR", "PRIMARY", "BACKUP", "TYPE", "FENCING", "STATE", "EPOCH", "LEASE", "VOUCHED", "K", "CHANGES", "RULE"}, pair_cells},
 };
 
 static bool has_unfenced(const struct answer *a)
@@ -171,6 +197,18 @@ static bool has_unfenced(const struct answer *a)
     return false;
 }
 
+static void text_dual(FILE *out, const struct answer *a)
+{
+    for (unsigned i = 0; i < a->n; i++) {
+        const struct row_pair *p = &a->rows[i]->pair;
+        if (a->rows[i]->type != ROW_PAIR || !p->dual_ms)
+            continue;
+        fputs("two primaries: ", out);
+        put(out, p->name);
+        fprintf(out, " had them for %" PRIu64 ".%03us in this run\n", p->dual_ms / 1000, (unsigned)(p->dual_ms % 1000));
+    }
+}
+
 static void text_status(FILE *out, const struct cli *cli, const struct answer *a, unsigned width)
 {
     for (unsigned i = 0; i < a->n; i++)
@@ -178,6 +216,7 @@ static void text_status(FILE *out, const struct cli *cli, const struct answer *a
             text_controller(out, &a->rows[i]->controller);
     if (has_unfenced(a))
         fputs("fencing: none: a cut host can leave two primaries until it heals\n", out);
+    text_dual(out, a);
     for (size_t k = 0; k < sizeof(tables) / sizeof(tables[0]); k++) {
         if (cli->object[0] && !str_equal(cli->object, tables[k].object))
             continue;

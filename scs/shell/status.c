@@ -119,6 +119,9 @@ static bool status_controller(struct shell *s, mono_t now, Understudy__Admin__Re
     c->history_dropped = s->store ? store_dropped(s->store) : 0;
     c->history_error = wire_text(s->store ? s->store_trouble : "no history could be opened");
     c->journal_error = wire_text(s->journal_trouble);
+    struct scs_pair_view v;
+    for (uint16_t i = 0; scs_core_pair(s->core, i, &v); i++)
+        c->dual_ms += (uint64_t)span_to_ms(v.dual);
     controller_counters(s, c);
     reply->body_case = UNDERSTUDY__ADMIN__REPLY__BODY_CONTROLLER;
     reply->controller = c;
@@ -152,6 +155,8 @@ static bool status_host(struct shell *s, unsigned i, mono_t now, Understudy__Adm
     h->addp_remote_timeout_ms = span_ms32(config->remote_timeout);
     h->applications = v.applications;
     h->seen_by = text_of(v.seen_by);
+    h->proven = v.proven;
+    h->quarantine_ms = span_ms32(v.quarantine);
     reply->body_case = UNDERSTUDY__ADMIN__REPLY__BODY_HOST;
     reply->host = h;
     return true;
@@ -196,13 +201,21 @@ static bool status_pair(struct shell *s, unsigned i, mono_t now, Understudy__Adm
     p->primary = text_of(v.primary);
     p->backup = text_of(v.backup);
     p->redundancy = wire_text(v.redundancy == REDUNDANCY_HOT ? "hot" : "warm");
-    p->fencing = wire_text(s->config->apps[s->config->pairs[i].member[0]].fencing == FENCING_LEASE ? "lease" : "none");
+    p->fencing = wire_text(v.lease ? "lease" : "none");
     p->epoch = status_epoch(s, v.epoch);
     p->state = text_of(v.state);
     p->rule = v.rule;
     p->sentence = text_of(v.sentence);
     p->licence = s->config->license.ha;
     p->changes = v.changes;
+    p->lease_ms = span_ms32(v.lease_left);
+    p->peer_lease_ms = span_ms32(v.peer_lease_left);
+    p->term = v.term;
+    p->vouched = text_of(v.lease ? v.vouched : "");
+    p->k_ms = v.lease ? span_ms32(v.k) : 0;
+    p->horizon_ms = span_ms32(v.horizon_left);
+    p->held_ms = span_ms32(v.held_left);
+    p->dual_ms = (uint64_t)span_to_ms(v.dual);
     reply->body_case = UNDERSTUDY__ADMIN__REPLY__BODY_PAIR;
     reply->pair = p;
     return true;

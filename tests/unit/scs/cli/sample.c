@@ -42,6 +42,7 @@ static void sample_controller(void)
     row.controller.tls = true;
     SET(row.controller.config_file, "/etc/understudy/scs.conf");
     SET(row.controller.config_hash, "00ff");
+    row.controller.dual_ms = 61007;
     row.controller.n_counters = 1;
     SET(row.controller.counters[0].name, "orders");
     row.controller.counters[0].value = 1;
@@ -62,6 +63,8 @@ static void sample_host(const char *name, int status, const char *reason)
     row.host.addp_remote_timeout_ms = 2000;
     row.host.applications = 1;
     row.host.since_s = 59;
+    row.host.proven = status == HS_RUNNING;
+    row.host.quarantine_ms = status == HS_RUNNING ? 0 : 1500;
     add();
 }
 
@@ -90,6 +93,25 @@ void sample_status(void)
     SET(row.pair.state, "degraded");
     SET(row.pair.sentence, "the primary serves, the backup cannot");
     row.pair.rule = 40;
+    add();
+    row.type = ROW_PAIR;
+    SET(row.pair.name, "db1");
+    SET(row.pair.primary, "db2");
+    SET(row.pair.backup, "db1");
+    SET(row.pair.redundancy, "hot");
+    SET(row.pair.fencing, "lease");
+    SET(row.pair.state, "held");
+    SET(row.pair.sentence, "the backup serves as primary");
+    SET(row.pair.vouched, "both");
+    row.pair.rule = 12;
+    row.pair.changes = 4;
+    row.pair.term = 7104800004;
+    row.pair.epoch = (struct row_epoch){7104800004, 9};
+    row.pair.lease_ms = 1400;
+    row.pair.peer_lease_ms = 1900;
+    row.pair.k_ms = 600;
+    row.pair.held_ms = 8100;
+    row.pair.dual_ms = 61007;
     add();
     answer_end(&answer, true, "", "");
 }

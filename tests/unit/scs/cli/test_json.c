@@ -17,16 +17,21 @@ static void status(void **state)
         sample_json(),
         "{\"controller\":{\"name\":\"scs1\",\"version\":\"0.1.0\",\"term\":7104800004,\"licence\":false,\"recovering\":false,\"uptime_s\":125,\"tls\":true,"
         "\"config_file\":\"/etc/understudy/scs.conf\",\"config_hash\":\"00ff\",\"history_dropped\":0,\"history_error\":\"\",\"journal_error\":\"\","
-        "\"counters\":[{\"name\":\"orders\",\"value\":1,\"limit\":64}]},"
+        "\"counters\":[{\"name\":\"orders\",\"value\":1,\"limit\":64}],\"dual_primary_seconds\":61.007},"
         "\"hosts\":[{\"name\":\"alpha\",\"status\":\"Running\",\"since_s\":59,\"address\":\"192.0.2.11\",\"port\":4999,\"addp_timeout_ms\":1000,"
-        "\"addp_remote_timeout_ms\":2000,\"applications\":1,\"software\":\"understudy 0.1.0\",\"seen_by\":\"\",\"reason\":\"\"},"
+        "\"addp_remote_timeout_ms\":2000,\"applications\":1,\"software\":\"understudy 0.1.0\",\"seen_by\":\"\",\"reason\":\"\",\"proven\":true,\"quarantine_ms\":0},"
         "{\"name\":\"b\",\"status\":\"Unavailable\",\"since_s\":59,\"address\":\"192.0.2.11\",\"port\":4999,\"addp_timeout_ms\":1000,"
-        "\"addp_remote_timeout_ms\":2000,\"applications\":1,\"software\":\"understudy 0.1.0\",\"seen_by\":\"\",\"reason\":\"silent\\u001b[2J\"}],"
+        "\"addp_remote_timeout_ms\":2000,\"applications\":1,\"software\":\"understudy 0.1.0\",\"seen_by\":\"\",\"reason\":\"silent\\u001b[2J\",\"proven\":false,\"quarantine_ms\":1500}],"
         "\"applications\":[{\"name\":\"redis1\",\"host\":\"alpha\",\"status\":\"Started\",\"status_code\":6,\"role\":\"Primary\",\"pair\":\"redis1\","
         "\"epoch\":{\"term\":7104800004,\"n\":3},\"pid\":4711,\"failed\":false,\"restarts\":0,\"since_s\":3725,\"reason\":\"\","
         "\"status_text\":\"ready \\\"now\\\"\"}],"
         "\"pairs\":[{\"name\":\"redis1\",\"primary\":\"redis1\",\"backup\":\"\",\"redundancy\":\"warm\",\"fencing\":\"none\",\"state\":\"degraded\","
-        "\"epoch\":null,\"rule\":40,\"sentence\":\"the primary serves, the backup cannot\",\"licence\":false,\"changes\":0}]," RESULT_OK);
+        "\"epoch\":null,\"rule\":40,\"sentence\":\"the primary serves, the backup cannot\",\"licence\":false,\"changes\":0,"
+        "\"term\":0,\"lease_ms\":0,\"peer_lease_ms\":0,\"vouched\":\"\",\"k_ms\":0,\"horizon_ms\":0,\"held_ms\":0,\"dual_primary_seconds\":0.000},"
+        "{\"name\":\"db1\",\"primary\":\"db2\",\"backup\":\"db1\",\"redundancy\":\"hot\",\"fencing\":\"lease\",\"state\":\"held\","
+        "\"epoch\":{\"term\":7104800004,\"n\":9},\"rule\":12,\"sentence\":\"the backup serves as primary\",\"licence\":false,\"changes\":4,"
+        "\"term\":7104800004,\"lease_ms\":1400,\"peer_lease_ms\":1900,\"vouched\":\"both\",\"k_ms\":600,\"horizon_ms\":0,\"held_ms\":8100,"
+        "\"dual_primary_seconds\":61.007}]," RESULT_OK);
 }
 
 /* Without an answer the members are there all the same. */

@@ -18,16 +18,18 @@ static void status(void **state)
                         "HA licence: no: no switchover will be performed\n"
                         "tls: on\n"
                         "fencing: none: a cut host can leave two primaries until it heals\n"
+                        "two primaries: db1 had them for 61.007s in this run\n"
                         "\n"
                         "HOST   STATUS       SINCE  ADDRESS          ADDP           APPLICATIONS  REASON\n"
                         "alpha  Running      59s    192.0.2.11:4999  1000ms/2000ms  1             -\n"
-                        "b      Unavailable  59s    192.0.2.11:4999  1000ms/2000ms  1             silent\\x1b[2J\n"
+                        "b      Unavailable  59s    192.0.2.11:4999  1000ms/2000ms  1             silent\\x1b[2J; just started: refuses PRIMARY for 1500ms\n"
                         "\n"
                         "APPLICATION  HOST   STATUS   ROLE     PAIR    EPOCH         PID   SINCE  RESTARTS  REASON\n"
                         "redis1       alpha  Started  Primary  redis1  7104800004.3  4711  1h02m  0         ready \"now\"\n"
                         "\n"
-                        "PAIR    PRIMARY  BACKUP  TYPE  FENCING  STATE     EPOCH  CHANGES  RULE\n"
-                        "redis1  redis1   -       warm  none     degraded  -      0        40 the primary serves, the backup cannot\n");
+                        "PAIR    PRIMARY  BACKUP  TYPE  FENCING  STATE               EPOCH         LEASE   VOUCHED  K      CHANGES  RULE\n"
+                        "redis1  redis1   -       warm  none     degraded            -             -       -        -      0        40 the primary serves, the backup cannot\n"
+                        "db1     db2      db1     hot   lease    held (held for 9s)  7104800004.9  1900ms  both     600ms  4        12 the backup serves as primary\n");
     assert_string_equal(sample_result(), "");
 }
 
@@ -40,6 +42,7 @@ static void status_of_one_part(void **state)
                         "HA licence: no: no switchover will be performed\n"
                         "tls: on\n"
                         "fencing: none: a cut host can leave two primaries until it heals\n"
+                        "two primaries: db1 had them for 61.007s in this run\n"
                         "\n"
                         "APPLICATION  HOST   STATUS   ROLE     P…\n"
                         "redis1       alpha  Started  Primary  r…\n");
