@@ -22,7 +22,7 @@ struct authority_action *authority_emit(struct authority *a, enum authority_acti
     return x;
 }
 
-static void emit_say(struct authority *a, enum authority_say say, const char *format, va_list ap)
+__attribute__((format(printf, 3, 0))) static void emit_say(struct authority *a, enum authority_say say, const char *format, va_list ap)
 {
     struct authority_action *x = authority_emit(a, AUTHORITY_DO_SAY);
     struct strbuf b;
@@ -40,7 +40,7 @@ void authority_say(struct authority *a, enum authority_say say, const char *form
     va_end(ap);
 }
 
-static void set_reason(struct authority *a, const char *format, va_list ap)
+__attribute__((format(printf, 2, 0))) static void set_reason(struct authority *a, const char *format, va_list ap)
 {
     struct strbuf b;
     strbuf_init(&b, a->reason, sizeof a->reason);
