@@ -2,7 +2,7 @@
  * all of it.
  *
  * Who does what: main.c start and end; turn.c the turn of the loop; channel.c the keeper's packets; execute.c the
- * core's actions; connections.c controllers and peer agents; privileges.c becoming an ordinary user;
+ * core's actions; connections.c controllers and peer agents; state.c the record on disk; privileges.c becoming an ordinary user;
  * confine.c giving up what is left. The agent decides nothing: the core does. */
 #pragma once
 
@@ -59,6 +59,17 @@ struct kept_record {
     bool to_scs;
 };
 
+/* The durable record (state.c). */
+struct durable_file {
+    int directory;       /* until the file is open; -1 */
+    int error;           /* errno: it cannot be used */
+    struct slots *slots; /* NULL: it cannot */
+    struct loop_io io;
+    unsigned n_lost; /* tickets that are never written: told to the core behind the present step, oldest first */
+    uint64_t lost[LCA_ACTIONS_MAX];
+    int lost_errors[LCA_ACTIONS_MAX];
+};
+
 struct agent {
     const struct lca_config *config;
     struct loop *loop;
@@ -69,7 +80,8 @@ struct agent {
     struct rng rng;
     struct channel channel;
     bool resumed, ending;
-    mono_t held_since; /* a controller does not read: bulk work waits; MONO_NEVER: it does not */
+    mono_t held_since[LCA_SCS_MAX]; /* this controller does not read: its snapshot waits; MONO_NEVER: it reads */
+    struct durable_file durable;
     mono_t late_said;
     bool announce_due; /* the core has asked for another set of peers: it is told who of them is there */
     struct connection connections[CONNECTIONS_MAX];
@@ -112,14 +124,26 @@ void connections_next(struct agent *a, mono_t now);
 mono_t connections_due(struct agent *a, mono_t now);
 /* The core's set of peers has changed. */
 void connections_peers(struct agent *a, mono_t now);
+/* Sends to the agent of a peer, if it is connected. */
+void connections_send_peer(struct agent *a, const char *host, const uint8_t *payload, size_t n);
 /* Sends to one controller, or to all (LCA_ALL_SCS). */
 void connections_send(struct agent *a, unsigned scs, const uint8_t *payload, size_t n);
-/* Is a controller connected that has been told all there is? */
-bool connections_told(const struct agent *a);
+/* Is this controller (LCA_ALL_SCS: any) connected and has been told all there is? */
+bool connections_told(const struct agent *a, unsigned scs);
 void connections_set_told(struct agent *a, unsigned scs);
-bool connections_have_room(const struct agent *a);
+bool connections_have_room(const struct agent *a, unsigned scs);
 void connections_close(struct agent *a, const char *reason);
 int connections_listen(struct agent *a, struct strbuf *why);
+
+/* state.c, in the order of a start: the directory, as root; the file, as agent-user, and what is in it to the core; the
+ * thread, between the halves of the confinement (0 or negative errno). */
+void state_prepare(struct agent *a);
+void state_read(struct agent *a, mono_t now);
+int state_start(struct agent *a);
+void state_write(struct agent *a, uint64_t ticket);
+/* LCA_EV_DURABLE_WRITTEN of a ticket that could not be queued; false: there is none. */
+bool state_next_lost(struct agent *a, struct lca_event *ret_event);
+void state_close(struct agent *a);
 
 /* privileges.c. Becomes `user` for ever when it runs as root; without new privileges and with the keeper's death as its
  * own in any case. `parent` is the keeper's pid. */

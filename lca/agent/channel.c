@@ -127,6 +127,8 @@ static size_t packet_size(uint32_t type)
     case KM_EXITED:
     case KM_ROLE_ENDED:
         return sizeof(struct keeper_exit);
+    case KM_FENCED:
+        return sizeof(struct keeper_fenced);
     case KM_NOTIFY:
         return offsetof(struct keeper_notify, data);
     case KM_TREE_GONE:
@@ -169,6 +171,9 @@ static bool event_read(void *bytes, size_t n, struct lca_event *e)
         e->record.tree_left = p->tree_left;
         e->record.role_running = p->role_running;
         e->record.ready = p->ready;
+        e->record.fenced = p->fenced;
+        e->record.lease_end = (mono_t){p->lease_end_ns};
+        e->record.lease_epoch = (struct epoch){p->lease_term, p->lease_n};
         e->record.exit = exit_read(&p->exit);
         e->record.exit_at = (mono_t){p->exit.at_boot_ns};
         e->record.blob = p->blob;
@@ -198,6 +203,13 @@ static bool event_read(void *bytes, size_t n, struct lca_event *e)
     case KM_TREE_GONE:
         e->type = LCA_EV_KEEPER_TREE_GONE;
         return true;
+    case KM_FENCED: {
+        const struct keeper_fenced *p = bytes;
+        e->type = LCA_EV_KEEPER_FENCED;
+        e->fenced.end = (mono_t){p->end_boot_ns};
+        e->fenced.at = (mono_t){p->at_boot_ns};
+        return true;
+    }
     case KM_NOTIFY: {
         const struct keeper_notify *p = bytes;
         e->type = LCA_EV_KEEPER_NOTIFY;

@@ -116,7 +116,8 @@ static int filter_enter(void)
     add(&p, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
     add(&p, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM, 0, 0);
     const struct sock_fprog program = {.len = p.n, .filter = p.list};
-    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0 ? 0 : -errno;
+    long r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
+    return r == 0 ? 0 : r < 0 ? -errno : -EBUSY; /* a thread's number: that one could not take it */
 }
 
 /* --- both --- */
@@ -127,10 +128,14 @@ static void tell(struct strbuf *missing, const char *what, int r)
         strbuf_printf(missing, "%s%s: %s", missing->len ? "; " : "", what, strerror(-r));
 }
 
-void confine_enter(struct strbuf *missing)
+void confine_files(struct strbuf *missing)
 {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         tell(missing, "no-new-privileges", -errno);
     tell(missing, "files are not denied by Landlock", landlock_enter());
+}
+
+void confine_calls(struct strbuf *missing)
+{
     tell(missing, "system calls are not denied by seccomp", filter_enter());
 }

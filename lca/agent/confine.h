@@ -6,9 +6,11 @@
 
 #include <stdint.h>
 
-/* Gives up, for this process and for ever: every file that is not open, every other program, and the system calls that
- * an agent never makes. What could not be given up is added to `missing` in words; nothing is added when all was. */
-void confine_enter(struct strbuf *missing);
+/* Gives up, for ever: every file that is not open, for the calling thread and those it starts afterwards; then every other
+ * program, further threads, and the system calls that an agent never makes, for all threads. What could not be given up
+ * is added to `missing` in words; nothing is added when all was. */
+void confine_files(struct strbuf *missing);
+void confine_calls(struct strbuf *missing);
 
 /* What the table of system calls has of its own on one processor. */
 struct confine_arch {

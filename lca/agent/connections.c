@@ -3,7 +3,7 @@
  * Owns the links and the rule about a second session of one identity (SECURITY.md 1): the first one is polled; when it
  * answers, the second is refused and both are named; when it does not answer within a second, the second takes its
  * place. What the second says meanwhile waits. Role by message, default deny: a controller may say what lca_wire_read()
- * knows of controllers, a peer agent nothing at all. */
+ * knows of controllers, the agent of another host what lca_peer_wire_read() knows of agents. */
 #include "lca/agent/agent.h"
 
 #include "proto/frame.h"
@@ -89,17 +89,17 @@ static void message(struct agent *a, struct connection *c, const uint8_t *payloa
     char text[200];
     struct strbuf why;
     struct lca_event e;
-    if (c->role != ROLE_SCS) {
-        link_refuse(c->link, REFUSED_PROTOCOL, "a peer agent sends no messages");
-        return;
-    }
     strbuf_init(&why, text, sizeof text);
     arena_reset(&a->arena);
-    if (lca_wire_read(payload, n, &a->arena, peers, &e, &why) < 0) {
+    int r = c->role == ROLE_SCS ? lca_wire_read(payload, n, &a->arena, peers, &e, &why)
+                                : lca_peer_wire_read(payload, n, &a->arena, &e, &why);
+    if (r < 0) {
         link_refuse(c->link, REFUSED_PROTOCOL, text);
         return;
     }
     e.scs = c->scs;
+    if (c->role != ROLE_SCS)
+        e.name = c->name; /* what the link was authenticated for, whatever a message says */
     agent_step(a, &e, now);
 }
 
@@ -420,12 +420,20 @@ void connections_send(struct agent *a, unsigned scs, const uint8_t *payload, siz
     }
 }
 
-bool connections_told(const struct agent *a)
+void connections_send_peer(struct agent *a, const char *host, const uint8_t *payload, size_t n)
 {
-    for (unsigned i = 0; i < CONNECTIONS_MAX; i++)
-        if (a->connections[i].used && a->connections[i].role == ROLE_SCS && a->connections[i].link &&
-            a->connections[i].told)
+    struct connection *c = find(a, ROLE_LCA, host);
+    if (c && c->link)
+        (void)link_send(c->link, payload, n);
+}
+
+bool connections_told(const struct agent *a, unsigned scs)
+{
+    for (unsigned i = 0; i < CONNECTIONS_MAX; i++) {
+        const struct connection *c = &a->connections[i];
+        if (c->used && c->role == ROLE_SCS && c->link && c->told && (scs == LCA_ALL_SCS || scs == c->scs))
             return true;
+    }
     return false;
 }
 
@@ -436,11 +444,11 @@ void connections_set_told(struct agent *a, unsigned scs)
             a->connections[i].told = true;
 }
 
-bool connections_have_room(const struct agent *a)
+bool connections_have_room(const struct agent *a, unsigned scs)
 {
     for (unsigned i = 0; i < CONNECTIONS_MAX; i++) {
         const struct connection *c = &a->connections[i];
-        if (c->used && c->role == ROLE_SCS && c->link && !link_has_room(c->link, FRAME_PAYLOAD_MAX))
+        if (c->used && c->role == ROLE_SCS && c->scs == scs && c->link && !link_has_room(c->link, FRAME_PAYLOAD_MAX))
             return false;
     }
     return true;

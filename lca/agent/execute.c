@@ -43,9 +43,39 @@ static void send_start(struct agent *a, const struct lca_action *action)
     p.argc = (uint16_t)command.argc;
     p.envc = (uint16_t)command.envc;
     p.notify = command.notify;
+    p.lease = command.lease;
     memset(p.zero, 0, sizeof p.zero);
     p.text_len = (uint32_t)command.text_len;
     channel_send(a, &p, offsetof(struct keeper_start, text) + command.text_len);
+}
+
+/* No command, or none that can be put together: the lease's end is enforced without one. */
+static void send_fence(struct agent *a, const struct lca_action *action)
+{
+    static struct keeper_start p;
+    struct lca_command command;
+    int r = lca_wire_command(a->core, action, p.text, sizeof p.text, &command);
+    if (r < 0 || command.argc == 0) {
+        command = (struct lca_command){.text_len = 3}; /* directory, user and output, all empty */
+        memset(p.text, 0, command.text_len);
+    }
+    header_fill(a, &p.h, KM_FENCE, action, action->start_id);
+    p.argc = (uint16_t)command.argc;
+    p.envc = (uint16_t)command.envc;
+    p.text_len = (uint32_t)command.text_len;
+    channel_send(a, &p, offsetof(struct keeper_start, text) + command.text_len);
+}
+
+static void send_lease(struct agent *a, const struct lca_action *action)
+{
+    struct keeper_lease p;
+    memset(&p, 0, sizeof p);
+    header_fill(a, &p.h, KM_LEASE, action, action->start_id);
+    p.end_boot_ns = action->at.ns;
+    p.term = action->epoch.term;
+    p.n = action->epoch.n;
+    p.fencing_ms = (uint32_t)span_to_ms(action->fencing);
+    channel_send(a, &p, sizeof p);
 }
 
 static void send_signal(struct agent *a, const struct lca_action *action)
@@ -122,9 +152,12 @@ void execute_records(struct agent *a, mono_t now)
     for (unsigned i = 0; i < a->later_n; i++) {
         const struct kept_record *r = &a->later[i];
         log_write(a->log, &r->record);
-        if (r->to_scs && connections_told(a))
-            send_record(a, r, LCA_ALL_SCS, now);
-        else if (r->to_scs)
+        if (!r->to_scs)
+            continue;
+        for (unsigned scs = 0; scs < LCA_SCS_MAX; scs++) /* events belong behind the snapshot */
+            if (connections_told(a, scs))
+                send_record(a, r, scs, now);
+        if (!connections_told(a, LCA_ALL_SCS))
             backlog_keep(a, r);
     }
     a->later_n = 0;
@@ -149,6 +182,16 @@ static void send_message(struct agent *a, const struct lca_action *action, mono_
     execute_records(a, now);
     connections_set_told(a, action->scs);
     backlog_tell(a, action->scs, now);
+}
+
+static void send_peer(struct agent *a, const struct lca_action *action, mono_t now)
+{
+    static uint8_t payload[FRAME_PAYLOAD_MAX];
+    unsigned n_peers;
+    const struct lca_peer_host *peers = lca_core_peers(a->core, &n_peers);
+    int n = action->peer < n_peers ? lca_wire_pack(a->core, action, now, payload, sizeof payload) : -1;
+    if (n >= 0)
+        connections_send_peer(a, peers[action->peer].name, payload, (size_t)n);
 }
 
 static void one(struct agent *a, const struct lca_action *action, mono_t now)
@@ -190,9 +233,16 @@ static void one(struct agent *a, const struct lca_action *action, mono_t now)
         agent_end(a, KEEPER_AGENT_ALL_STOPPED);
         break;
     case LCA_DO_FENCE:
+        send_fence(a, action);
+        break;
     case LCA_DO_LEASE:
+        send_lease(a, action);
+        break;
     case LCA_DO_WRITE:
+        state_write(a, action->ticket);
+        break;
     case LCA_DO_SEND_PEER:
+        send_peer(a, action, now);
         break;
     }
 }

@@ -7,6 +7,7 @@
 #include "lca/agent/agent.h"
 
 #include "common/io/config.h"
+#include "common/io/realtime.h"
 #include "common/io/standard.h"
 #include "lca/agent/confine.h"
 #include "lca/core/core_state.h"
@@ -88,6 +89,7 @@ static void core_open(struct agent *a)
         seed = (uint64_t)clock_boot().ns ^ (uint64_t)getpid() << 40;
     rng_init(&a->rng, ~seed);
     config.seed = seed;
+    str_copy(config.site, sizeof config.site, a->config->site);
     str_copy(config.host, sizeof config.host, a->config->host);
     lca_core_init(a->core, &config, loop_now(a->loop));
 }
@@ -104,17 +106,29 @@ static void say_started(struct agent *a)
     strbuf_printf(&w, "port %u", listener_port(a->listener));
     if (!a->config->tls)
         agent_log(a, REC_TLS_OFF, "where", where, NULL);
-    agent_log(a, REC_FENCING_NONE, NULL);
 }
 
-/* The last thing before the outside is listened to: everything that has a name is open. */
-static void give_up_the_rest(struct agent *a)
+/* The last thing before the outside is listened to: everything that has a name is open. The thread inherits what files
+ * are denied, the denied calls are its own, too. */
+static int give_up_the_rest(struct agent *a)
 {
     char text[240];
     struct strbuf missing;
     strbuf_init(&missing, text, sizeof text);
-    confine_enter(&missing);
+    confine_files(&missing);
+    int r = state_start(a);
+    confine_calls(&missing);
     if (missing.len)
+        agent_log(a, REC_PRIVILEGES, "detail", text, NULL);
+    return r;
+}
+
+static void begin_realtime(struct agent *a)
+{
+    char text[200];
+    struct strbuf why;
+    strbuf_init(&why, text, sizeof text);
+    if (a->config->realtime && realtime_begin(&why) != 0)
         agent_log(a, REC_PRIVILEGES, "detail", text, NULL);
 }
 
@@ -123,13 +137,20 @@ static int agent_open(struct agent *a, int parent, struct strbuf *why)
     int r = world_open(a, why);
     if (r >= 0 && (r = channel_open(a, KEEPER_AGENT_FD)) < 0)
         strbuf_add(why, "descriptor 3 is not the keeper's channel: lca-agent is started by lca");
-    if (r >= 0)
+    if (r >= 0) {
+        begin_realtime(a);
+        state_prepare(a);
         r = privileges_drop(a->config->agent_user, parent, why);
+    }
     if (r < 0)
         return r;
     core_open(a);
     say_started(a);
-    give_up_the_rest(a);
+    state_read(a, loop_now(a->loop));
+    if ((r = give_up_the_rest(a)) < 0) {
+        strbuf_printf(why, "cannot start a thread: %s", strerror(-r));
+        return r;
+    }
     channel_hello(a);
     return 0;
 }
@@ -144,7 +165,9 @@ static int agent_main(const struct lca_config *config, int parent)
     struct strbuf why;
     strbuf_init(&why, text, sizeof text);
     a->config = config;
-    a->held_since = MONO_NEVER;
+    for (unsigned i = 0; i < LCA_SCS_MAX; i++)
+        a->held_since[i] = MONO_NEVER;
+    a->durable.directory = -1;
     a->core = &core;
     arena_init(&a->arena, arena, sizeof arena);
     if (agent_open(a, parent, &why) < 0) {
@@ -159,6 +182,7 @@ static int agent_main(const struct lca_config *config, int parent)
               : code == KEEPER_AGENT_ALL_STOPPED ? "every application has ended"
                                                  : "the keeper is gone",
               NULL);
+    state_close(a);
     links_close(a->links);
     loop_close(a->loop);
     if (a->tls)

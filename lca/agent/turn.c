@@ -1,8 +1,8 @@
 /* The turn of the agent: what came from controllers and peers through the core, what is due, then the writing; the
  * keeper's packets were taken before, by their watcher.
  *
- * Owns the order and the patience with a controller that does not read: the core's bulk work (snapshots) waits for it,
- * for a while, because what it cannot take would end the link. Everything waits until the keeper's records are
+ * Owns the order and the patience with a controller that does not read: the core's bulk work for it (its snapshot) waits,
+ * for a while, because what it cannot take would end the link; nothing else waits, no timer and no other peer. Everything waits until the keeper's records are
  * complete, so that no controller sees half a host. */
 #include "lca/agent/agent.h"
 
@@ -56,6 +56,8 @@ void agent_step(struct agent *a, const struct lca_event *e, mono_t now)
                                          .failed = {.error = E2BIG}};
         step_once(a, &failed, now);
     }
+    for (struct lca_event lost; !a->ending && state_next_lost(a, &lost);)
+        step_once(a, &lost, now);
 }
 
 static void say_late(struct agent *a, mono_t now)
@@ -71,26 +73,38 @@ static void say_late(struct agent *a, mono_t now)
     log_write(a->log, &r);
 }
 
-/* True while a controller that does not read holds up what is due. */
-static bool is_held(struct agent *a, mono_t now)
+/* True while a controller that does not read holds up its own snapshot. */
+static bool is_held(struct agent *a, unsigned scs, mono_t now)
 {
-    if (connections_have_room(a)) {
-        a->held_since = MONO_NEVER;
+    if (connections_have_room(a, scs)) {
+        a->held_since[scs] = MONO_NEVER;
         return false;
     }
-    if (a->held_since.ns == INT64_MAX)
-        a->held_since = now;
-    return mono_before(now, mono_add(a->held_since, HOLD_MAX));
+    if (a->held_since[scs].ns == INT64_MAX)
+        a->held_since[scs] = now;
+    return mono_before(now, mono_add(a->held_since[scs], HOLD_MAX));
+}
+
+static bool hold_bulk(struct agent *a, mono_t now)
+{
+    bool any = false;
+    for (unsigned scs = 0; scs < LCA_SCS_MAX; scs++) {
+        bool held = is_held(a, scs, now);
+        lca_core_hold(a->core, scs, held);
+        any = any || held;
+    }
+    return any;
 }
 
 static mono_t run_due(struct agent *a, mono_t now)
 {
+    bool held = hold_bulk(a, now);
     for (unsigned i = 0; i < STEPS_MAX && mono_reached(lca_core_deadline(a->core), now) && !a->ending; i++) {
-        if (is_held(a, now))
-            return mono_add(now, HOLD_LOOK);
         agent_step(a, &(struct lca_event){.type = LCA_EV_TIMER}, now);
+        held = hold_bulk(a, now);
     }
-    return lca_core_deadline(a->core);
+    mono_t next = lca_core_deadline(a->core);
+    return held ? mono_min(next, mono_add(now, HOLD_LOOK)) : next;
 }
 
 mono_t agent_turn(void *arg, mono_t now)

@@ -202,6 +202,8 @@ size_t lca_core_durable(const struct lca_core *c, uint8_t *out, size_t size);
 void lca_core_init(struct lca_core *c, const struct lca_core_config *config, mono_t now);
 void lca_core_step(struct lca_core *c, const struct lca_event *event, mono_t now, struct lca_actions *ret_actions);
 mono_t lca_core_deadline(const struct lca_core *c);
+/* While `hold`: the snapshot for this controller waits, and its polls behind it; nothing else does. */
+void lca_core_hold(struct lca_core *c, unsigned scs, bool hold);
 /* One line per application: for debugging and transcripts. */
 void lca_core_dump(const struct lca_core *c, mono_t now, struct strbuf *out);
 

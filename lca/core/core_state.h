@@ -171,6 +171,7 @@ struct scs_link {
     char name[NAME_SIZE];
     uint64_t term;
     uint64_t answer, poll_seq;
+    bool held;            /* it does not read: its snapshot waits */
     bool snapshot;        /* under way: */
     unsigned snapshot_at; /* the next slot, */
     unsigned views_at;    /* then 1 + the next peer; 0: the end of reports is due */

@@ -137,7 +137,7 @@ static void snapshot_step(struct lca_core *c, unsigned scs)
     struct scs_link *s = &c->scs[scs];
     if (!s->up)
         s->snapshot = false;
-    while (s->snapshot) {
+    while (s->snapshot && !s->held) {
         if (!core_has_room(c, 4)) {
             c->more = true;
             return;
@@ -161,7 +161,7 @@ static void snapshot_step(struct lca_core *c, unsigned scs)
 static void poll_send(struct lca_core *c)
 {
     for (unsigned i = 0; i < LCA_SCS_MAX; i++) {
-        if (!c->scs[i].up || !c->scs[i].told)
+        if (!c->scs[i].up || !c->scs[i].told || (c->scs[i].held && c->scs[i].snapshot))
             continue;
         c->scs[i].poll_seq = ++c->poll_seq;
         lease_note_sent(c, c->poll_seq);
@@ -173,6 +173,16 @@ static void poll_send(struct lca_core *c)
 void poll_hurry(struct lca_core *c)
 {
     c->poll_at = mono_min(c->poll_at, mono_add(c->now, c->poll_period));
+}
+
+void lca_core_hold(struct lca_core *c, unsigned scs, bool hold)
+{
+    struct scs_link *s = &c->scs[scs];
+    if (s->held && !hold && s->snapshot) {
+        c->nearest = c->now; /* goes on at once, and the polls left out behind it */
+        c->poll_now = true;
+    }
+    s->held = hold;
 }
 
 /* The last part of every step. */

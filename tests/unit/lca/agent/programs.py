@@ -21,8 +21,8 @@ import wire
 from cases import LONG, wait
 
 AGENT = sys.argv[1]
-HELLO, START, SIGNAL, KILL_TREE, ROLE, KILL_ROLE, STORE, STORE_HOST, EXIT_SEEN, FORGET = range(1, 11)
-WELCOME, RECORD, RESUMED, STARTED, START_FAILED, EXITED, TREE_GONE, ROLE_ENDED, NOTIFY, REFUSED, STOP_ALL, END = range(11, 23)
+HELLO, START, SIGNAL, KILL_TREE, ROLE, KILL_ROLE, STORE, STORE_HOST, EXIT_SEEN, FORGET, FENCE, LEASE = range(1, 13)
+WELCOME, RECORD, RESUMED, STARTED, START_FAILED, EXITED, TREE_GONE, ROLE_ENDED, FENCED, NOTIFY, REFUSED, STOP_ALL, END = range(13, 26)
 HEADER = struct.Struct("=II64sQ")
 ag = wire.schema("agent")
 CONF = """[lca]
@@ -31,7 +31,8 @@ listen-address = 127.0.0.1
 listen-port = {port}
 tls = off
 run-directory = {dir}
-log-file = {dir}/agent.log
+state-directory = {dir}/state
+{more}log-file = {dir}/agent.log
 """
 
 
@@ -44,18 +45,19 @@ def free_port():
 class Agent:
     """One lca-agent, with this script as its keeper."""
 
-    def __init__(self, resume=True, generation=1):
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="lca-agent-"))
+    def __init__(self, resume=True, generation=1, directory=None, more=""):
+        self.kept = directory is not None
+        self.dir = directory or pathlib.Path(tempfile.mkdtemp(prefix="lca-agent-"))
         self.dir.chmod(0o755)
         self.port = free_port()
-        (self.dir / "lca.conf").write_text(CONF.format(port=self.port, dir=self.dir))
+        (self.dir / "lca.conf").write_text(CONF.format(port=self.port, dir=self.dir, more=more))
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.process = subprocess.Popen([AGENT, "-f", self.dir / "lca.conf"], preexec_fn=lambda: os.dup2(theirs.fileno(), 3), pass_fds=[3],
                                         stderr=open(self.dir / "stderr", "w"))
         theirs.close()
         self.channel.settimeout(LONG)
         self.expect(HELLO)
-        self.send(WELCOME, extra=struct.pack("=IIQ16sI", 1, generation, 99, b"b" * 16, 0))
+        self.send(WELCOME, extra=struct.pack("=IIQ16sI", 2, generation, 99, b"b" * 16, 0))
         if resume:
             self.resume()
 
@@ -66,7 +68,8 @@ class Agent:
         self.channel.close()
         self.process.kill()
         self.process.wait()
-        shutil.rmtree(self.dir)
+        if not self.kept:
+            shutil.rmtree(self.dir)
 
     def resume(self):
         self.send(RESUMED, extra=struct.pack("=II", 0, 0))
@@ -106,10 +109,11 @@ class Agent:
 class Peer(wire.Speaker):
     def __init__(self, agent, role="SCS", name="scs1", addp_ms=0):
         super().__init__(wire.connect("127.0.0.1", agent.port))
+        self.name = name
         self.hello(role, name, site="default", addp_ms=addp_ms)
 
-    def define(self, names=("one",), term=1, period=60000):
-        self.send_message(ag.Message(configure=ag.Configure(scs=b"scs1", term=term, poll_period_ms=period)))
+    def define(self, names=("one",), term=1, period=60000, leads=True):
+        self.send_message(ag.Message(configure=ag.Configure(scs=self.name.encode(), term=term, poll_period_ms=period, lease_ms=2000, margin_ms=100, leads=leads)))
         for name in names:
             d = ag.Define(name=name.encode(), command=[b"/bin/app"], auto_restart=True, restart_limit=5, restart_window_ms=60000, shutdown_timeout_ms=1000)
             self.send_message(ag.Message(define=d))
@@ -239,7 +243,7 @@ def test_a_third_controller_and_our_own_name():
             assert refusal(ourselves).reason == 2
 
 
-def test_a_peer_agent_may_say_nothing():
+def test_a_peer_agent_may_not_speak_like_a_controller():
     with Agent() as a, Peer(a, role="LCA", name="b") as b:
         b.greeted()
         b.order(ag.Order.KILL)
@@ -297,7 +301,7 @@ def test_stop_all():
 def test_not_started_by_hand():
     with Agent() as a:
         conf = a.dir / "other.conf"
-        conf.write_text(CONF.format(port=free_port(), dir=a.dir))
+        conf.write_text(CONF.format(port=free_port(), dir=a.dir, more=""))
         r = subprocess.run([AGENT, "-f", conf], capture_output=True, text=True, timeout=LONG, stdin=subprocess.DEVNULL, close_fds=True)
         assert r.returncode == 1 and "started by lca" in r.stderr, r
 

@@ -133,7 +133,8 @@ static int enter(void)
     char text[240];
     struct strbuf missing;
     strbuf_init(&missing, text, sizeof text);
-    confine_enter(&missing);
+    confine_files(&missing);
+    confine_calls(&missing);
     if (missing.len && (kernel_has_landlock() || !strstr(text, "Landlock"))) {
         fprintf(stderr, "not confined: %s\n", text);
         return 1;
