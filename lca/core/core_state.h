@@ -250,6 +250,7 @@ struct lca_core {
     struct {
         uint64_t seq;
         mono_t at;
+        bool peer; /* to other agents, not to a controller */
     } sent[LCA_POLLS_KEPT];
     mono_t started_at;
     uint64_t peer_seq;   /* of the round of peer polls under way */
@@ -376,9 +377,9 @@ void role_release(struct lca_core *c, struct app *a, struct epoch epoch);
 /* Before this the member is primary; MONO_ZERO: it holds nothing. */
 mono_t lease_end(const struct app *a);
 bool lease_holds(const struct lca_core *c, const struct app *a);
-/* When this poll was sent; false: not by this agent, or too long ago to be remembered. */
-bool lease_sent_at(const struct lca_core *c, uint64_t poll_seq, mono_t *ret_at);
-void lease_note_sent(struct lca_core *c, uint64_t poll_seq);
+/* When this poll was sent, to a controller or to peers; false: not by this agent, or too long ago to be remembered. */
+bool lease_sent_at(const struct lca_core *c, uint64_t poll_seq, bool peer, mono_t *ret_at);
+void lease_note_sent(struct lca_core *c, uint64_t poll_seq, bool peer);
 /* An accepted grant's lease. */
 void lease_begin(struct lca_core *c, struct app *a, const struct lca_order *o);
 /* A further lease for what it holds already; whatever does not fit is left aside (SAFETY B3). */

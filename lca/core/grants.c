@@ -33,12 +33,12 @@ static bool is_fenced(const struct app *a, const struct lca_order *o)
 static bool is_forgotten(const struct lca_core *c, const struct app *a, const struct lca_order *o)
 {
     mono_t sent;
-    return is_fenced(a, o) && !lease_sent_at(c, o->poll_seq, &sent);
+    return is_fenced(a, o) && !lease_sent_at(c, o->poll_seq, false, &sent);
 }
 static bool is_over(const struct lca_core *c, const struct app *a, const struct lca_order *o)
 {
     mono_t sent = MONO_ZERO;
-    return is_fenced(a, o) && o->lease.ns > 0 && lease_sent_at(c, o->poll_seq, &sent) &&
+    return is_fenced(a, o) && o->lease.ns > 0 && lease_sent_at(c, o->poll_seq, false, &sent) &&
            mono_reached(mono_add(sent, o->lease), c->now);
 }
 static bool is_without_lease(const struct lca_core *c, const struct app *a, const struct lca_order *o)
@@ -86,7 +86,7 @@ static const struct role_row grant_rows[] = {
     {21, RESULT_STALE, NULL, "it answers a poll of another incarnation", is_foreign},
     {22, RESULT_STALE, NULL, "it answers a poll that this agent did not send", is_unsent},
     {23, RESULT_STALE, NULL, "it answers a poll from before the release", is_released},
-    {41, RESULT_STALE, NULL, "it answers a poll that is too old to be remembered", is_forgotten},
+    {41, RESULT_STALE, NULL, "it answers no poll to a controller, or one too old to be remembered", is_forgotten},
     {42, RESULT_STALE, NULL, "its validity is over: the poll was sent too long ago (B3)", is_over},
     {24, RESULT_DONE, NULL, "it is Primary with this epoch already", is_held},
     {25, RESULT_REFUSED, "AlreadyInProgress", "it is becoming Primary", is_changing},

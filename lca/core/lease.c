@@ -33,15 +33,17 @@ span_t lease_left(const struct lca_core *c, mono_t end)
 
 /* --- sending times --- */
 
-void lease_note_sent(struct lca_core *c, uint64_t poll_seq)
+void lease_note_sent(struct lca_core *c, uint64_t poll_seq, bool peer)
 {
     c->sent[poll_seq % LCA_POLLS_KEPT].seq = poll_seq;
     c->sent[poll_seq % LCA_POLLS_KEPT].at = c->now;
+    c->sent[poll_seq % LCA_POLLS_KEPT].peer = peer;
 }
 
-bool lease_sent_at(const struct lca_core *c, uint64_t poll_seq, mono_t *ret_at)
+bool lease_sent_at(const struct lca_core *c, uint64_t poll_seq, bool peer, mono_t *ret_at)
 {
-    if (poll_seq == 0 || c->sent[poll_seq % LCA_POLLS_KEPT].seq != poll_seq)
+    if (poll_seq == 0 || c->sent[poll_seq % LCA_POLLS_KEPT].seq != poll_seq ||
+        c->sent[poll_seq % LCA_POLLS_KEPT].peer != peer)
         return false;
     *ret_at = c->sent[poll_seq % LCA_POLLS_KEPT].at;
     return true;
@@ -53,7 +55,7 @@ void lease_begin(struct lca_core *c, struct app *a, const struct lca_order *o)
 {
     mono_t sent = MONO_ZERO;
     lease_clear(a);
-    if (lease_sent_at(c, o->poll_seq, &sent))
+    if (lease_sent_at(c, o->poll_seq, false, &sent))
         a->lease.scs_end = mono_add(sent, o->lease);
     app_touch(c, a);
 }
@@ -74,7 +76,7 @@ void lease_extend(struct lca_core *c, struct app *a, struct epoch epoch, uint64_
     mono_t sent;
     bool first = takes_first(a);
     if (!a->def.fencing || lease.ns <= 0 || (!first && !lease_holds(c, a)) || poll_seq <= a->released_seq ||
-        !lease_sent_at(c, poll_seq, &sent) || epoch_compare(epoch, held_epoch(a)) != 0)
+        !lease_sent_at(c, poll_seq, peer, &sent) || epoch_compare(epoch, held_epoch(a)) != 0)
         return;
     mono_t end = mono_add(sent, lease), *held = peer ? &a->lease.peer_end : &a->lease.scs_end;
     if (!mono_before(c->now, end) || !mono_before(*held, end))

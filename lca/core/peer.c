@@ -52,7 +52,7 @@ void peer_round_begin(struct lca_core *c)
     if (!peer_polls_due(c))
         return;
     c->peer_seq = ++c->poll_seq;
-    lease_note_sent(c, c->peer_seq);
+    lease_note_sent(c, c->peer_seq, true);
     c->peer_slot = 0;
     c->peer_round = true;
 }

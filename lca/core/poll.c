@@ -164,7 +164,7 @@ static void poll_send(struct lca_core *c)
         if (!c->scs[i].up || !c->scs[i].told || (c->scs[i].held && c->scs[i].snapshot))
             continue;
         c->scs[i].poll_seq = ++c->poll_seq;
-        lease_note_sent(c, c->poll_seq);
+        lease_note_sent(c, c->poll_seq, false);
         send(c, i, MSG_POLL, NULL);
     }
     peer_round_begin(c);

@@ -6,7 +6,7 @@
 
 struct lca_actions last;
 
-size_t define_pack(const char *name, bool member, unsigned limit, uint8_t *out, size_t size)
+size_t define_pack(const char *name, unsigned member, unsigned limit, uint8_t *out, size_t size)
 {
     Understudy__Agent__Define d = UNDERSTUDY__AGENT__DEFINE__INIT;
     Understudy__Agent__PairMember p = UNDERSTUDY__AGENT__PAIR_MEMBER__INIT;
@@ -34,6 +34,10 @@ size_t define_pack(const char *name, bool member, unsigned limit, uint8_t *out, 
     p.on_backup = backup;
     p.role_timeout_ms = 2000;
     p.declined_exit_code = 75;
+    p.fencing = member == 2;
+    p.fencing_timeout_ms = 500;
+    p.k_ms = 600;
+    p.promise_when_led = true;
     d.pair = member ? &p : NULL;
     int n = wire_pack(&d.base, out, size);
     assert_true(n > 0);

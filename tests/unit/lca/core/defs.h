@@ -13,9 +13,9 @@
 
 #define INCARNATION 77
 
-/* Packs a definition of one half of a pair (or of a single application) named `name`; bytes in `out`, the length
- * returned. */
-size_t define_pack(const char *name, bool member, unsigned limit, uint8_t *out, size_t size);
+/* Packs a definition named `name`: of a single application (member 0), of one half of a pair (1), of one whose role is a
+ * lease (2); bytes in `out`, the length returned. */
+size_t define_pack(const char *name, unsigned member, unsigned limit, uint8_t *out, size_t size);
 /* A core that has resumed as agent `generation` of its keeper. */
 struct lca_core *core_new(uint32_t generation, mono_t now);
 /* A core with a controller and one definition per name. */

@@ -4,10 +4,12 @@
  * What must hold at every action (SAFETY section 10, as far as one host can see it): nothing is started before the
  * former tree and role command are gone; a role command to primary has an epoch above every one released and above
  * every one heard of by another grant; terms and epochs never go back; Primary is only what an on-primary that ended
- * with 0 has made. And in the end, with a keeper and a controller that answer: everything wanted up is up, every order
+ * with 0 has made. One of the members is fenced: what lease_model.h asserts about its leases, promises and records holds
+ * as well, with polls answered late, peers that ask and promise, and a disk that takes its time or fails. And in the end, with a keeper and a controller that answer: everything wanted up is up, every order
  * is answered, and the same blob gives the same core. */
 #include "tests/lib/seed.h"
 #include "tests/unit/lca/core/defs.h"
+#include "tests/unit/lca/core/lease_model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +32,7 @@ struct model_app {
     bool killed;
     uint8_t blob[6144];
     size_t blob_len;
+    struct lease_model lease;
 };
 
 struct world {
@@ -41,6 +44,12 @@ struct world {
     uint8_t host[6144];
     size_t host_len;
     uint64_t term, highest_term, next_id, epoch_n;
+    uint64_t ticket, peer_seq, answers;
+    uint8_t disk[LCA_DURABLE_MAX], writing[LCA_DURABLE_MAX];
+    size_t disk_len, writing_len;
+    bool disk_asked;
+    mono_t agent_at;
+    struct sent_polls polls;
     bool scs_up, well; /* well: from here on everything answers at once and well */
 };
 
@@ -55,6 +64,10 @@ static struct model_app *model(struct world *w, const char *name)
 
 static void happen(struct world *w, const struct lca_event *e);
 
+#define FENCED 0 /* of the applications, the one whose role is a lease */
+#define LEASE SPAN_MS(2000)
+#define HORIZON SPAN_MS(2000 + 2000 / 500 + 600 + 100)
+
 /* --- the keeper --- */
 
 static void start_asked(struct world *w, struct model_app *m, const struct lca_action *a)
@@ -67,6 +80,8 @@ static void start_asked(struct world *w, struct model_app *m, const struct lca_a
     m->start_id = a->start_id;
     m->asked = m->tree = true;
     m->killed = m->is_made = false;
+    m->lease.word = MONO_ZERO;
+    m->lease.fence_told = false;
 }
 
 static void role_asked(struct world *w, struct model_app *m, const struct lca_action *a)
@@ -84,7 +99,9 @@ static void role_asked(struct world *w, struct model_app *m, const struct lca_ac
     assert_true(again || epoch_compare(a->epoch, m->highest) > 0);
     assert_true(epoch_compare(a->epoch, m->released) > 0);
     if (again)
-        assert_false(w->scs_up);
+        assert_false(poll_controlled(w->core));
+    if (m == &w->apps[FENCED])
+        model_role(&m->lease, a, again, w->now);
     m->highest = a->epoch;
 }
 
@@ -104,7 +121,54 @@ static void sent(struct world *w, const struct lca_action *a)
         const struct app *app = &w->core->apps[a->app];
         assert_true(epoch_compare(app->released_epoch, m->released) >= 0);
         m->released = app->released_epoch;
+        if (m == &w->apps[FENCED])
+            model_released(&m->lease, app->released_seq, m->start_id, m->alive);
     }
+    if (a->message == MSG_POLL)
+        model_poll_sent(&w->polls, w->core->scs[a->scs].poll_seq, false, w->now);
+}
+
+static void sent_to_peer(struct world *w, const struct lca_action *a)
+{
+    static uint8_t out[4096];
+    struct lease_model *m = &w->apps[FENCED].lease;
+    assert_true(lca_wire_pack(w->core, a, w->now, out, sizeof out) > 0);
+    if (a->message == MSG_PEER_POLL) {
+        assert_true(mono_before(w->now, mono_min(m->legal, MONO_NEVER)));
+        model_poll_sent(&w->polls, a->peer_message.poll_seq, true, w->now);
+    }
+    if (a->message == MSG_PEER_ANSWER && a->peer_message.promise.ns > 0) {
+        const struct app *app = core_find(w->core, w->apps[FENCED].name);
+        assert_true(app->role == APP_BACKUP && app->change.kind != CHANGE_PRIMARY);
+        assert_false(mono_before(w->now, m->word) && m->start_id == w->apps[FENCED].start_id);
+        model_promised(m, a, w->now, mono_add(w->now, HORIZON));
+    }
+}
+
+static void write_asked(struct world *w, const struct lca_action *a)
+{
+    assert_true(a->ticket > w->ticket);
+    w->ticket = a->ticket;
+    w->writing_len = lca_core_durable(w->core, w->writing, sizeof w->writing);
+    w->disk_asked = true;
+    w->apps[FENCED].lease.writing = durable_epoch_of(w->core, w->apps[FENCED].name);
+}
+
+/* A write ends. After a failure nothing is written until an agent starts again. */
+static void disk_answers(struct world *w)
+{
+    if (!w->disk_asked)
+        return;
+    bool failed = !w->well && rng_below(&w->rng, 25) == 0;
+    w->disk_asked = false;
+    if (!failed) {
+        struct lease_model *m = &w->apps[FENCED].lease;
+        memcpy(w->disk, w->writing, w->writing_len);
+        w->disk_len = w->writing_len;
+        assert_true(epoch_compare(m->writing, m->disk) >= 0); /* S3 */
+        m->disk = m->writing;
+    }
+    happen(w, &(struct lca_event){.type = LCA_EV_DURABLE_WRITTEN, .durable_written = {w->ticket, failed ? 5 : 0}});
 }
 
 static void act(struct world *w, const struct lca_action *a)
@@ -160,9 +224,19 @@ static void act(struct world *w, const struct lca_action *a)
         fail_msg("nobody asked for the end");
         break;
     case LCA_DO_FENCE:
+        assert_int_equal(lca_wire_command(w->core, a, text, sizeof text, &command), 0);
+        assert_int_equal(a->start_id, m->start_id);
+        m->lease.fence_told = true;
+        break;
     case LCA_DO_LEASE:
+        assert_true(m == &w->apps[FENCED]);
+        model_lease_written(&m->lease, a, m->start_id, w->now);
+        break;
     case LCA_DO_WRITE:
+        write_asked(w, a);
+        break;
     case LCA_DO_SEND_PEER:
+        sent_to_peer(w, a);
         break;
     }
 }
@@ -271,13 +345,96 @@ static void controller_comes(struct world *w)
     happen(w, &(struct lca_event){.type = LCA_EV_SCS_UP, .name = "scs1"});
     happen(w, &(struct lca_event){.type = LCA_EV_CONFIGURE,
                                   .name = "scs1",
-                                  .configure = {.term = w->term, .leads = true, .timing.poll = SPAN_MS(500)}});
+                                  .configure = {.term = w->term,
+                                                .leads = true,
+                                                .timing = {SPAN_MS(500), LEASE, SPAN_MS(100), SPAN_ZERO},
+                                                .n_peers = 1,
+                                                .peers = &(struct lca_peer_host){.name = "b", .port = 1}}});
     for (unsigned i = 0; i < APPS; i++) {
-        size_t n = define_pack(w->apps[i].name, i != 2, 1000, bytes, sizeof bytes);
+        size_t n = define_pack(w->apps[i].name, i == FENCED ? 2 : i != 2, 1000, bytes, sizeof bytes);
         happen(w, &(struct lca_event){
                       .type = LCA_EV_DEFINE, .name = w->apps[i].name, .define = {.bytes = bytes, .length = n}});
     }
     happen(w, &(struct lca_event){.type = LCA_EV_DEFINE_END, .define_end = {.count = APPS}});
+}
+
+/* S6, S7: what is accepted was allowed. */
+static void grant_fenced(struct world *w, struct model_app *m, struct lca_event *e)
+{
+    struct app *a = core_find(w->core, m->name);
+    e->order.lease = rng_below(&w->rng, 12) ? LEASE : SPAN_ZERO;
+    e->order.released_incarnation = rng_below(&w->rng, 2) ? m->lease.promised_incarnation : 0;
+    e->order.released_seq = m->lease.promised_seq - rng_below(&w->rng, 2);
+    bool before = a->change.kind == CHANGE_PRIMARY;
+    mono_t quarantine = a->no_quarantine ? MONO_ZERO : mono_add(w->agent_at, HORIZON);
+    bool allowed = model_may_accept(&m->lease, &e->order, w->now, quarantine) && e->order.lease.ns > 0 &&
+                   e->order.incarnation == INCARNATION && e->order.poll_seq > m->lease.released;
+    uint64_t ticket = w->ticket;
+    model_lease_received(&m->lease, &w->polls, e->order.poll_seq, false, e->order.lease);
+    happen(w, e);
+    if (before || a->change.kind != CHANGE_PRIMARY || a->change.key.order_id != e->order.order_id)
+        return;
+    assert_true(allowed);
+    assert_true(w->disk_asked || w->ticket > ticket || a->change.ticket);
+    model_accepted(&m->lease, &e->order, &w->polls);
+}
+
+static void answered(struct world *w)
+{
+    struct model_app *m = &w->apps[FENCED];
+    struct lca_extension x = {.app = m->name, .epoch = m->lease.epoch, .lease = LEASE};
+    uint64_t seq = w->core->poll_seq - rng_below(&w->rng, 3);
+    struct lca_event e = {.type = LCA_EV_POLL_ANSWER,
+                          .poll_answer = {++w->answers, seq, w->term, rng_below(&w->rng, 10) != 0, 1, &x}};
+    if (e.poll_answer.leads)
+        model_lease_received(&m->lease, &w->polls, seq, false, LEASE);
+    happen(w, &e);
+}
+
+static void peer_speaks(struct world *w)
+{
+    struct model_app *m = &w->apps[FENCED];
+    struct lca_event e = {.type = LCA_EV_PEER_POLL, .name = "b"};
+    e.peer.app = m->name;
+    switch (rng_below(&w->rng, 8)) {
+    case 0:
+        happen(w, &(struct lca_event){.type = rng_below(&w->rng, 3) ? LCA_EV_PEER_UP : LCA_EV_PEER_DOWN, .name = "b"});
+        return;
+    case 1:
+        e.peer.incarnation = 500 + rng_below(&w->rng, 2);
+        e.peer.poll_seq = w->peer_seq += rng_below(&w->rng, 3);
+        e.peer.epoch = m->highest;
+        e.peer.epoch.n -= rng_below(&w->rng, 3) == 0 && e.peer.epoch.n > 0;
+        e.peer.epoch.n += rng_below(&w->rng, 20) == 0;
+        break;
+    default:
+        e.type = LCA_EV_PEER_ANSWER;
+        e.peer.incarnation = INCARNATION;
+        e.peer.poll_seq = w->core->peer_seq - rng_below(&w->rng, 2);
+        e.peer.promise = LEASE;
+        if (rng_below(&w->rng, 30) == 0)
+            e.peer.epoch = (struct epoch){m->highest.term, m->highest.n + 1};
+        if (w->polls.seq[e.peer.poll_seq % MODEL_POLLS] != e.peer.poll_seq)
+            return; /* nobody was there to be asked */
+        model_lease_received(&m->lease, &w->polls, e.peer.poll_seq, true, LEASE);
+        break;
+    }
+    happen(w, &e);
+}
+
+/* The keeper looks at the clock first: an end that has passed is enforced. */
+static void leases_end(struct world *w)
+{
+    struct model_app *m = &w->apps[FENCED];
+    if (!m->alive || m->lease.word.ns == 0 || m->lease.start_id != m->start_id ||
+        mono_before(w->now, m->lease.word) || m->lease.fence_at.ns >= m->lease.word.ns)
+        return;
+    m->lease.fence_at = w->now;
+    m->killed = true;
+    happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_FENCED,
+                                  .name = m->name,
+                                  .start_id = m->start_id,
+                                  .fenced = {m->lease.word, w->now}});
 }
 
 static void order_one(struct world *w, struct model_app *m, int kind)
@@ -300,18 +457,26 @@ static void order_one(struct world *w, struct model_app *m, int kind)
         e.order.epoch = (struct epoch){e.order.term, rng_below(&w->rng, 8) ? ++w->epoch_n : w->epoch_n};
     if (kind == ORDER_DEMOTE)
         e.order.epoch = rng_below(&w->rng, 4) ? m->highest : (struct epoch){w->term, w->epoch_n};
-    happen(w, &e);
+    if (kind == ORDER_GRANT && m == &w->apps[FENCED])
+        grant_fenced(w, m, &e);
+    else
+        happen(w, &e);
 }
 
 static void agent_restarts(struct world *w)
 {
-    w->scs_up = false;
+    w->scs_up = w->disk_asked = false;
+    w->ticket = 0;
+    w->agent_at = w->now;
+    memset(&w->polls, 0, sizeof w->polls);
     free(w->core);
     w->core = calloc(1, sizeof *w->core);
     assert_non_null(w->core);
     struct lca_core_config config = {.host = "a", .seed = rng_next(&w->rng)};
     lca_core_init(w->core, &config, w->now);
     w->generation++;
+    happen(w, &(struct lca_event){.type = LCA_EV_DURABLE_READ,
+                                  .durable_read = {w->disk_len ? w->disk : NULL, w->disk_len, 0}});
     happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_WELCOME,
                                   .welcome = {.incarnation = INCARNATION,
                                               .generation = w->generation,
@@ -335,7 +500,18 @@ static void agent_restarts(struct world *w)
         e.record.role_running = m->role;
         e.record.blob = m->blob;
         e.record.blob_len = m->blob_len;
+        if (m->lease.word.ns != 0 && m->lease.start_id == m->start_id) {
+            e.record.lease_end = m->lease.word;
+            e.record.lease_epoch = m->lease.word_epoch;
+            e.record.fenced = m->lease.fence_at.ns >= m->lease.word.ns;
+        }
+        m->lease.legal = m->lease.word;
         happen(w, &e);
+    }
+    const struct app *fenced = core_find(w->core, w->apps[FENCED].name);
+    if (fenced && fenced->no_quarantine) {
+        const struct model_app *m = &w->apps[FENCED];
+        assert_true(m->is_made && m->alive && mono_before(w->now, m->lease.word));
     }
     happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_RESUMED});
 }
@@ -354,7 +530,20 @@ static void notify(struct world *w, struct model_app *m, const char *text)
 static void random_thing(struct world *w)
 {
     struct model_app *m = &w->apps[rng_below(&w->rng, APPS)];
-    switch (rng_below(&w->rng, 20)) {
+    switch (rng_below(&w->rng, 26)) {
+    case 20:
+    case 21:
+        disk_answers(w);
+        break;
+    case 22:
+    case 23:
+        if (w->scs_up)
+            answered(w);
+        break;
+    case 24:
+    case 25:
+        peer_speaks(w);
+        break;
     case 0:
     case 1:
     case 2:
@@ -383,7 +572,8 @@ static void random_thing(struct world *w)
         break;
     case 10:
     case 11:
-        w->now = mono_add(w->now, SPAN_MS(rng_below(&w->rng, 3000)));
+        w->now = mono_add(w->now, SPAN_MS(rng_below(&w->rng, rng_below(&w->rng, 3) ? 300 : 3000)));
+        leases_end(w);
         happen(w, &(struct lca_event){.type = LCA_EV_TIMER});
         break;
     default:
@@ -397,6 +587,7 @@ static void random_thing(struct world *w)
 static void becomes_well(struct world *w)
 {
     w->well = true;
+    agent_restarts(w); /* a disk that failed has to be tried anew */
     if (!w->scs_up)
         controller_comes(w);
     for (unsigned i = 0; i < APPS; i++) {
@@ -417,7 +608,9 @@ static void becomes_well(struct world *w)
                 happen(w, &e);
             }
         }
+        disk_answers(w);
         w->now = mono_add(w->now, SPAN_MS(100));
+        leases_end(w);
         happen(w, &(struct lca_event){.type = LCA_EV_TIMER});
     }
     for (unsigned i = 0; i < APPS; i++) {
@@ -432,6 +625,14 @@ static void becomes_well(struct world *w)
     }
 }
 
+/* What a lease has left, and the quarantine, are of this run. */
+static void leases_cut(char *text)
+{
+    char *lease = strstr(text, " lease"), *end = lease ? strchr(lease, '\n') : NULL;
+    if (end)
+        memmove(lease, end, strlen(end) + 1);
+}
+
 /* The same blobs, no time between: the same core. */
 static void resumes_the_same(struct world *w)
 {
@@ -442,6 +643,8 @@ static void resumes_the_same(struct world *w)
     lca_core_dump(w->core, w->now, &b);
     agent_restarts(w);
     lca_core_dump(w->core, w->now, &a);
+    leases_cut(before);
+    leases_cut(after);
     assert_string_equal(before, after);
 }
 
