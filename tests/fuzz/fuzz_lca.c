@@ -1,7 +1,8 @@
 /* Fuzz target: controllers' messages into the agent's core, with a keeper that answers.
  *
  * Input: operations (ops.h). 0, 1: a message of controller 0 or 1; 2: time passes (the argument chooses how much); 3: a controller comes or
- * goes; 4: a datagram of the application `arg`; 5: the process of the application `arg` ends; 6: role commands end with code `arg`.
+ * goes; 4: a datagram of the application `arg`; 5: the process of the application `arg` ends; 6: role commands end with code `arg`; 7: a message
+ * of the agent of peer `arg`; 8: peer `arg` is seen or lost, and the disk begins or ends to fail.
  *
  * Promises: actions stay within their bounds and come to rest; what is sent fits a frame and the controller's reader takes it; what is kept
  * fits a keeper's blob, and what is started passes the keeper's check but for what the definition itself says. */
@@ -21,6 +22,7 @@
 #define PROCESSES 32
 #define WAITING_MAX 512
 #define REST_MAX 4000
+#define LEASE_AT_MOST SPAN_S(3600)
 
 struct process {
     char app[NAME_SIZE];
@@ -36,7 +38,7 @@ static struct lca_event waiting[WAITING_MAX]; /* the keeper's answers */
 static char waiting_name[WAITING_MAX][NAME_SIZE];
 static unsigned n_waiting;
 static uint8_t role_code;
-static bool scs_up[LCA_SCS_MAX];
+static bool scs_up[LCA_SCS_MAX], disk_fails;
 static mono_t now;
 
 static alignas(max_align_t) uint8_t memory[WIRE_ARENA], memory_there[WIRE_ARENA];
@@ -143,6 +145,32 @@ static void send_check(const struct lca_action *a)
     PROMISE(r == 0);
 }
 
+/* What is written is read again by another core of this host. */
+static void write_check(const struct lca_action *a)
+{
+    static uint8_t bytes[LCA_DURABLE_MAX];
+    size_t n = lca_core_durable(core, bytes, sizeof bytes);
+    PROMISE(n > 0 && n < sizeof bytes);
+    struct lca_event *e = answer(LCA_EV_DURABLE_WRITTEN, &(struct process){.app = ""}, 0);
+    e->durable_written.ticket = a->ticket;
+    e->durable_written.error = disk_fails ? 5 : 0;
+}
+
+static void send_peer_check(const struct lca_action *a)
+{
+    char text[200];
+    struct strbuf why;
+    static struct lca_event heard;
+    unsigned n_peers;
+    lca_core_peers(core, &n_peers);
+    PROMISE(a->peer < n_peers);
+    int n = lca_wire_pack(core, a, now, packed, sizeof packed);
+    PROMISE(n > 0);
+    strbuf_init(&why, text, sizeof text);
+    arena_reset(&arena_there);
+    PROMISE(lca_peer_wire_read(packed, (size_t)n, &arena_there, &heard, &why) == 0);
+}
+
 static void act(const struct lca_action *a)
 {
     static uint8_t blob[KEEPER_BLOB_MAX];
@@ -201,10 +229,17 @@ static void act(const struct lca_action *a)
     case LCA_DO_END:
         return;
     case LCA_DO_FENCE:
+        start_check(a);
+        return;
     case LCA_DO_LEASE:
+        PROMISE(a->at.ns >= 0 && a->at.ns <= mono_add(now, LEASE_AT_MOST).ns && a->fencing.ns >= 0);
+        return;
     case LCA_DO_WRITE:
+        write_check(a);
+        return;
     case LCA_DO_SEND_PEER:
-        break;
+        send_peer_check(a);
+        return;
     }
 }
 
@@ -262,6 +297,42 @@ static void message(unsigned scs, const struct op *op)
     step(&e);
 }
 
+static const struct lca_peer_host *peer_of(const struct op *op)
+{
+    unsigned n;
+    const struct lca_peer_host *peers = lca_core_peers(core, &n);
+    return n > 0 ? &peers[op->arg % n] : NULL;
+}
+
+static void peer_message(const struct op *op)
+{
+    static struct lca_event e;
+    char text[200], name[NAME_SIZE];
+    struct strbuf why;
+    if (!peer_of(op))
+        return;
+    str_copy(name, sizeof name, peer_of(op)->name);
+    strbuf_init(&why, text, sizeof text);
+    arena_reset(&arena);
+    if (lca_peer_wire_read(op->payload, op->n, &arena, &e, &why) < 0) {
+        PROMISE(why.len > 0);
+        return;
+    }
+    e.name = name;
+    e.reason = "";
+    step(&e);
+}
+
+static void peer_seen(const struct op *op)
+{
+    char name[NAME_SIZE];
+    disk_fails = op->arg & 0x40;
+    if (!peer_of(op))
+        return;
+    str_copy(name, sizeof name, peer_of(op)->name);
+    step(&(struct lca_event){.type = op->arg & 0x80 ? LCA_EV_PEER_DOWN : LCA_EV_PEER_UP, .name = name, .reason = "fuzz"});
+}
+
 static void datagram(const struct op *op)
 {
     const struct process *p = &processes[op->arg % PROCESSES];
@@ -285,10 +356,10 @@ static void pass(span_t d)
 static void operation(const struct op *op)
 {
     static const struct lca_event timer = {.type = LCA_EV_TIMER};
-    switch (op->kind % 7) {
+    switch (op->kind % 9) {
     case 0:
     case 1:
-        message(op->kind % 7, op);
+        message(op->kind % 9, op);
         break;
     case 2:
         pass(op_span(op));
@@ -304,6 +375,12 @@ static void operation(const struct op *op)
         if (op->arg & 0x80)
             end_tree(&processes[op->arg % PROCESSES]);
         step(&timer);
+        break;
+    case 7:
+        peer_message(op);
+        break;
+    case 8:
+        peer_seen(op);
         break;
     case 6:
         role_code = op->arg;
@@ -325,6 +402,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     memset(processes, 0, sizeof processes);
     memset(scs_up, 0, sizeof scs_up);
     n_waiting = 0;
+    disk_fails = false;
     now = (mono_t){1000000000};
     lca_core_init(core, &config, now);
     step(&(struct lca_event){.type = LCA_EV_KEEPER_WELCOME, .name = "", .reason = "", .welcome = {.incarnation = 7, .generation = 1}});

@@ -161,7 +161,7 @@ static void send_grant(struct world *w, unsigned scs, const char *app, const cha
     g.application = wire_text(app);
     g.epoch = &epoch;
     g.incarnation = number_of(line, "incarnation", INCARNATION);
-    g.poll_seq = w->core->poll_seq - number_of(line, "back", 0) + number_of(line, "ahead", 0);
+    g.poll_seq = w->core->scs[scs].poll_seq - number_of(line, "back", 0) + number_of(line, "ahead", 0);
     g.order_id = number_of(line, "id", 1);
     g.deadline_ms = ms_of(line, "deadline", SPAN_ZERO);
     g.lease_ms = ms_of(line, "lease", SPAN_ZERO);
@@ -197,7 +197,7 @@ static void send_answer(struct world *w, unsigned scs, const char *line)
     Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
     Understudy__Agent__PollAnswer p = UNDERSTUDY__AGENT__POLL_ANSWER__INIT;
     p.answer = ++w->answers;
-    p.poll_seq = w->core->poll_seq - number_of(line, "back", 0) + number_of(line, "ahead", 0);
+    p.poll_seq = w->core->scs[scs].poll_seq - number_of(line, "back", 0) + number_of(line, "ahead", 0);
     p.term = number_of(line, "term", 1);
     p.leads = strstr(line, " observes") == NULL;
     Understudy__Agent__Lease lease = UNDERSTUDY__AGENT__LEASE__INIT, *leases[1] = {&lease};

@@ -382,12 +382,13 @@ static void grant_fenced(struct world *w, struct model_app *m, struct lca_event 
 static void answered(struct world *w)
 {
     struct model_app *m = &w->apps[FENCED];
-    struct lca_extension x = {.app = m->name, .epoch = m->lease.epoch, .lease = LEASE};
+    span_t lease = SPAN_MS(1000 + rng_below(&w->rng, 3000));
+    struct lca_extension x = {.app = m->name, .epoch = m->lease.epoch, .lease = lease};
     uint64_t seq = w->core->poll_seq - rng_below(&w->rng, 3);
     struct lca_event e = {.type = LCA_EV_POLL_ANSWER,
                           .poll_answer = {++w->answers, seq, w->term, rng_below(&w->rng, 10) != 0, 1, &x}};
     if (e.poll_answer.leads)
-        model_lease_received(&m->lease, &w->polls, seq, false, LEASE);
+        model_lease_received(&m->lease, &w->polls, seq, false, lease);
     happen(w, &e);
 }
 
