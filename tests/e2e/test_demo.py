@@ -32,9 +32,7 @@ def test_three_switchovers_with_evidence():
         assert after > epoch
         epoch = after
         assert s["acknowledged_writes"] > 0
-        if s["bound"] is not None:
-            assert s["acknowledged_writes_lost"] <= s["bound"], s
-    assert data["switchovers"][1]["two_primaries_ms"] > 0
+        assert s["acknowledged_writes_lost"] == 0 and s["two_primaries_ms"] == 0, s
     wait(lambda: not janitor.namespaces(tag) and not (janitor.BASE / tag).exists(), what="the demo's namespaces and folder are gone")
 
 
