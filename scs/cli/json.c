@@ -234,6 +234,7 @@ static void decision_members(struct json *j, const struct row_decision *d)
     text_time(d->time_us, &b);
     text(j, "time", time);
     number(j, "time_us", d->time_us);
+    number(j, "evidence_us", d->evidence_us);
     number(j, "rule", d->rule);
     text(j, "name", d->name);
     text(j, "sentence", d->sentence);

@@ -123,6 +123,7 @@ static void read_history(const Understudy__Admin__HistoryRow *from, struct row_h
 static void read_decision(const Understudy__Admin__Decision *from, struct row_decision *to)
 {
     to->time_us = from->time_us;
+    to->evidence_us = from->evidence_us;
     to->rule = from->rule;
     to->epoch = read_epoch(from->epoch);
     to->standing = from->standing;

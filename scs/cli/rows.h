@@ -71,7 +71,7 @@ struct row_history {
 };
 
 struct row_decision {
-    uint64_t time_us;
+    uint64_t time_us, evidence_us;
     uint32_t rule;
     char name[NAME_SIZE], sentence[ROW_TEXT], cause[ROW_TEXT], result[ROW_TEXT];
     char from[NAME_SIZE], to[NAME_SIZE], ordered_by[NAME_SIZE];

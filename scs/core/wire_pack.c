@@ -372,6 +372,8 @@ int scs_wire_decision(const struct scs_core *c, const struct scs_decision *d, in
     e.term = d->epoch.term;
     e.n = d->epoch.n;
     m.time_us = wall < 0 ? 0 : (uint64_t)wall;
+    int64_t waited = mono_sub(d->decided_at, d->evidence_at).ns / 1000;
+    m.evidence_us = wall < waited ? 0 : (uint64_t)(wall - waited);
     m.rule = d->rule;
     m.name = wire_text(d->name ? d->name : "");
     m.sentence = wire_text(d->sentence ? d->sentence : "");

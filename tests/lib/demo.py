@@ -258,12 +258,13 @@ class Demo:
         resumed = wait(lambda: self.client.first_after, 30, "acknowledged writes again")
         self.more_writes()
         lost = self.client.lost(self.host_of(new))
+        seen = decision["evidence_us"] / 1000 - wall * 1000
         result = {
             "what": kind, "from": old, "to": new, "evidence": decision["cause"], "rule": decision["rule"], "rule_name": decision["name"], "sentence": decision["sentence"],
             "facts": {f["name"]: f["value"] for f in decision["facts"]}, "ordered_by": decision["ordered_by"],
             "epoch_before": epoch_text(before["epoch"]), "epoch_after": epoch_text(decision["epoch"]),
-            "ms": {"decided": round(decision["time_us"] / 1000 - wall * 1000, 3),
-                   "primary": round(decision["time_us"] / 1000 - wall * 1000 + (decision["steps"][-1]["at_us"] / 1000 if decision["steps"] else 0), 3),
+            "ms": {"seen": round(seen, 3), "decided": round(decision["time_us"] / 1000 - wall * 1000, 3),
+                   "primary": round(seen + (decision["steps"][-1]["at_us"] / 1000 if decision["steps"] else 0), 3),
                    "evidence_to_primary": round(decision["steps"][-1]["at_us"] / 1000, 3) if decision["steps"] else None,
                    "writes_resumed": round((resumed - started) / 1e6, 3)},
             "steps": [{"at_ms": round(x["at_us"] / 1000, 3), "text": x["text"]} for x in decision["steps"]],
@@ -279,11 +280,11 @@ class Demo:
     def show(self, r):
         s, ms = self.screen, r["ms"]
         s.at(0, f"{r['from']} is primary, epoch {r['epoch_before']}")
-        s.at(ms["decided"], f"seen: {r['evidence']}")
+        s.at(ms["seen"], f"seen: {r['evidence']}")
         s.at(ms["decided"], f"rule {r['rule']} {r['rule_name']}: {r['sentence']}", "36")
         # The last step is the new primary's own word, which the next line says in green.
         for step in r["steps"][:-1]:
-            s.at(ms["decided"] + step["at_ms"], step["text"])
+            s.at(ms["seen"] + step["at_ms"], step["text"])
         s.at(ms["primary"], f"{r['to']} is primary, epoch {r['epoch_after']}", "32")
         s.at(ms["writes_resumed"], "first write acknowledged through it")
         s.say(f"               acknowledged writes lost: {r['acknowledged_writes_lost']} of {r['acknowledged_writes']}", "31" if r["acknowledged_writes_lost"] else "32")

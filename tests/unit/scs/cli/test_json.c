@@ -69,11 +69,11 @@ static void why(void **state)
     assert_string_equal(
         sample_json(),
         "{\"pair\":\"redis1\","
-        "\"decision\":{\"time\":\"2025-11-20T17:01:24.123456Z\",\"time_us\":1763658084123456,\"rule\":12,\"name\":\"primary-died\","
+        "\"decision\":{\"time\":\"2025-11-20T17:01:24.123456Z\",\"time_us\":1763658084123456,\"evidence_us\":0,\"rule\":12,\"name\":\"primary-died\","
         "\"sentence\":\"the primary's process died\",\"cause\":\"redis1: killed by signal 9\",\"ordered_by\":\"\",\"from\":\"redis1\",\"to\":\"redis2\","
         "\"epoch\":{\"term\":7,\"n\":4},\"facts\":[{\"name\":\"redis1\",\"value\":\"Stopped, 3 ms ago\"},{\"name\":\"licence\",\"value\":\"yes\"}],"
         "\"steps\":[{\"at_us\":900,\"text\":\"granted redis2\"}],\"result\":\"done\"},"
-        "\"standing\":{\"time\":\"2025-11-20T17:01:24.123456Z\",\"time_us\":1763658084123456,\"rule\":40,\"name\":\"normal\","
+        "\"standing\":{\"time\":\"2025-11-20T17:01:24.123456Z\",\"time_us\":1763658084123456,\"evidence_us\":0,\"rule\":40,\"name\":\"normal\","
         "\"sentence\":\"one primary, one backup\",\"cause\":\"\",\"ordered_by\":\"\",\"from\":\"\",\"to\":\"\",\"epoch\":null,"
         "\"facts\":[{\"name\":\"redis1\",\"value\":\"Stopped, 3 ms ago\"},{\"name\":\"licence\",\"value\":\"yes\"}],\"steps\":[],\"result\":\"\"}," RESULT_OK);
 }

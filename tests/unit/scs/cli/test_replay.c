@@ -353,7 +353,7 @@ static void decisions_are_printed(void **state)
     assert_string_equal(text, "a1: decision 1.500000 s after the start, 2025-11-20T12:00:01.500000Z\n"
                               "  rule 13 first-start: both\\x1b are there\n  result  done\n");
 #define ROW                                                                                                            \
-    "{\"pair\":\"a1\",\"since_us\":1500000,\"time\":\"2025-11-20T12:00:01.500000Z\",\"time_us\":1763640001500000,"     \
+    "{\"pair\":\"a1\",\"since_us\":1500000,\"time\":\"2025-11-20T12:00:01.500000Z\",\"time_us\":1763640001500000,\"evidence_us\":0," \
     "\"rule\":13,\"name\":\"first-start\",\"sentence\":\"both\\u001b are there\",\"cause\":\"\",\"ordered_by\":\"\","   \
     "\"from\":\"\",\"to\":\"\",\"epoch\":{\"term\":100,\"n\":1},\"facts\":[],\"steps\":[],\"result\":\"done\"}"
     assert_string_equal(json, "{\"decisions\":[" ROW "," ROW "],\"journal\":{\"software\":\"0.1.0\",\"term\":100,"
