@@ -41,10 +41,26 @@ static uint16_t same_pair(const struct scs_config *from, uint16_t pair, const st
     return to->apps[a].pair;
 }
 
+/* What holds a lease cannot be told that it never had one, nor the other way round. */
+static void check_fencing(const struct scs_core *c, uint16_t pair, const struct scs_config *next, uint16_t same,
+                          struct complaints *to)
+{
+    if (c->config->pairs[pair].lease == next->pairs[same].lease)
+        return;
+    for (uint8_t m = 0; m < 2; m++)
+        if (runs(c, pair_app(c, pair, m)) || horizon_runs(c, pair, m))
+            complaint_add(to, next->apps[next->pairs[same].member[0]].line,
+                          "fencing of the pair %s is changed, but its member %s is %s: stop it first", pair_name(c, pair),
+                          member_name(c, pair, m), scs_status_name(c->apps[pair_app(c, pair, m)].status));
+}
+
 static void check_pair(const struct scs_core *c, uint16_t pair, const struct scs_config *next, struct complaints *to)
 {
-    if (same_pair(c->config, pair, next) != SCS_NONE)
+    uint16_t same = same_pair(c->config, pair, next);
+    if (same != SCS_NONE) {
+        check_fencing(c, pair, next, same, to);
         return;
+    }
     for (uint8_t m = 0; m < 2; m++) {
         uint16_t app = pair_app(c, pair, m);
         if (runs(c, app) && scs_config_app(next, c->config->apps[app].name) != SCS_NONE)
@@ -82,7 +98,8 @@ static bool same_app(const struct scs_config *x, const struct scs_app_config *a,
            a->restart_delay_max.ns == b->restart_delay_max.ns && a->restart_window.ns == b->restart_window.ns &&
            a->restart_limit == b->restart_limit && a->heartbeat_period.ns == b->heartbeat_period.ns &&
            a->hangup_restart == b->hangup_restart && a->reconnect_timeout.ns == b->reconnect_timeout.ns &&
-           a->fencing == b->fencing && a->role_timeout.ns == b->role_timeout.ns &&
+           a->fencing == b->fencing && a->fence.ns == b->fence.ns &&
+           (!pa || (x->pairs[a->pair].lease == y->pairs[b->pair].lease && x->pairs[a->pair].k.ns == y->pairs[b->pair].k.ns)) && a->role_timeout.ns == b->role_timeout.ns &&
            a->declined_exit_code == b->declined_exit_code;
 }
 
@@ -96,7 +113,7 @@ static bool same_host(const struct scs_host_config *a, const struct scs_host_con
  */
 static void mark_changed(struct scs_core *c, const struct scs_config *old, const struct scs_config *next)
 {
-    bool all = old->timing.poll.ns != next->timing.poll.ns;
+    bool all = memcmp(&old->timing, &next->timing, sizeof old->timing) != 0 || old->scs.host_loss != next->scs.host_loss;
     for (unsigned i = 0; i < next->n_hosts; i++) {
         uint16_t k = scs_config_host(old, next->hosts[i].name);
         c->hosts[i].reload = all || k == SCS_NONE || !same_host(&old->hosts[k], &next->hosts[i]);
@@ -168,6 +185,17 @@ static uint16_t moved_app(const struct scs_config *old, const struct scs_config 
     return app == SCS_NONE ? SCS_NONE : scs_config_app(next, old->apps[app].name);
 }
 
+/* What was granted before may last as long as a slower member needs: never lower than it was (SAFETY B2). */
+static void longer_k(struct scs_core *c, uint16_t pair, span_t before)
+{
+    span_t k = c->config->pairs[pair].k;
+    for (uint8_t m = 0; span_less(before, k) && m < 2; m++) {
+        struct core_app *a = member_app(c, pair, m);
+        if (mono_before(c->now, a->horizon))
+            a->horizon = mono_add(a->horizon, (span_t){k.ns - before.ns});
+    }
+}
+
 static void move_pairs(struct scs_core *c, const struct scs_config *old, const struct scs_config *next)
 {
     memcpy(c->old_pairs, c->pairs, old->n_pairs * sizeof c->pairs[0]);
@@ -181,6 +209,7 @@ static void move_pairs(struct scs_core *c, const struct scs_config *old, const s
         } else {
             *p = c->old_pairs[k];
             c->n_unlearned += !p->learned;
+            longer_k(c, (uint16_t)i, old->pairs[k].k);
             p->decision.from = moved_app(old, next, p->decision.from);
             p->decision.to = moved_app(old, next, p->decision.to);
         }

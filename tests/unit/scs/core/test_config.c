@@ -7,6 +7,14 @@
 #define HEAD "[scs]\ntls = off\n[host a]\naddress = 192.0.2.1\n[host b]\naddress = 192.0.2.2\n" /* lines 1 to 6 */
 #define APP(name, host) "[application " name "]\nhost = " host "\ncommand = /bin/x\n"           /* three lines */
 
+#define THREE "[host a]\naddress = 192.0.2.1\n[host b]\naddress = 192.0.2.2\n[host c]\naddress = 192.0.2.3\n[host d]\naddress = 192.0.2.4\n"
+#define LEASE(rows)                                                                                                  \
+    "[scs]\ntls = off\n" rows "[host a]\naddress = 192.0.2.1\n[host b]\naddress = 192.0.2.2\n" APP("x", "a") "backup = y\n" APP("y", "b")
+#define PEER(name, address, host)                                                                                    \
+    "[scs]\ntls = off\nadmin-address = 127.0.0.1\npeer = " name "\npeer-address = " address "\npeer-host = " host "\n" THREE
+#define AGENTS(names) "[scs]\ntls = off\narbiter = agents\nelectors = " names "\n" THREE
+#define ETCD(url, more) "[scs]\ntls = off\narbiter = etcd\netcd-endpoints = " url "\n" more
+
 struct row {
     const char *name, *text;
     int line;
@@ -47,6 +55,48 @@ static const struct row rows[] = {
      "LCA_ROLE is set by the agent"},
     {"fencing differs", HEAD APP("x", "a") "backup = y\n" APP("y", "b") "fencing = none\n", 11, false,
      "[application y] fencing = none, but its pair has fencing = lease: the section of x (line 7) says it for both"},
+    {"lease below three polls", LEASE("lease = 1600ms\n"), 1, false,
+     "[scs] lease 1.6s is shorter than 1.7s: three times poll-period 500ms, and round-trip, and timer-margin 100ms (profile default)"},
+    {"lease below ten margins", LEASE("timer-margin = 250ms\n"), 1, false,
+     "[scs] lease 2s is shorter than ten times timer-margin 250ms (profile default)"},
+    {"lease below five round trips", LEASE("round-trip = 401ms\npoll-period = 100ms\n"), 1, false,
+     "[scs] lease 2s is shorter than five times round-trip 401ms: an authority of that length could not be refreshed"},
+    {"fast over a slow network", LEASE("profile = fast\nround-trip = 6ms\nlease = 200ms\n"), 1, false,
+     "[scs] round-trip 6ms is longer than 5ms, the most that profile = fast is made for"},
+    {"fast with a short lease", LEASE("profile = fast\nlease = 139ms\n"), 1, false,
+     "[scs] lease 139ms is shorter than 140ms: three times poll-period 40ms, and round-trip, and timer-margin 15ms (profile fast)"},
+    {"timings of electors", "[scs]\ntls = off\nlease = 1s\narbiter = agents\nelectors = a b c\n" THREE, 1, false,
+     "[scs] lease 1s is shorter than 1.7s"},
+    {"a peer without address", "[scs]\ntls = off\nadmin-address = 127.0.0.1\npeer = scs2\npeer-host = a\n" THREE, 1, false,
+     "[scs] peer-address is missing: peer = scs2 needs it"},
+    {"a peer's name for its address", PEER("scs2", "gamma", "a"), 1, false, "[scs] peer-address 'gamma' is not numeric"},
+    {"a peer and nowhere to be called", "[scs]\ntls = off\npeer = scs2\npeer-address = 192.0.2.9\npeer-host = a\n" THREE, 1, false,
+     "[scs] admin-address is missing: the peer scs2 calls it"},
+    {"a peer without host", "[scs]\ntls = off\nadmin-address = 127.0.0.1\npeer = scs2\npeer-address = 192.0.2.9\n" THREE, 1, false,
+     "[scs] peer-host is missing: arbiter = pair asks the agent of the host on which scs2 runs"},
+    {"a peer on an unknown host", PEER("scs2", "192.0.2.9", "nowhere"), 1, false, "[scs] peer-host = nowhere: there is no [host nowhere]"},
+    {"a peer of the own name", PEER("scs1", "192.0.2.9", "a"), 1, false, "[scs] peer = scs1: that is this controller's own name"},
+    {"a peer's address without peer", "[scs]\ntls = off\npeer-address = 192.0.2.9\n", 1, false, "[scs] peer-address = 192.0.2.9 without peer"},
+    {"arbiter = pair alone", "[scs]\ntls = off\narbiter = pair\n", 1, false, "[scs] arbiter = pair needs peer, peer-address and peer-host"},
+    {"arbiter = single for two", "[scs]\ntls = off\narbiter = single\nadmin-address = 127.0.0.1\npeer = scs2\npeer-address = 192.0.2.9\n" THREE, 1,
+     false, "[scs] arbiter = single, but there is a peer (scs2): both would lead"},
+    {"two electors", AGENTS("a b"), 1, false, "[scs] electors are 2 hosts: arbiter = agents needs an odd number from 3 to 9"},
+    {"four electors", AGENTS("a b c d"), 1, false, "[scs] electors are 4 hosts"},
+    {"no electors", "[scs]\ntls = off\narbiter = agents\n" THREE, 1, false, "[scs] electors are 0 hosts"},
+    {"an elector that is no host", AGENTS("a b x"), 1, false, "[scs] electors: there is no [host x]"},
+    {"an elector twice", AGENTS("a b b"), 1, false, "[scs] electors: host b is named twice"},
+    {"electors without agents", "[scs]\ntls = off\nelectors = a b c\n" THREE, 1, false, "[scs] electors without arbiter = agents (it is single)"},
+    {"etcd without endpoints", "[scs]\ntls = off\narbiter = etcd\n", 1, false, "[scs] etcd-endpoints is missing: arbiter = etcd needs it"},
+    {"endpoints without etcd", "[scs]\ntls = off\netcd-endpoints = http://192.0.2.9:2379\n", 1, false,
+     "[scs] etcd-endpoints without arbiter = etcd (it is single)"},
+    {"an endpoint that is no URL", ETCD("192.0.2.9:2379", ""), 1, false, "[scs] etcd-endpoints: '192.0.2.9:2379' is not http:// or https:// with a numeric address"},
+    {"an endpoint's name", ETCD("http://etcd1:2379", ""), 1, false, "[scs] etcd-endpoints: 'http://etcd1:2379' is not http:// or https:// with a numeric address"},
+    {"https without authority", ETCD("https://192.0.2.9:2379", ""), 1, false, "[scs] etcd-ca is missing: an https endpoint needs it"},
+    {"half a certificate", ETCD("http://[2001:db8::1]:2379", "etcd-key = /k\n"), 1, false,
+     "[scs] etcd-certificate and etcd-key: one without the other"},
+    {"a user without password", ETCD("http://192.0.2.9", "etcd-user = u\n"), 1, false,
+     "[scs] etcd-password-file is missing: etcd-user = u needs it"},
+    {"a prefix without slash", ETCD("http://192.0.2.9", "etcd-prefix = x\n"), 1, false, "[scs] etcd-prefix 'x' does not begin with a slash"},
     {"delays reversed", HEAD APP("x", "a") "restart-delay = 20s\n", 7, false,
      "restart-delay-max is shorter than restart-delay"},
     {"dangling backup", HEAD APP("x", "a") "backup = y\n", 7, false, "there is no [application y]"},
@@ -192,6 +242,73 @@ static void hosts_inherit_addp(void **state)
     free(c);
 }
 
+static void timings_follow_from_the_profile(void **state)
+{
+    (void)state;
+    struct complaints complaints;
+    char text[400];
+    struct strbuf b;
+    strbuf_init(&b, text, sizeof text);
+    struct scs_config *c = site_load(LEASE(""), &complaints);
+    assert_int_equal(complaints.count, 0);
+    assert_true(c->pairs[0].lease);
+    assert_int_equal(c->pairs[0].k.ns, SPAN_MS(600).ns);
+    scs_config_timing_print(c, &b);
+    assert_string_equal(text, "profile default: poll-period 500ms, lease 2s, timer-margin 100ms, round-trip 100ms");
+    strbuf_reset(&b);
+    scs_config_failover_print(c, 0, &b);
+    assert_string_equal(text, "pair x: failover after at most 2705ms from the last grant (K 600ms)");
+    free(c);
+    c = site_load(LEASE("profile = fast\ndisconnect-switchover-timeout = 1s\n") "fencing-timeout = 200ms\n", &complaints);
+    assert_int_equal(complaints.count, 0);
+    assert_int_equal(c->apps[0].fence.ns, SPAN_MS(80).ns);
+    assert_int_equal(c->apps[1].fence.ns, SPAN_MS(200).ns);
+    assert_int_equal(c->pairs[0].k.ns, SPAN_MS(215).ns); /* the slower member's */
+    strbuf_reset(&b);
+    scs_config_failover_print(c, 0, &b);
+    assert_string_equal(text, "pair x: failover after at most 1381ms from the last grant (K 215ms)");
+    free(c);
+    c = site_load(HEAD APP("x", "a") "backup = y\nfencing-timeout = 1s\nfencing = none\n" APP("y", "b"), &complaints);
+    assert_int_equal(complaints.count, 0);
+    assert_false(c->pairs[0].lease);
+    assert_int_equal(c->apps[1].fence.ns, SPAN_S(1).ns); /* written for the pair */
+    strbuf_reset(&b);
+    scs_config_failover_print(c, 0, &b);
+    assert_string_equal(text, "pair x: fencing = none: a cut host can leave two primaries until it heals");
+    free(c);
+}
+
+static void controllers_are_resolved(void **state)
+{
+    (void)state;
+    struct complaints complaints;
+    struct scs_config *c = site_load(PEER("scs2", "192.0.2.9", "b"), &complaints), *d;
+    assert_int_equal(complaints.errors, 0);
+    assert_int_equal(c->scs.arbiter, ARBITER_PAIR);
+    assert_int_equal(c->index, 0);
+    d = site_load("[scs]\ntls = off\nname = scs2\nadmin-address = 127.0.0.2\nlog-level = debug\npeer = scs1\npeer-address = 192.0.2.8\npeer-host = a\n" THREE,
+                  &complaints);
+    assert_int_equal(complaints.errors, 0);
+    assert_int_equal(d->index, 1);
+    assert_string_equal(c->common_hash, d->common_hash); /* who and where is each one's own */
+    free(d);
+    d = site_load(PEER("scs2", "192.0.2.9", "b") "port = 5000\n", &complaints);
+    assert_string_not_equal(c->common_hash, d->common_hash);
+    free(c);
+    free(d);
+    c = site_load(AGENTS("d a c"), &complaints);
+    assert_int_equal(complaints.errors, 0);
+    assert_int_equal(c->n_electors, 3);
+    assert_true(c->electors[0] == 0 && c->electors[1] == 2 && c->electors[2] == 3); /* by name */
+    d = site_load(AGENTS("c d a"), &complaints);
+    assert_memory_equal(c->electors_hash, d->electors_hash, 32);
+    free(d);
+    d = site_load(AGENTS("b d a"), &complaints);
+    assert_memory_not_equal(c->electors_hash, d->electors_hash, 32);
+    free(c);
+    free(d);
+}
+
 static void print_and_parse_is_a_fixpoint(void **state)
 {
     (void)state;
@@ -224,6 +341,8 @@ int main(void)
         cmocka_unit_test(names_are_resolved),
         cmocka_unit_test(defaults_are_the_documented_ones),
         cmocka_unit_test(hosts_inherit_addp),
+        cmocka_unit_test(timings_follow_from_the_profile),
+        cmocka_unit_test(controllers_are_resolved),
         cmocka_unit_test(print_and_parse_is_a_fixpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
