@@ -1,8 +1,8 @@
 /* Grants and demotions as they are received: may they be carried out?
  *
  * Numbered rows, first match wins; the row's sentence goes into the result. The order of the rows is that of SAFETY B3
- * and 6: which poll is answered, which term and epoch, then whether the application can. roles.c carries out what no
- * row refuses. */
+ * and 6: which poll is answered, which term and epoch, whether the application can, then what leases ask for: quarantine,
+ * promise, record (S7, S8). The term itself is row 1 of order.c. roles.c carries out what no row refuses. */
 #include "lca/core/core_state.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* Roles: what a grant and a demotion do to one half of a pair (SAFETY sections 3 and 6, with fencing = none).
+/* Roles: what a grant and a demotion do to one half of a pair (SAFETY sections 3 and 6); its leases are lease.c's.
  *
  * Every member starts as Backup. PRIMARY comes as a grant for a poll of this keeper's incarnation and is carried out by
  * the application's on-primary; a demotion by on-backup. An application that does not obey counts as failed and is
@@ -8,7 +8,10 @@
  *
  * Row 15: while no controller has been heard for two poll periods, a primary that died becomes primary again in place,
  * with its epoch, once it is ready; it has released nothing until then, and a controller that returns first decides
- * instead. */
+ * instead. With fencing = lease only while the peer vouches for it (SAFETY B5).
+ *
+ * With fencing = lease a grant waits for the durable record (S8) before anything is done, the keeper gets the lease
+ * before on-primary runs, and the leases end before anybody hears that the role has. */
 #include "lca/core/core_state.h"
 
 #include "common/base/option.h"
@@ -31,7 +34,6 @@ void role_release(struct lca_core *c, struct app *a, struct epoch epoch)
     a->in_place_due = false; /* the role comes back by a grant only */
     a->in_place_at = MONO_NEVER;
     lease_clear(a);
-    a->no_quarantine = a->no_quarantine && a->def.fencing;
     a->released = a->released_due = true;
     if (epoch_compare(epoch, a->released_epoch) > 0)
         a->released_epoch = epoch; /* never back (S3) */
