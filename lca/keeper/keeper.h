@@ -184,6 +184,7 @@ struct keeper {
     struct reload reload;
     struct cgroups cgroups;
     struct user *users;
+    bool looking_up; /* one of them: nothing is started meanwhile */
     size_t notify_bytes; /* in all queues */
     bool dirty, told_ready, stopping_all, agent_stopped_all, ending;
     mono_t end_at;

@@ -210,7 +210,7 @@ static void enforce(struct app *a, mono_t now)
     if (!mono_reached(l->kill_at, now)) {
         tree_signal(&a->main, SIGTERM);
         tree_kill(&a->role, now);
-        if (l->fence && a->fence.state == TREE_NONE)
+        if (l->fence && a->fence.state == TREE_NONE && !a->keeper->looking_up)
             tree_start(&a->fence, l->fence, now);
     }
     agent_flush(a->keeper);

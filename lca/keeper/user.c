@@ -7,6 +7,8 @@
  * CACHE_MAX users are remembered; the cache is emptied when a further one is asked for. */
 #include "lca/keeper/user.h"
 
+#include "lca/keeper/lease.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -23,6 +25,7 @@
 #define CACHE_MAX 64
 #define ENTRY_MAX 16384
 #define PATIENCE_MS 10000
+#define STEP_MS 10
 
 /* What the asking process says: fits into a pipe's atomic write. */
 struct answer {
@@ -56,16 +59,24 @@ static _Noreturn void ask_and_tell(const char *name, int fd)
     _exit(write(fd, &a, sizeof a) == (ssize_t)sizeof a ? 0 : 1);
 }
 
-static int hear(int fd, struct answer *ret_answer)
+/* Leases end while a name service is waited for. */
+static int hear(struct keeper *k, int fd, struct answer *ret_answer)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    int r = poll(&p, 1, PATIENCE_MS);
+    int r = 0;
+    k->looking_up = true;
+    for (int waited = 0; r == 0 && waited < PATIENCE_MS; waited += STEP_MS) {
+        r = poll(&p, 1, STEP_MS);
+        if (r == 0)
+            leases_turn(k, clock_boot());
+    }
+    k->looking_up = false;
     if (r <= 0)
         return r < 0 ? -errno : -ETIMEDOUT;
     return read(fd, ret_answer, sizeof *ret_answer) == (ssize_t)sizeof *ret_answer ? 0 : -EIO;
 }
 
-static int look_up(const char *name, struct user *u)
+static int look_up(struct keeper *k, const char *name, struct user *u)
 {
     struct answer a;
     int ends[2];
@@ -77,7 +88,7 @@ static int look_up(const char *name, struct user *u)
         ask_and_tell(name, ends[1]);
     close(ends[1]);
     if (r == 0)
-        r = hear(ends[0], &a);
+        r = hear(k, ends[0], &a);
     close(ends[0]);
     if (pid > 0) {
         kill(pid, SIGKILL); /* has ended, or never will */
@@ -105,7 +116,7 @@ int users_find(struct keeper *k, const char *name, const struct user **ret_user)
     struct user *u = calloc(1, sizeof *u);
     if (!u)
         return -ENOMEM;
-    int r = str_copy(u->name, sizeof u->name, name) ? look_up(name, u) : -ENOENT;
+    int r = str_copy(u->name, sizeof u->name, name) ? look_up(k, name, u) : -ENOENT;
     if (r < 0) {
         free(u);
         return r;

@@ -46,6 +46,7 @@ static int setup(void **state)
     const struct passwd *self = getpwuid(geteuid());
     if (!p || !self)
         return -1;
+    list_init(&p->keeper.apps); /* looked at while a user is looked up */
     strcpy(p->dir, "/tmp/us-allow-XXXXXX");
     if (!mkdtemp(p->dir))
         return -1;
