@@ -235,6 +235,13 @@ static bool other_may_act(struct scs_core *c, uint16_t pair, uint8_t m)
            (!member_is_gone(c, pair, other) || host_delayed(c, member_host(c, pair, other)));
 }
 
+/* Not one for a poll that was released, nor for the last moments of an authority: the next poll, or refresh, is near. */
+static bool grant_is_useful(const struct scs_core *c, uint16_t pair, uint8_t m)
+{
+    return !pair_leased(c, pair) || (!poll_is_released(c, pair_app(c, pair, m)) &&
+                                     !span_less(lease_length(c), c->config->timing.margin));
+}
+
 static bool step_grant(struct scs_core *c, uint16_t pair)
 {
     struct core_change *ch = &c->pairs[pair].change;
@@ -252,7 +259,7 @@ static bool step_grant(struct scs_core *c, uint16_t pair)
         return true;
     }
     bool serves = a->status == ST_STARTED || a->status == ST_SERVICE_UNAVAILABLE;
-    if (serves && host_proven(c, host) && !poll_is_released(c, pair_app(c, pair, m)) && !other_may_act(c, pair, m)) {
+    if (serves && host_proven(c, host) && grant_is_useful(c, pair, m) && !other_may_act(c, pair, m)) {
         change_enter(c, pair, CH_CONFIRM, span_add(member_role_timeout(c, pair, m), ORDER_MARGIN));
         change_send_grant(c, pair, m);
         return false;
@@ -305,7 +312,7 @@ static bool step_confirm(struct scs_core *c, uint16_t pair)
         return false;
     if (other_is_back(c, pair, m))
         return true;
-    if (!poll_is_released(c, pair_app(c, pair, m)) && !other_may_act(c, pair, m))
+    if (grant_is_useful(c, pair, m) && !other_may_act(c, pair, m))
         change_send_grant(c, pair, m);
     return false;
 }

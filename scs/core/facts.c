@@ -127,7 +127,9 @@ static uint64_t lease_facts(const struct scs_core *c, uint16_t pair, uint8_t m)
     bool away = !host_speaks(c, member_host(c, pair, m)) || silent;
     if (!pair_leased(c, pair))
         return FACT_NONE;
-    uint64_t f = bit(silent, FACT(P_SILENT)) | bit(horizon_runs(c, pair, m) && (away || !acts), FACT(P_HORIZON));
+    /* One that was never adopted here, and said last that it is primary, has been. */
+    uint64_t f = bit(silent && member(c, pair, m)->role == SR_PRIMARY, FACT(EVER));
+    f |= bit(silent, FACT(P_SILENT)) | bit(horizon_runs(c, pair, m) && (away || !acts), FACT(P_HORIZON));
     f |= bit(horizon_runs(c, pair, other), FACT(S_HORIZON));
     f |= bit(away && member_promised(c, pair, other) && host_speaks(c, member_host(c, pair, other)) &&
                  c->config->scs.host_loss == HOST_LOSS_CONFIRMED,
@@ -221,6 +223,6 @@ uint64_t pair_facts(const struct scs_core *c, uint16_t pair)
                  (a->failed || (a->wanted == SW_DOWN && p->fresh) || mono_reached(p->first_wait, c->now)),
              FACT(FIRST_WAIT_OVER));
     bool trouble = (f & FACT(P_UNAVAILABLE)) || (f & FACT(P_LOST)) || ((f & FACT(EVER)) && (f & FACT(P_ENDED))) ||
-                   ((f & FACT(P_SILENT)) && !(f & FACT(PRIMARY)));
+                   ((f & FACT(EVER)) && (f & FACT(P_SILENT)) && !(f & FACT(PRIMARY)));
     return f | bit(trouble, FACT(TROUBLE));
 }

@@ -198,7 +198,7 @@ void horizon_extend(struct scs_core *c, uint16_t host, uint64_t answer)
 {
     span_t lease = lease_length(c);
     struct scs_epoch epoch;
-    if (!c->leads || lease.ns <= 0 || !host_proven(c, host))
+    if (!c->leads || span_less(lease, SPAN_MS(1)) || !host_proven(c, host))
         return;
     for (uint16_t app = c->hosts[host].first_app; app != SCS_NONE; app = c->apps[app].next_on_host) {
         if (c->config->apps[app].pair == SCS_NONE || !extends(c, app, &epoch))

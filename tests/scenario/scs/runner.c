@@ -439,7 +439,7 @@ static void on_lead(struct script *s, const struct line *l)
 {
     struct scs_event e = {.type = SCS_EV_TIMER};
     (void)l;
-    s->w->core->granting_at = s->w->shadow.core->granting_at = s->w->now;
+    s->w->core->granting_at = s->w->shadow.core->granting_at = s->w->core->now = s->w->shadow.core->now = s->w->now;
     core_lead(s->w->core);
     core_lead(s->w->shadow.core);
     world_step(s->w, &e);
@@ -448,6 +448,7 @@ static void on_lead(struct script *s, const struct line *l)
 static void on_unlead(struct script *s, const struct line *l)
 {
     struct scs_event e = {.type = SCS_EV_TIMER};
+    s->w->core->now = s->w->shadow.core->now = s->w->now;
     core_unlead(s->w->core, word(l, 1));
     core_unlead(s->w->shadow.core, word(l, 1));
     world_step(s->w, &e);
