@@ -74,7 +74,7 @@ RECORD(REC_AUTHORITY_LOST, 30221, LEVEL_WARNING, "{scs} does not lead any more, 
 RECORD(REC_SCS_BACKUP, 30222, LEVEL_NOTICE, "{scs} has a backup: {reason}")
 RECORD(REC_SCS_DIFFER, 30223, LEVEL_ERROR, "{reason}")
 RECORD(REC_SCS_AGREE, 30224, LEVEL_NOTICE, "{reason}")
-RECORD(REC_PAIR_LIMIT, 30225, LEVEL_WARNING, "arbiter = pair: {scs} and its agent's host cut from {peer} and that one's lead both, until it heals; agents or etcd prevent that")
+RECORD(REC_PAIR_LIMIT, 30225, LEVEL_WARNING, "arbiter = pair: where {scs} with its host is cut from {peer} with its host, both lead until it heals; agents or etcd prevent that")
 RECORD(REC_ARBITER, 30226, LEVEL_WARNING, "{where} does not answer: {reason}")
 RECORD(REC_ARBITER_WORKS, 30227, LEVEL_NOTICE, "{where} answers again")
 RECORD(REC_APP_FAILED, 30300, LEVEL_ERROR, "{application} on {host} failed and stays down until it is reset: {reason}")

@@ -1,6 +1,7 @@
-/* One conversation with a controller: call, ask, collect the rows until the result.
+/* Conversations with controllers: call, ask, collect the rows until the result; the next address where the first one does not lead.
  *
- * It owns the loop of scsctl and its one link. However it ends, the answer has a result: the controller's own, or one that says why there is none. An order that was sent goes on
+ * It owns the loop of scsctl and its one link at a time. An order is given again only where the answer says that it belongs to the other controller; a question only until one that leads
+ * has answered. However it ends, the answer has a result: the controller's own, or one that says why there is none. An order that was sent goes on
  * without us: nothing here takes it back. */
 #include "scs/cli/cli.h"
 
@@ -16,10 +17,12 @@
 
 #define REQUEST_ID 1
 #define CONNECT_TIMEOUT SPAN_S(5)
+#define CONNECT_TIMEOUT_OF_SEVERAL SPAN_S(2)
 #define ADDP_TIMEOUT SPAN_S(5)
 
 struct call {
     const struct cli *cli;
+    const struct cli_endpoint *endpoint; /* NULL: the socket */
     struct answer *answer;
     call_row_fn *fn;
     void *arg;
@@ -104,8 +107,8 @@ static void call_down(struct call *c, const struct link_event *e)
     struct strbuf w, b;
     strbuf_init(&w, where, sizeof(where));
     strbuf_init(&b, text, sizeof(text));
-    if (c->cli->address[0])
-        strbuf_printf(&w, "%s port %u", c->cli->address, (unsigned)c->cli->port);
+    if (c->endpoint)
+        strbuf_printf(&w, "%s port %u", c->endpoint->address, (unsigned)c->endpoint->port);
     else
         strbuf_add(&w, c->cli->socket);
     if (c->asked)
@@ -159,7 +162,7 @@ static void call_session(const struct cli *cli, struct session_config *ret_sessi
         .frame_timeout = SPAN_S(10),
         .software = "scsctl " UNDERSTUDY_VERSION,
     };
-    bool local = !cli->address[0];
+    bool local = !cli->n_endpoints;
     (void)str_copy(ret_session->self.site, NAME_SIZE, cli->site[0] ? cli->site : "local");
     (void)str_copy(ret_session->self.name, NAME_SIZE, cli->name[0] ? cli->name : "scsctl");
     (void)str_copy(ret_session->expect.site, NAME_SIZE, local && !cli->site[0] ? SITE_ANY : cli->site);
@@ -169,7 +172,7 @@ static int call_tls(struct call *c, const struct identity *self, struct strbuf *
 {
     const struct cli *cli = c->cli;
     const struct tls_files files = {.certificate = cli->certificate, .key = cli->key, .ca = cli->ca};
-    if (!cli->address[0] || cli->no_tls)
+    if (!cli->n_endpoints || cli->no_tls)
         return 0;
     return tls_context_open(&files, self, why, &c->tls);
 }
@@ -191,7 +194,8 @@ static int call_open(struct call *c, struct strbuf *why)
         return r;
     c->started = loop_now(c->loop);
     c->deadline = mono_add(c->started, c->cli->timeout);
-    return links_dial(c->links, c->cli->address[0] ? c->cli->address : path, c->cli->port, &session, c->tls, CONNECT_TIMEOUT, NULL, &c->link);
+    return links_dial(c->links, c->endpoint ? c->endpoint->address : path, c->endpoint ? c->endpoint->port : 0, &session, c->tls,
+                      c->cli->n_endpoints > 1 ? CONNECT_TIMEOUT_OF_SEVERAL : CONNECT_TIMEOUT, NULL, &c->link);
 }
 
 static void call_close(struct call *c)
@@ -205,9 +209,9 @@ static void call_close(struct call *c)
     free(c->memory);
 }
 
-int call_controller(const struct cli *cli, call_row_fn *fn, void *arg, struct answer *ret_answer)
+static void call_one(const struct cli *cli, const struct cli_endpoint *endpoint, call_row_fn *fn, void *arg, struct answer *ret_answer, bool *ret_asked)
 {
-    struct call c = {.cli = cli, .answer = ret_answer, .fn = fn, .arg = arg};
+    struct call c = {.cli = cli, .endpoint = endpoint, .answer = ret_answer, .fn = fn, .arg = arg};
     char text[400];
     struct strbuf why;
     strbuf_init(&why, text, sizeof(text));
@@ -217,5 +221,41 @@ int call_controller(const struct cli *cli, call_row_fn *fn, void *arg, struct an
     else
         (void)loop_run(c.loop);
     call_close(&c);
+    *ret_asked = c.asked;
+}
+
+/* Has the leading controller spoken, or one to which the question was meant whether it leads or not? */
+static bool call_is_final(const struct cli *cli, const struct answer *a, bool asked)
+{
+    bool reads = cli->command->kind == COMMAND_STATUS || cli->command->kind == COMMAND_HISTORY || cli->command->kind == COMMAND_WHY ||
+                 cli->command->kind == COMMAND_AUTHORITY;
+    if (!asked)
+        return false;
+    return !a->result.not_leading || (a->result.ok && !reads) || cli->command->kind == COMMAND_CONFIG;
+}
+
+int call_controller(const struct cli *cli, call_row_fn *fn, void *arg, struct answer *ret_answer)
+{
+    struct answer kept = {0};
+    bool have = false, asked = false;
+    if (!cli->n_endpoints)
+        call_one(cli, NULL, fn, arg, ret_answer, &asked);
+    for (unsigned i = 0; i < cli->n_endpoints; i++) {
+        struct answer next = {0};
+        call_one(cli, &cli->endpoints[i], fn, arg, &next, &asked);
+        bool final = call_is_final(cli, &next, asked);
+        /* Else the first one that answered at all, else what was said last. */
+        if (final || !have) {
+            answer_free(&kept);
+            kept = next;
+            have = asked;
+        } else {
+            answer_free(&next);
+        }
+        if (final)
+            break;
+    }
+    if (cli->n_endpoints)
+        *ret_answer = kept;
     return call_exit_code(&ret_answer->result);
 }

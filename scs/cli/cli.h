@@ -16,7 +16,7 @@
 
 enum exit_code { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_NO_CONTROLLER = 3, EXIT_TIMED_OUT = 4, EXIT_NOT_FOUND = 5 };
 
-enum command_kind { COMMAND_STATUS, COMMAND_ORDER, COMMAND_HISTORY, COMMAND_WHY, COMMAND_CONFIG, COMMAND_REPLAY };
+enum command_kind { COMMAND_STATUS, COMMAND_ORDER, COMMAND_HISTORY, COMMAND_WHY, COMMAND_CONFIG, COMMAND_REPLAY, COMMAND_AUTHORITY };
 enum command_object { OBJECT_NONE, OBJECT_OPTIONAL, OBJECT_REQUIRED };
 
 /* Options that only some commands take. */
@@ -34,6 +34,12 @@ struct command {
     const char *json;     /* members of its document */
 };
 
+#define CLI_ENDPOINTS 8
+struct cli_endpoint {
+    char address[64];
+    uint16_t port;
+};
+
 struct cli {
     const struct command *command;
     char object[256]; /* a name; `config check`, `replay`: a file */
@@ -41,8 +47,9 @@ struct cli {
     span_t since;     /* zero: all */
     uint32_t limit;   /* 0: the controller's default */
     span_t timeout;
-    char socket[108], address[64], site[NAME_SIZE], name[NAME_SIZE], certificate[200], key[200], ca[200], config[200];
-    uint16_t port;
+    struct cli_endpoint endpoints[CLI_ENDPOINTS]; /* of controllers, in the order they are called; none: the socket */
+    unsigned n_endpoints;
+    char socket[108], site[NAME_SIZE], name[NAME_SIZE], certificate[200], key[200], ca[200], config[200];
 };
 
 /* command.c */
@@ -54,7 +61,7 @@ const struct command *cli_commands(size_t *ret_n);
 /* "10.0.0.1:4998", "[fe80::1]:4998". */
 bool endpoint_parse(const char *text, char *ret_address, size_t size, uint16_t *ret_port);
 
-/* call.c: asks the controller. Rows are collected in `ret_answer`; steps are handed to `fn` as they come (NULL: nobody). Returns the exit code; the answer has
+/* call.c: asks the controller; of several addresses the first one that leads, else the first one that answers. Rows are collected in `ret_answer`; steps are handed to `fn` as they come (NULL: nobody). Returns the exit code; the answer has
  * a result in every case. */
 typedef void call_row_fn(void *arg, const struct row *row);
 int call_controller(const struct cli *cli, call_row_fn *fn, void *arg, struct answer *ret_answer);

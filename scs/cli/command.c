@@ -25,6 +25,14 @@ static const struct command commands[] = {
      TAKES_SINCE | TAKES_APPLICATION | TAKES_LIMIT, {INT64_C(30000000000)}, "what happened, oldest first", "rows, result"},
     {{"why"}, "PAIR", COMMAND_WHY, VERB(WHY), OBJECT_REQUIRED, 0, {INT64_C(10000000000)},
      "the last decision about a pair with its evidence, and the rule that holds now", "pair, decision, standing, result"},
+    {{"resume"}, "PAIR", COMMAND_ORDER, VERB(RESUME), OBJECT_REQUIRED, 0, {INT64_C(30000000000)},
+     "switch a pair automatically again, although its roles changed back and forth", "command, object, steps, result"},
+    {{"authority", "move"}, "[--force]", COMMAND_ORDER, VERB(AUTHORITY_MOVE), OBJECT_NONE, TAKES_NO_WAIT | TAKES_FORCE, {INT64_C(60000000000)},
+     "hand the authority over to the other controller", "command, object, steps, result"},
+    {{"authority"}, "", COMMAND_AUTHORITY, VERB(AUTHORITY), OBJECT_NONE, 0, {INT64_C(10000000000)},
+     "which controller leads, since when and why", "authority, result"},
+    {{"elector", "install"}, "HOST [--force]", COMMAND_ORDER, VERB(ELECTOR_INSTALL), OBJECT_REQUIRED, TAKES_FORCE, {INT64_C(30000000000)},
+     "let a host's agent that has no record of votes begin with one", "command, object, steps, result"},
     {{"config", "reload"}, "", COMMAND_CONFIG, VERB(CONFIG_RELOAD), OBJECT_NONE, 0, {INT64_C(30000000000)},
      "make the controller read its configuration again", "complaints, result"},
     {{"config", "check"}, "[FILE]", COMMAND_CONFIG, VERB(CONFIG_CHECK), OBJECT_OPTIONAL, 0, {INT64_C(30000000000)},
@@ -44,7 +52,7 @@ static const struct cli_option {
 } options[] = {
     [O_JSON] = {"--json", NULL, NULL, 0, "one JSON document instead of text"},
     [O_NO_WAIT] = {"--no-wait", NULL, NULL, TAKES_NO_WAIT, "return as soon as the order is accepted"},
-    [O_FORCE] = {"--force", NULL, NULL, TAKES_FORCE, "switchover: also where something not synchronised may be lost, asks first; replay: also of another version"},
+    [O_FORCE] = {"--force", NULL, NULL, TAKES_FORCE, "switchover: also where something not synchronised may be lost; authority move, elector install: also where it is refused; asks first. replay: also of another version"},
     [O_YES] = {"--yes", NULL, NULL, 0, "do not ask"},
     [O_SINCE] = {"--since", NULL, "AGE", TAKES_SINCE, "not older than this: 90s, 5m, 1h"},
     [O_APPLICATION] = {"--application", NULL, "NAME", TAKES_APPLICATION, "only rows about this application, pair or host"},
@@ -52,7 +60,7 @@ static const struct cli_option {
     [O_TIMEOUT] = {"--timeout", NULL, "TIME", 0, "wait at most this long for the result"},
     [O_SOCKET] = {"--socket", NULL, "PATH", 0, "the controller's admin-socket"},
     [O_CONFIG] = {"--config", "-f", "FILE", 0, "take socket and site from this scs.conf"},
-    [O_CONNECT] = {"--connect", NULL, "ADDRESS:PORT", 0, "the controller's admin-address and admin-port"},
+    [O_CONNECT] = {"--connect", NULL, "ADDRESS:PORT,...", 0, "admin-address and admin-port of the controllers: the one that leads is found"},
     [O_SITE] = {"--site", NULL, "SITE", 0, "with --connect: the site"},
     [O_NAME] = {"--name", NULL, "NAME", 0, "with --connect: the operator's name, as its certificate has it"},
     [O_CERTIFICATE] = {"--certificate", NULL, "FILE", 0, "with --connect: the operator's certificate"},
@@ -118,6 +126,24 @@ bool endpoint_parse(const char *text, char *ret_address, size_t size, uint16_t *
     return true;
 }
 
+/* One or more, separated by commas; behind those that are there. */
+static bool endpoints_take(struct cli *cli, const char *text)
+{
+    for (const char *p = text;; p++) {
+        char one[80];
+        size_t n = strcspn(p, ",");
+        if (cli->n_endpoints == CLI_ENDPOINTS || !str_copy_bytes(one, sizeof(one), p, n))
+            return false;
+        struct cli_endpoint *e = &cli->endpoints[cli->n_endpoints];
+        if (!endpoint_parse(one, e->address, sizeof(e->address), &e->port))
+            return false;
+        cli->n_endpoints++;
+        p += n;
+        if (!*p)
+            return true;
+    }
+}
+
 static bool limit_parse(const char *text, uint32_t *ret_limit)
 {
     char *end;
@@ -169,7 +195,7 @@ static bool option_take(struct cli *cli, enum option_id id, const char *value)
     case O_CONFIG:
         return value[0] && str_copy(cli->config, sizeof(cli->config), value);
     case O_CONNECT:
-        return endpoint_parse(value, cli->address, sizeof(cli->address), &cli->port);
+        return endpoints_take(cli, value);
     case O_SITE:
         return name_parse(cli->site, value);
     case O_NAME:
@@ -290,13 +316,13 @@ static bool command_take(struct cli *cli, const struct parse *p, struct strbuf *
 static bool connection_check(const struct cli *cli, struct strbuf *why)
 {
     bool certified = cli->certificate[0] && cli->key[0] && cli->ca[0];
-    if (cli->address[0] && cli->socket[0])
+    if (cli->n_endpoints && cli->socket[0])
         strbuf_add(why, "--connect and --socket exclude each other");
-    else if (cli->address[0] && !cli->site[0] && !cli->config[0])
+    else if (cli->n_endpoints && !cli->site[0] && !cli->config[0])
         strbuf_add(why, "--connect needs --site");
-    else if (cli->address[0] && !cli->no_tls && !(certified && cli->name[0]))
+    else if (cli->n_endpoints && !cli->no_tls && !(certified && cli->name[0]))
         strbuf_add(why, "--connect needs --name, --certificate, --key and --ca (or --no-tls)");
-    else if (!cli->address[0] && (cli->no_tls || cli->name[0] || cli->certificate[0] || cli->key[0] || cli->ca[0]))
+    else if (!cli->n_endpoints && (cli->no_tls || cli->name[0] || cli->certificate[0] || cli->key[0] || cli->ca[0]))
         strbuf_add(why, "--name, --certificate, --key, --ca and --no-tls go with --connect");
     return why->len == 0;
 }
@@ -317,6 +343,11 @@ enum cli_outcome cli_parse(int argc, char *const *argv, struct cli *ret_cli, str
         } else {
             p.words[p.n_words++] = argv[i++];
         }
+    }
+    const char *usual = getenv("UNDERSTUDY_CONNECT");
+    if (usual && *usual && !ret_cli->n_endpoints && !ret_cli->socket[0] && !ret_cli->config[0] && !endpoints_take(ret_cli, usual)) {
+        strbuf_printf(why, "UNDERSTUDY_CONNECT: '%s' is no value for --connect", usual);
+        return CLI_USAGE;
     }
     if (p.help || p.version)
         return p.help ? CLI_HELP : CLI_VERSION;

@@ -91,6 +91,10 @@ static void controller(struct json *j, const struct row_controller *c)
     truth(j, "recovering", c->recovering);
     number(j, "uptime_s", c->uptime_s);
     truth(j, "tls", c->tls);
+    truth(j, "leads", c->leads);
+    text(j, "leader", c->leader);
+    text(j, "arbiter", c->arbiter);
+    text(j, "authority_limit", c->authority_limit);
     text(j, "config_file", c->config_file);
     text(j, "config_hash", c->config_hash);
     number(j, "history_dropped", c->history_dropped);
@@ -304,6 +308,60 @@ static void status(struct json *j, const struct answer *a)
     list(j, "pairs", a, ROW_PAIR, pair);
 }
 
+static void authority_electors(struct json *j, const struct row_authority *a)
+{
+    open_(j, "electors", '[');
+    for (unsigned i = 0; i < a->n_electors; i++) {
+        open_(j, NULL, '{');
+        text(j, "host", a->electors[i].host);
+        text(j, "answer", a->electors[i].answer);
+        number(j, "highest", a->electors[i].highest);
+        truth(j, "connected", a->electors[i].connected);
+        close_(j, '}');
+    }
+    close_(j, ']');
+}
+
+static void authority_members(struct json *j, const struct row_authority *a)
+{
+    text(j, "name", a->name);
+    text(j, "arbiter", a->arbiter);
+    truth(j, "leads", a->leads);
+    text(j, "leader", a->leader);
+    text(j, "reason", a->reason);
+    number(j, "term", a->term);
+    number(j, "since_s", a->since_s);
+    if (a->endless || !a->leads)
+        nothing(j, "left_ms");
+    else
+        number(j, "left_ms", a->left_ms);
+    truth(j, "may_lead", a->may_lead);
+    text(j, "config_hash", a->config_hash);
+    text(j, "peer", a->peer);
+    truth(j, "peer_up", a->peer_up);
+    truth(j, "peer_leads", a->peer_leads);
+    truth(j, "peer_may_lead", a->peer_may_lead);
+    text(j, "peer_hash", a->peer_hash);
+    number(j, "peer_term", a->peer_term);
+    authority_electors(j, a);
+    text(j, "register", a->where);
+    text(j, "register_trouble", a->trouble);
+    text(j, "limit", a->limit);
+}
+
+static void authority(struct json *j, const struct answer *a)
+{
+    for (unsigned i = 0; i < a->n; i++) {
+        if (a->rows[i]->type != ROW_AUTHORITY)
+            continue;
+        open_(j, "authority", '{');
+        authority_members(j, &a->rows[i]->authority);
+        close_(j, '}');
+        return;
+    }
+    nothing(j, "authority");
+}
+
 static void result(struct json *j, const struct row_result *r)
 {
     open_(j, "result", '{');
@@ -311,7 +369,17 @@ static void result(struct json *j, const struct row_result *r)
     text(j, "error", r->error);
     text(j, "text", r->text);
     number(j, "took_us", r->took_us);
+    truth(j, "not_leading", r->not_leading);
     close_(j, '}');
+}
+
+static void command(struct json *j, const struct command *c)
+{
+    char words[64];
+    struct strbuf b;
+    strbuf_init(&b, words, sizeof(words));
+    strbuf_printf(&b, "%s%s%s", c->words[0], c->words[1] ? " " : "", c->words[1] ? c->words[1] : "");
+    text(j, "command", words);
 }
 
 void json_answer(FILE *out, const struct cli *cli, const struct answer *a)
@@ -323,7 +391,7 @@ void json_answer(FILE *out, const struct cli *cli, const struct answer *a)
         status(&j, a);
         break;
     case COMMAND_ORDER:
-        text(&j, "command", cli->command->words[0]);
+        command(&j, cli->command);
         text(&j, "object", cli->object);
         list(&j, "steps", a, ROW_STEP, step);
         break;
@@ -336,6 +404,9 @@ void json_answer(FILE *out, const struct cli *cli, const struct answer *a)
         break;
     case COMMAND_CONFIG:
         list(&j, "complaints", a, ROW_COMPLAINT, complaint);
+        break;
+    case COMMAND_AUTHORITY:
+        authority(&j, a);
         break;
     case COMMAND_REPLAY:
         break; /* json_replay_close() */

@@ -87,7 +87,7 @@ bool local_config(struct cli *cli, struct strbuf *why)
         strbuf_printf(why, "%s cannot be read: %s", cli->config, strerror(-r));
     if (r > 0)
         strbuf_printf(why, "%s has errors: scsctl config check %s", cli->config, cli->config);
-    if (r == 0 && !cli->socket[0] && !cli->address[0])
+    if (r == 0 && !cli->socket[0] && !cli->n_endpoints)
         (void)str_copy(cli->socket, sizeof(cli->socket), config->scs.admin_socket);
     if (r == 0 && !cli->site[0])
         (void)str_copy(cli->site, sizeof(cli->site), config->scs.site);
@@ -105,6 +105,15 @@ const char *local_default_socket(void)
     return "";
 }
 
+static const char *confirm_what(const struct command *c)
+{
+    if (c->verb == UNDERSTUDY__ADMIN__REQUEST__VERB__AUTHORITY_MOVE)
+        return "the other controller's configuration may differ, or nobody is sure that it may lead";
+    if (c->verb == UNDERSTUDY__ADMIN__REQUEST__VERB__ELECTOR_INSTALL)
+        return "if the other electors' votes are not gone for good, two controllers may lead";
+    return "what the standby has not received is lost";
+}
+
 bool local_confirm(const struct cli *cli, FILE *in, FILE *out, bool terminal)
 {
     char line[16] = "";
@@ -114,7 +123,9 @@ bool local_confirm(const struct cli *cli, FILE *in, FILE *out, bool terminal)
         fprintf(out, "scsctl: --force asks for confirmation and there is no terminal: say --yes\n");
         return false;
     }
-    fprintf(out, "%s %s --force: what the standby has not received is lost. Type yes to go on: ", cli->command->words[0], cli->object);
+    const struct command *c = cli->command;
+    fprintf(out, "%s%s%s%s%s --force: %s. Type yes to go on: ", c->words[0], c->words[1] ? " " : "", c->words[1] ? c->words[1] : "",
+            cli->object[0] ? " " : "", cli->object, confirm_what(c));
     fflush(out);
     if (fgets(line, sizeof(line), in) && str_equal(line, "yes\n"))
         return true;

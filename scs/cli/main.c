@@ -44,9 +44,9 @@ static bool find_controller(struct cli *cli, struct strbuf *why)
 {
     if (cli->config[0] && !local_config(cli, why))
         return false;
-    if (!cli->address[0] && !cli->socket[0])
+    if (!cli->n_endpoints && !cli->socket[0])
         (void)str_copy(cli->socket, sizeof(cli->socket), local_default_socket());
-    if (cli->address[0] || cli->socket[0])
+    if (cli->n_endpoints || cli->socket[0])
         return true;
     strbuf_printf(why, "%s has no admin-socket: say --connect", cli->config);
     return false;

@@ -44,6 +44,10 @@ static void read_controller(const Understudy__Admin__Controller *from, struct ro
     to->licence = from->licence;
     to->recovering = from->recovering;
     to->tls = from->tls;
+    to->leads = from->leads;
+    COPY(to->leader, from->leader);
+    COPY(to->arbiter, from->arbiter);
+    COPY(to->authority_limit, from->authority_limit);
     to->n_counters = from->n_counters < ROW_COUNTERS ? (unsigned)from->n_counters : ROW_COUNTERS;
     for (unsigned i = 0; i < to->n_counters; i++) {
         COPY(to->counters[i].name, from->counters[i]->name);
@@ -152,9 +156,41 @@ static void read_complaint(const Understudy__Admin__Complaint *from, struct row_
     to->warning = from->warning;
 }
 
+static void read_authority(const Understudy__Admin__Authority *from, struct row_authority *to)
+{
+    COPY(to->name, from->name);
+    COPY(to->arbiter, from->arbiter);
+    COPY(to->leader, from->leader);
+    COPY(to->reason, from->reason);
+    COPY(to->config_hash, from->config_hash);
+    COPY(to->peer, from->peer);
+    COPY(to->peer_hash, from->peer_hash);
+    COPY(to->where, from->register_);
+    COPY(to->trouble, from->register_trouble);
+    COPY(to->limit, from->limit);
+    to->leads = from->leads;
+    to->endless = from->endless;
+    to->may_lead = from->may_lead;
+    to->peer_up = from->peer_up;
+    to->peer_leads = from->peer_leads;
+    to->peer_may_lead = from->peer_may_lead;
+    to->term = from->term;
+    to->since_s = from->since_s;
+    to->peer_term = from->peer_term;
+    to->left_ms = from->left_ms;
+    to->n_electors = from->n_electors < ROW_ELECTORS ? (unsigned)from->n_electors : ROW_ELECTORS;
+    for (unsigned i = 0; i < to->n_electors; i++) {
+        COPY(to->electors[i].host, from->electors[i]->host);
+        COPY(to->electors[i].answer, from->electors[i]->answer);
+        to->electors[i].highest = from->electors[i]->highest;
+        to->electors[i].connected = from->electors[i]->connected;
+    }
+}
+
 static void read_result(const Understudy__Admin__Result *from, struct row_result *to)
 {
     to->ok = from->ok;
+    to->not_leading = from->not_leading;
     to->took_us = from->took_us;
     COPY(to->error, from->error);
     COPY(to->text, from->text);
@@ -196,6 +232,10 @@ int row_read(const Understudy__Admin__Reply *reply, struct row *ret_row)
         ret_row->type = ROW_COMPLAINT;
         read_complaint(reply->complaint, &ret_row->complaint);
         return 0;
+    case UNDERSTUDY__ADMIN__REPLY__BODY_AUTHORITY:
+        ret_row->type = ROW_AUTHORITY;
+        read_authority(reply->authority, &ret_row->authority);
+        return 0;
     case UNDERSTUDY__ADMIN__REPLY__BODY_RESULT:
         ret_row->type = ROW_RESULT;
         read_result(reply->result, &ret_row->result);
@@ -214,7 +254,7 @@ static size_t row_size(enum row_type type)
         [ROW_HOST] = sizeof(struct row_host),         [ROW_APPLICATION] = sizeof(struct row_application),
         [ROW_PAIR] = sizeof(struct row_pair),         [ROW_HISTORY] = sizeof(struct row_history),
         [ROW_DECISION] = sizeof(struct row_decision), [ROW_COMPLAINT] = sizeof(struct row_complaint),
-        [ROW_RESULT] = sizeof(struct row_result),
+        [ROW_AUTHORITY] = sizeof(struct row_authority), [ROW_RESULT] = sizeof(struct row_result),
     };
     return offsetof(struct row, step) + sizes[type];
 }

@@ -13,9 +13,10 @@
 #define ROW_COUNTERS 32
 #define ROW_FACTS 32
 #define ROW_STEPS 32
+#define ROW_ELECTORS 16
 #define ROWS_MAX 65536 /* of one answer */
 
-enum row_type { ROW_STEP, ROW_CONTROLLER, ROW_HOST, ROW_APPLICATION, ROW_PAIR, ROW_HISTORY, ROW_DECISION, ROW_COMPLAINT, ROW_RESULT, ROW_TYPES };
+enum row_type { ROW_STEP, ROW_CONTROLLER, ROW_HOST, ROW_APPLICATION, ROW_PAIR, ROW_HISTORY, ROW_DECISION, ROW_COMPLAINT, ROW_AUTHORITY, ROW_RESULT, ROW_TYPES };
 
 struct row_epoch {
     uint64_t term, n; /* both 0: none */
@@ -29,7 +30,8 @@ struct row_step {
 struct row_controller {
     char name[NAME_SIZE], version[NAME_SIZE];
     uint64_t term, uptime_s, dual_ms, history_dropped;
-    bool licence, recovering, tls;
+    bool licence, recovering, tls, leads;
+    char leader[NAME_SIZE], arbiter[16], authority_limit[ROW_TEXT];
     char config_file[256], config_hash[72], history_error[ROW_TEXT], journal_error[ROW_TEXT];
     unsigned n_counters;
     struct {
@@ -91,8 +93,22 @@ struct row_complaint {
     char text[ROW_TEXT];
 };
 
+struct row_authority {
+    char name[NAME_SIZE], arbiter[16], leader[NAME_SIZE], reason[ROW_TEXT], config_hash[72], peer[NAME_SIZE], peer_hash[72];
+    char where[ROW_TEXT], trouble[ROW_TEXT], limit[ROW_TEXT]; /* of the register; of the arbiter */
+    bool leads, endless, may_lead, peer_up, peer_leads, peer_may_lead;
+    uint64_t term, since_s, peer_term;
+    uint32_t left_ms;
+    unsigned n_electors;
+    struct {
+        char host[NAME_SIZE], answer[16];
+        uint64_t highest;
+        bool connected;
+    } electors[ROW_ELECTORS];
+};
+
 struct row_result {
-    bool ok;
+    bool ok, not_leading;
     char error[NAME_SIZE], text[512];
     uint64_t took_us;
 };
@@ -108,6 +124,7 @@ struct row {
         struct row_history history;
         struct row_decision decision;
         struct row_complaint complaint;
+        struct row_authority authority;
         struct row_result result;
     };
 };

@@ -72,6 +72,28 @@ static const char *host_word(int status)
     return status >= 0 && status <= HS_UNREACHABLE ? scs_host_status_name((enum scs_host_status)status) : "?";
 }
 
+/* Only where there is more than one controller. */
+static void text_leading(FILE *out, const struct row_controller *c)
+{
+    if (!c->arbiter[0] || str_equal(c->arbiter, "single"))
+        return;
+    fputs("authority: ", out);
+    if (c->leads)
+        fputs("this controller leads", out);
+    else if (c->leader[0])
+        put(out, c->leader);
+    else
+        fputs("it is not known which controller leads", out);
+    fprintf(out, "%s, arbiter ", !c->leads && c->leader[0] ? " leads, this one observes" : "");
+    put(out, c->arbiter);
+    fputs("\n", out);
+    if (c->authority_limit[0]) {
+        fputs("authority: ", out);
+        put(out, c->authority_limit);
+        fputs("\n", out);
+    }
+}
+
 static void text_controller(FILE *out, const struct row_controller *c)
 {
     char up[40];
@@ -84,6 +106,7 @@ static void text_controller(FILE *out, const struct row_controller *c)
     put(out, c->version);
     fprintf(out, ", up %s, term %" PRIu64 "%s\n", up, c->term, c->recovering ? ", learning the state from the agents" : "");
     fprintf(out, "HA licence: %s\n", c->licence ? "yes" : "no: no switchover will be performed");
+    text_leading(out, c);
     fprintf(out, "tls: %s\n", c->tls ? "on" : "off: peers are neither authenticated nor encrypted");
     if (c->journal_error[0]) {
         fputs("journal: has ended: ", out);
@@ -354,6 +377,78 @@ static void text_why(FILE *out, const struct cli *cli, const struct answer *a)
             text_decision(out, cli, &a->rows[i]->decision);
 }
 
+static void labelled_wide(FILE *out, const char *label, const char *text)
+{
+    if (!text[0])
+        return;
+    fprintf(out, "  %-14s", label);
+    put(out, text);
+    fputs("\n", out);
+}
+
+static void authority_peer(FILE *out, const struct row_authority *a)
+{
+    const char *state = !a->peer_up ? "not connected" : a->peer_leads ? "connected, leads" : a->peer_may_lead ? "connected, observes" : "connected, may not lead";
+    if (!a->peer[0])
+        return;
+    fputs("  peer          ", out);
+    put(out, a->peer);
+    fprintf(out, ", %s", state);
+    if (a->peer_term)
+        fprintf(out, ", term %" PRIu64, a->peer_term);
+    fputs("\n", out);
+    if (a->peer_hash[0])
+        fprintf(out, "  configurations%s\n", str_equal(a->peer_hash, a->config_hash) ? "  agree" : "  differ: the one that does not lead does not begin to");
+    labelled_wide(out, "hash", a->config_hash);
+    labelled_wide(out, "peer's hash", a->peer_hash);
+}
+
+static void authority_time(FILE *out, const struct row_authority *a)
+{
+    char since[40];
+    struct strbuf b;
+    if (!a->leads)
+        return;
+    strbuf_init(&b, since, sizeof(since));
+    text_age(a->since_s, &b);
+    fprintf(out, "  leads since   %s, term %" PRIu64, since, a->term);
+    if (a->endless)
+        fputs(", without end\n", out);
+    else
+        fprintf(out, ", for %" PRIu32 " ms unless it is refreshed\n", a->left_ms);
+}
+
+static void text_authority_row(FILE *out, const struct row_authority *a)
+{
+    put(out, a->name);
+    fputs(a->leads ? " leads\n" : " observes\n", out);
+    if (!a->leads)
+        labelled_wide(out, "leader", a->leader[0] ? a->leader : "not known");
+    labelled_wide(out, "why", a->reason);
+    authority_time(out, a);
+    labelled_wide(out, "arbiter", a->arbiter);
+    labelled_wide(out, "limit", a->limit);
+    if (!a->may_lead)
+        labelled_wide(out, "may lead", "no: its configuration differs, or an operator has moved the authority away");
+    authority_peer(out, a);
+    labelled_wide(out, "register", a->where);
+    labelled_wide(out, "trouble", a->trouble);
+    for (unsigned i = 0; i < a->n_electors; i++) {
+        fputs("  elector       ", out);
+        put(out, a->electors[i].host);
+        fprintf(out, ", %s, ", a->electors[i].connected ? "connected" : "not connected");
+        put(out, a->electors[i].answer);
+        fprintf(out, ", highest term %" PRIu64 "\n", a->electors[i].highest);
+    }
+}
+
+static void text_authority(FILE *out, const struct answer *a)
+{
+    for (unsigned i = 0; i < a->n; i++)
+        if (a->rows[i]->type == ROW_AUTHORITY)
+            text_authority_row(out, &a->rows[i]->authority);
+}
+
 static void text_complaints(FILE *out, const struct answer *a)
 {
     for (unsigned i = 0; i < a->n; i++) {
@@ -384,6 +479,9 @@ void text_answer(FILE *out, const struct cli *cli, const struct answer *a, unsig
         return;
     case COMMAND_CONFIG:
         text_complaints(out, a);
+        return;
+    case COMMAND_AUTHORITY:
+        text_authority(out, a);
         return;
     case COMMAND_ORDER:
     case COMMAND_REPLAY:

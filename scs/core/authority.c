@@ -83,6 +83,7 @@ void authority_use_term(struct authority *a, uint64_t term)
 static void tell(struct authority *a)
 {
     a->tell_at = mono_add(a->now, (span_t){a->config.timing.lease.ns / 5});
+    a->told_may = authority_may_lead(a);
     if (a->peer.up)
         authority_emit(a, AUTHORITY_DO_TELL);
 }
@@ -214,13 +215,12 @@ static void operator_move(struct authority *a, bool force)
     }
     if (!a->peer.up || !a->peer.told || (!a->peer.may_lead && !force))
         return;
-    uint64_t term = a->term;
+    /* Before the other one hears that nobody leads: it has to know why. */
+    authority_emit(a, AUTHORITY_DO_HAND_OVER)->term = a->term;
     authority_drop(a, "an operator moved the authority to %s", a->config.peer);
     a->moved = true;
     a->reg.term = 0; /* it is never used again: the other one relies on that */
     a->moved_until = mono_add(a->now, span_mul(a->config.timing.lease, MOVE_PATIENCE));
-    authority_emit(a, AUTHORITY_DO_HAND_OVER)->term = term;
-    tell(a);
 }
 
 static void handed_over(struct authority *a, const struct authority_event *e)
@@ -393,7 +393,7 @@ void authority_step(struct authority *a, const struct authority_event *event, mo
         a->moved = false;
     mode_look(a);
     look_at_peer(a);
-    if (mono_reached(a->tell_at, now))
+    if (mono_reached(a->tell_at, now) || a->told_may != authority_may_lead(a))
         tell(a);
     a->out = NULL;
 }

@@ -83,6 +83,7 @@ struct authority {
     bool forced; /* by an operator: leads although the configurations differ */
     bool differs, suspected, alone; /* said: hashes differ, split brain, no backup */
     mono_t yields_until; /* pair: who led with a higher term is awaited */
+    bool told_may; /* what the peer was told of may_lead */
     bool takes_up; /* the peer has handed over */
     struct authority_votes votes;
     struct authority_reg reg;

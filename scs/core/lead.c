@@ -132,6 +132,19 @@ static void execute(struct scs_core *c, const struct authority_action *x)
     }
 }
 
+/* For whoever is refused: who leads, else why this one does not. */
+static void say_unled(struct scs_core *c)
+{
+    struct authority_view v;
+    struct strbuf b;
+    authority_view(&c->lead.machine, c->now, &v);
+    strbuf_init(&b, c->unled, sizeof c->unled);
+    if (v.leader[0])
+        strbuf_printf(&b, "%s leads", v.leader);
+    else
+        strbuf_add(&b, v.reason);
+}
+
 static void machine_step(struct scs_core *c, const struct authority_event *e)
 {
     struct core_authority *l = &c->lead;
@@ -139,6 +152,8 @@ static void machine_step(struct scs_core *c, const struct authority_event *e)
     for (unsigned i = 0; i < l->actions.count; i++)
         execute(c, &l->actions.list[i]);
     c->term = c->leads ? authority_term(&l->machine) : l->machine.heard;
+    if (!c->leads)
+        say_unled(c);
     lead_requests_look(c);
 }
 

@@ -156,6 +156,7 @@ void admin_end(struct shell *s, struct operator *op, uint64_t id, bool ok, const
     result.error = wire_text(error ? error : "");
     result.text = wire_text(text ? text : "");
     result.took_us = took.ns > 0 ? (uint64_t)took.ns / 1000 : 0;
+    result.not_leading = !arbiter_leads(s);
     reply.id = id;
     reply.body_case = UNDERSTUDY__ADMIN__REPLY__BODY_RESULT;
     reply.result = &result;

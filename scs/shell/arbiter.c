@@ -1,6 +1,6 @@
-/* The register between the core and its client: questions out, answers in, and what is said when it is silent.
+/* The authority as the shell has it: the register's questions out, its answers in, and who leads, for operators.
  *
- * It owns the one register of a run, if arbiter = etcd. It refuses to know what is in it. Invariant: every question of the core is answered by exactly one event, below a fifth of
+ * It owns the one register of a run, if arbiter = etcd, and the row of `scsctl authority`. It refuses to know what is in it. Invariant: every question of the core is answered by exactly one event, below a fifth of
  * the authority lease; a register that does not answer is said once, and once more when it does again. */
 #include "scs/shell/shell.h"
 
@@ -21,6 +21,88 @@ void arbiter_configure(struct shell *s)
     if (s->reg)
         register_set_patience(s->reg, patience(s));
 }
+
+/* ---- who leads ---- */
+
+bool arbiter_leads(const struct shell *s)
+{
+    struct authority_view v;
+    scs_core_authority(s->core, loop_now(s->loop), &v);
+    return v.leads;
+}
+
+const char *arbiter_name(const struct shell *s)
+{
+    static const char *const names[] = {
+        [ARBITER_AUTO] = "single", [ARBITER_SINGLE] = "single", [ARBITER_PAIR] = "pair", [ARBITER_AGENTS] = "agents", [ARBITER_ETCD] = "etcd"};
+    return names[s->config->scs.arbiter];
+}
+
+const char *arbiter_limit(const struct shell *s)
+{
+    if (s->config->scs.arbiter == ARBITER_PAIR)
+        return "a cut with one controller and its host on each side leaves two that lead, and with them two primaries, until it heals";
+    return s->config->scs.arbiter == ARBITER_SINGLE ? "without this controller nothing is switched over" : "";
+}
+
+static Understudy__Admin__Elector **elector_rows(struct shell *s, const struct authority_view *v)
+{
+    static const char *const answers[] = {[ELECTOR_SILENT] = "silent", [ELECTOR_VOTED] = "voted", [ELECTOR_REFUSED] = "refused"};
+    Understudy__Admin__Elector **list = arena_alloc(&s->arena, v->electors * sizeof(*list) + 1);
+    Understudy__Admin__Elector *rows = arena_alloc(&s->arena, v->electors * sizeof(*rows) + 1);
+    for (unsigned i = 0; list && rows && i < v->electors; i++) {
+        struct scs_host_view host;
+        bool known = scs_core_host(s->core, s->config->electors[i], &host);
+        understudy__admin__elector__init(&rows[i]);
+        rows[i].host = wire_text(s->config->hosts[s->config->electors[i]].name);
+        rows[i].answer = wire_text(answers[v->elector[i].answer]);
+        rows[i].highest = v->elector[i].highest;
+        rows[i].connected = known && host.status == HS_RUNNING;
+        list[i] = &rows[i];
+    }
+    return rows ? list : NULL;
+}
+
+static uint32_t left_ms(mono_t until, mono_t now)
+{
+    int64_t ms = span_to_ms(mono_sub(until, now));
+    return until.ns == MONO_NEVER.ns || ms < 0 ? 0 : ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+}
+
+Understudy__Admin__Authority *authority_row(struct shell *s, mono_t now, struct authority_view *v)
+{
+    Understudy__Admin__Authority *a = arena_alloc(&s->arena, sizeof(*a));
+    scs_core_authority(s->core, now, v);
+    Understudy__Admin__Elector **electors = elector_rows(s, v);
+    if (!a || !electors)
+        return NULL;
+    understudy__admin__authority__init(a);
+    a->name = wire_text(s->config->scs.name);
+    a->arbiter = wire_text(arbiter_name(s));
+    a->leads = v->leads;
+    a->leader = wire_text(v->leader);
+    a->reason = wire_text(v->reason);
+    a->term = v->term;
+    a->since_s = v->leads ? (uint64_t)mono_sub(now, v->since).ns / 1000000000 : 0;
+    a->left_ms = v->leads ? left_ms(v->until, now) : 0;
+    a->endless = v->leads && v->until.ns == MONO_NEVER.ns;
+    a->may_lead = v->may_lead;
+    a->config_hash = wire_text(s->config->common_hash);
+    a->peer = wire_text(s->config->scs.peer);
+    a->peer_up = v->peer_up;
+    a->peer_leads = v->peer_leads;
+    a->peer_may_lead = v->peer_told && v->peer_may_lead;
+    a->peer_hash = wire_text(v->peer_hash);
+    a->peer_term = v->peer_term;
+    a->n_electors = v->electors;
+    a->electors = electors;
+    a->register_ = wire_text(s->reg ? register_endpoint(s->reg) : "");
+    a->register_trouble = wire_text(s->reg ? register_trouble(s->reg) : "");
+    a->limit = wire_text(arbiter_limit(s));
+    return a;
+}
+
+/* ---- the register ---- */
 
 void arbiter_ask(struct shell *s, const struct scs_action *a, mono_t now)
 {

@@ -218,6 +218,15 @@ static void say_same_host(struct shell *s, const struct scs_pair_config *p)
     shell_record(s, &r);
 }
 
+static void say_pair_limit(struct shell *s)
+{
+    struct record r;
+    record_init(&r, REC_PAIR_LIMIT);
+    record_str(&r, "scs", s->config->scs.name);
+    record_str(&r, "peer", s->config->scs.peer);
+    shell_record(s, &r);
+}
+
 void shell_say_standing(struct shell *s)
 {
     const struct scs_options *o = &s->config->scs;
@@ -232,4 +241,6 @@ void shell_say_standing(struct shell *s)
     }
     if (unfenced)
         say(s, REC_FENCING_NONE, NULL, NULL);
+    if (o->arbiter == ARBITER_PAIR)
+        say_pair_limit(s);
 }

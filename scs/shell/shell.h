@@ -193,6 +193,13 @@ void peer_close(struct shell *s);
 /* 0, or negative with the reason in `why`. */
 int arbiter_open(struct shell *s, struct strbuf *why);
 void arbiter_configure(struct shell *s);
+/* This controller has the authority. */
+bool arbiter_leads(const struct shell *s);
+const char *arbiter_name(const struct shell *s);
+/* What the arbiter cannot prevent, for people; "": nothing. */
+const char *arbiter_limit(const struct shell *s);
+/* The row of `scsctl authority`, in the arena; NULL: no room. `v` holds its texts and outlives it. */
+Understudy__Admin__Authority *authority_row(struct shell *s, mono_t now, struct authority_view *v);
 void arbiter_ask(struct shell *s, const struct scs_action *a, mono_t now);
 /* Hands answers to the core; the next instant. */
 mono_t arbiter_turn(struct shell *s, mono_t now);

@@ -101,6 +101,15 @@ static void controller_counters(struct shell *s, Understudy__Admin__Controller *
     out->counters = list;
 }
 
+/* In the arena; "": not known. */
+static const char *controller_leader(struct shell *s, mono_t now)
+{
+    struct authority_view v;
+    char *name = arena_alloc(&s->arena, NAME_SIZE);
+    scs_core_authority(s->core, now, &v);
+    return name && str_copy(name, NAME_SIZE, v.leader) ? name : "";
+}
+
 static bool status_controller(struct shell *s, mono_t now, Understudy__Admin__Reply *reply)
 {
     Understudy__Admin__Controller *c = arena_alloc(&s->arena, sizeof(*c));
@@ -122,6 +131,10 @@ static bool status_controller(struct shell *s, mono_t now, Understudy__Admin__Re
     struct scs_pair_view v;
     for (uint16_t i = 0; scs_core_pair(s->core, i, &v); i++)
         c->dual_ms += (uint64_t)span_to_ms(v.dual);
+    c->leads = arbiter_leads(s);
+    c->leader = wire_text(controller_leader(s, now));
+    c->arbiter = wire_text(arbiter_name(s));
+    c->authority_limit = wire_text(s->config->scs.peer[0] ? arbiter_limit(s) : "");
     controller_counters(s, c);
     reply->body_case = UNDERSTUDY__ADMIN__REPLY__BODY_CONTROLLER;
     reply->controller = c;

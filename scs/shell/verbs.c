@@ -32,13 +32,16 @@ static const enum scs_order_kind order_kinds[] = {
     [UNDERSTUDY__ADMIN__REQUEST__VERB__STOP] = SO_STOP,
     [UNDERSTUDY__ADMIN__REQUEST__VERB__RESET] = SO_RESET,
     [UNDERSTUDY__ADMIN__REQUEST__VERB__SWITCHOVER] = SO_SWITCHOVER,
+    [UNDERSTUDY__ADMIN__REQUEST__VERB__RESUME] = SO_RESUME,
+    [UNDERSTUDY__ADMIN__REQUEST__VERB__AUTHORITY_MOVE] = SO_MOVE,
+    [UNDERSTUDY__ADMIN__REQUEST__VERB__ELECTOR_INSTALL] = SO_INSTALL,
 };
 
 static void verb_order(struct shell *s, struct operator *op, const struct ask *q, mono_t now)
 {
-    struct order *o = q->object[0] ? admin_order_new(s, op, q->id) : NULL;
+    bool named = q->object[0] || q->verb == UNDERSTUDY__ADMIN__REQUEST__VERB__AUTHORITY_MOVE;
+    struct order *o = named ? admin_order_new(s, op, q->id) : NULL;
     if (!o) {
-        bool named = q->object[0] != '\0';
         admin_end(s, op, q->id, false, named ? "AlreadyInProgress" : "ObjectNotFound",
                   named ? "too many orders are under way" : "the order names nothing", SPAN_ZERO);
         return;
@@ -186,6 +189,19 @@ static void verb_config(struct shell *s, struct operator *op, const struct ask *
     config_result(s, op, q, &complaints, ok, reload ? "configuration reloaded" : "no errors");
 }
 
+static void verb_authority(struct shell *s, struct operator *op, const struct ask *q, mono_t now)
+{
+    Understudy__Admin__Reply reply = UNDERSTUDY__ADMIN__REPLY__INIT;
+    struct authority_view v;
+    arena_reset(&s->arena);
+    reply.id = q->id;
+    reply.body_case = UNDERSTUDY__ADMIN__REPLY__BODY_AUTHORITY;
+    reply.authority = authority_row(s, now, &v);
+    if (reply.authority)
+        admin_reply(s, op, &reply);
+    admin_end(s, op, q->id, reply.authority != NULL, reply.authority ? "" : "InternalError", "", SPAN_ZERO);
+}
+
 #define BY(role) (1u << (role))
 static const struct {
     unsigned roles;
@@ -200,6 +216,10 @@ static const struct {
     [UNDERSTUDY__ADMIN__REQUEST__VERB__WHY] = {BY(ROLE_OPERATOR), verb_why},
     [UNDERSTUDY__ADMIN__REQUEST__VERB__CONFIG_RELOAD] = {BY(ROLE_OPERATOR), verb_config},
     [UNDERSTUDY__ADMIN__REQUEST__VERB__CONFIG_CHECK] = {BY(ROLE_OPERATOR), verb_config},
+    [UNDERSTUDY__ADMIN__REQUEST__VERB__RESUME] = {BY(ROLE_OPERATOR), verb_order},
+    [UNDERSTUDY__ADMIN__REQUEST__VERB__AUTHORITY] = {BY(ROLE_OPERATOR), verb_authority},
+    [UNDERSTUDY__ADMIN__REQUEST__VERB__AUTHORITY_MOVE] = {BY(ROLE_OPERATOR), verb_order},
+    [UNDERSTUDY__ADMIN__REQUEST__VERB__ELECTOR_INSTALL] = {BY(ROLE_OPERATOR), verb_order},
 };
 
 bool verb_allowed(enum session_role role, int verb)

@@ -39,7 +39,9 @@ static void sample_controller(void)
     SET(row.controller.version, "0.1.0");
     row.controller.term = 7104800004;
     row.controller.uptime_s = 125;
-    row.controller.tls = true;
+    row.controller.tls = row.controller.leads = true;
+    SET(row.controller.leader, "scs1");
+    SET(row.controller.arbiter, "single");
     SET(row.controller.config_file, "/etc/understudy/scs.conf");
     SET(row.controller.config_hash, "00ff");
     row.controller.dual_ms = 61007;
@@ -134,6 +136,33 @@ void sample_order(bool ok)
     else
         answer_end(&answer, false, "ApplicationNotReady", "redis2 did not become primary: exit code 1");
     answer.result.took_us = 20500;
+}
+
+void sample_authority(bool leads)
+{
+    struct row_authority *a = &row.authority;
+    sample_command("authority", NULL, "");
+    row.type = ROW_AUTHORITY;
+    SET(a->name, "scs1");
+    SET(a->arbiter, "agents");
+    SET(a->leader, leads ? "scs1" : "scs2");
+    SET(a->reason, leads ? "2 of 3 electors voted for it" : "scs2 leads with term 105");
+    SET(a->config_hash, "aa");
+    SET(a->peer, "scs2");
+    SET(a->peer_hash, leads ? "aa" : "bb");
+    a->leads = a->peer_up = leads;
+    a->may_lead = leads;
+    a->peer_may_lead = true;
+    a->term = 104;
+    a->since_s = 125;
+    a->left_ms = 1800;
+    a->n_electors = 1;
+    SET(a->electors[0].host, "alpha");
+    SET(a->electors[0].answer, "voted");
+    a->electors[0].highest = 104;
+    a->electors[0].connected = true;
+    add();
+    answer_end(&answer, true, "", "");
 }
 
 void sample_history(void)

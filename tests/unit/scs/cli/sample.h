@@ -12,6 +12,7 @@ void sample_order(bool ok);
 void sample_history(void);
 void sample_why(bool decided);
 void sample_complaints(void);
+void sample_authority(bool leads);
 int sample_clear(void **state);
 /* What a renderer prints; freed by sample_clear(). */
 const char *sample_text(unsigned width);

@@ -113,16 +113,55 @@ static void connections(void **state)
     assert_int_equal(PARSE("status", "-f", "scs.conf"), CLI_RUN);
     assert_string_equal(cli.config, "scs.conf");
     assert_int_equal(PARSE("status", "--connect", "10.0.0.1:4998", "--site", "s", "--name", "op", "--certificate", "c", "--key", "k", "--ca", "a"), CLI_RUN);
-    assert_string_equal(cli.address, "10.0.0.1");
-    assert_int_equal(cli.port, 4998);
+    assert_int_equal(cli.n_endpoints, 1);
+    assert_string_equal(cli.endpoints[0].address, "10.0.0.1");
+    assert_int_equal(cli.endpoints[0].port, 4998);
     assert_int_equal(PARSE("status", "--connect", "[::1]:4998", "--site", "s", "--no-tls"), CLI_RUN);
-    assert_string_equal(cli.address, "::1");
+    assert_string_equal(cli.endpoints[0].address, "::1");
     assert_int_equal(PARSE("status", "--connect", "10.0.0.1:4998", "--site", "s"), CLI_USAGE);
     assert_non_null(strstr(said, "--no-tls"));
     assert_int_equal(PARSE("status", "--connect", "10.0.0.1:4998", "--no-tls"), CLI_USAGE);
     assert_string_equal(said, "--connect needs --site");
     assert_int_equal(PARSE("status", "--connect", "10.0.0.1:4998", "--socket", "/run/x"), CLI_USAGE);
     assert_int_equal(PARSE("status", "--key", "k"), CLI_USAGE);
+}
+
+static void several_controllers(void **state)
+{
+    assert_int_equal(PARSE("status", "--connect", "10.0.0.1:4998,[::1]:4997", "--connect=10.0.0.3:1", "--site", "s", "--no-tls"), CLI_RUN);
+    assert_int_equal(cli.n_endpoints, 3);
+    assert_string_equal(cli.endpoints[1].address, "::1");
+    assert_int_equal(cli.endpoints[1].port, 4997);
+    assert_string_equal(cli.endpoints[2].address, "10.0.0.3");
+    assert_int_equal(PARSE("status", "--connect", "10.0.0.1:4998,", "--site", "s", "--no-tls"), CLI_USAGE);
+    assert_int_equal(PARSE("status", "--connect", ",10.0.0.1:4998", "--site", "s", "--no-tls"), CLI_USAGE);
+    assert_int_equal(PARSE("status", "--connect", "1.1.1.1:1,1.1.1.1:2,1.1.1.1:3,1.1.1.1:4,1.1.1.1:5,1.1.1.1:6,1.1.1.1:7,1.1.1.1:8,1.1.1.1:9", "--site", "s", "--no-tls"),
+                     CLI_USAGE);
+    setenv("UNDERSTUDY_CONNECT", "10.0.0.1:4998,10.0.0.2:4998", 1);
+    assert_int_equal(PARSE("status", "--site", "s", "--no-tls"), CLI_RUN);
+    assert_int_equal(cli.n_endpoints, 2);
+    assert_int_equal(PARSE("status", "--socket", "/run/x"), CLI_RUN);
+    assert_int_equal(cli.n_endpoints, 0);
+    setenv("UNDERSTUDY_CONNECT", "here", 1);
+    assert_int_equal(PARSE("status"), CLI_USAGE);
+    assert_string_equal(said, "UNDERSTUDY_CONNECT: 'here' is no value for --connect");
+    unsetenv("UNDERSTUDY_CONNECT");
+}
+
+static void authority(void **state)
+{
+    assert_int_equal(PARSE("authority"), CLI_RUN);
+    assert_int_equal(cli.command->kind, COMMAND_AUTHORITY);
+    assert_int_equal(PARSE("authority", "move", "--force", "--yes"), CLI_RUN);
+    assert_int_equal(cli.command->kind, COMMAND_ORDER);
+    assert_int_equal(cli.command->verb, UNDERSTUDY__ADMIN__REQUEST__VERB__AUTHORITY_MOVE);
+    assert_int_equal(PARSE("authority", "--force"), CLI_USAGE);
+    assert_int_equal(PARSE("authority", "takes"), CLI_USAGE);
+    assert_int_equal(PARSE("elector", "install", "a"), CLI_RUN);
+    assert_string_equal(cli.object, "a");
+    assert_int_equal(PARSE("elector", "install"), CLI_USAGE);
+    assert_int_equal(PARSE("resume", "redis1"), CLI_RUN);
+    assert_int_equal(cli.command->verb, UNDERSTUDY__ADMIN__REQUEST__VERB__RESUME);
 }
 
 static void addresses(void **state)
@@ -198,7 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(status),      cmocka_unit_test(orders),    cmocka_unit_test(history),  cmocka_unit_test(ages),
-        cmocka_unit_test(config),      cmocka_unit_test(connections), cmocka_unit_test(addresses), cmocka_unit_test(the_rest),
+        cmocka_unit_test(config),      cmocka_unit_test(connections), cmocka_unit_test(several_controllers), cmocka_unit_test(authority), cmocka_unit_test(addresses), cmocka_unit_test(the_rest),
         cmocka_unit_test(help_has_every_command), cmocka_unit_test(confirmation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

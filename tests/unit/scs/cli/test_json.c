@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#define RESULT_OK "\"result\":{\"ok\":true,\"error\":\"\",\"text\":\"\",\"took_us\":0}}\n"
+#define RESULT_OK "\"result\":{\"ok\":true,\"error\":\"\",\"text\":\"\",\"took_us\":0,\"not_leading\":false}}\n"
 
 static void status(void **state)
 {
@@ -16,6 +16,7 @@ static void status(void **state)
     assert_string_equal(
         sample_json(),
         "{\"controller\":{\"name\":\"scs1\",\"version\":\"0.1.0\",\"term\":7104800004,\"licence\":false,\"recovering\":false,\"uptime_s\":125,\"tls\":true,"
+        "\"leads\":true,\"leader\":\"scs1\",\"arbiter\":\"single\",\"authority_limit\":\"\","
         "\"config_file\":\"/etc/understudy/scs.conf\",\"config_hash\":\"00ff\",\"history_dropped\":0,\"history_error\":\"\",\"journal_error\":\"\","
         "\"counters\":[{\"name\":\"orders\",\"value\":1,\"limit\":64}],\"dual_primary_seconds\":61.007},"
         "\"hosts\":[{\"name\":\"alpha\",\"status\":\"Running\",\"since_s\":59,\"address\":\"192.0.2.11\",\"port\":4999,\"addp_timeout_ms\":1000,"
@@ -40,7 +41,18 @@ static void no_controller(void **state)
     sample_command("status", NULL, "");
     answer_end(&answer, false, "NoController", "no controller at /run/x: refused");
     assert_string_equal(sample_json(), "{\"controller\":null,\"hosts\":[],\"applications\":[],\"pairs\":[],"
-                                       "\"result\":{\"ok\":false,\"error\":\"NoController\",\"text\":\"no controller at /run/x: refused\",\"took_us\":0}}\n");
+                                       "\"result\":{\"ok\":false,\"error\":\"NoController\",\"text\":\"no controller at /run/x: refused\",\"took_us\":0,\"not_leading\":false}}\n");
+}
+
+static void authority(void **state)
+{
+    sample_authority(true);
+    assert_string_equal(sample_json(),
+                        "{\"authority\":{\"name\":\"scs1\",\"arbiter\":\"agents\",\"leads\":true,\"leader\":\"scs1\",\"reason\":\"2 of 3 electors voted for it\","
+                        "\"term\":104,\"since_s\":125,\"left_ms\":1800,\"may_lead\":true,\"config_hash\":\"aa\",\"peer\":\"scs2\",\"peer_up\":true,"
+                        "\"peer_leads\":false,\"peer_may_lead\":true,\"peer_hash\":\"aa\",\"peer_term\":0,"
+                        "\"electors\":[{\"host\":\"alpha\",\"answer\":\"voted\",\"highest\":104,\"connected\":true}],"
+                        "\"register\":\"\",\"register_trouble\":\"\",\"limit\":\"\"}," RESULT_OK);
 }
 
 static void order(void **state)
@@ -49,7 +61,7 @@ static void order(void **state)
     assert_string_equal(sample_json(),
                         "{\"command\":\"switchover\",\"object\":\"redis1\",\"steps\":[{\"at_us\":400,\"text\":\"demoting redis1\"},"
                         "{\"at_us\":12345,\"text\":\"redis1 is backup\"}],"
-                        "\"result\":{\"ok\":false,\"error\":\"ApplicationNotReady\",\"text\":\"redis2 did not become primary: exit code 1\",\"took_us\":20500}}\n");
+                        "\"result\":{\"ok\":false,\"error\":\"ApplicationNotReady\",\"text\":\"redis2 did not become primary: exit code 1\",\"took_us\":20500,\"not_leading\":false}}\n");
 }
 
 static void history(void **state)
@@ -89,7 +101,7 @@ static void complaints(void **state)
     sample_complaints();
     assert_string_equal(sample_json(), "{\"complaints\":[{\"file\":\"/etc/scs.conf\",\"line\":7,\"level\":\"error\",\"text\":\"unknown key 'prot'\"},"
                                        "{\"file\":\"/etc/scs.conf\",\"line\":0,\"level\":\"warning\",\"text\":\"pair on one host\"}],"
-                                       "\"result\":{\"ok\":false,\"error\":\"UnableToExecute\",\"text\":\"1 error\",\"took_us\":0}}\n");
+                                       "\"result\":{\"ok\":false,\"error\":\"UnableToExecute\",\"text\":\"1 error\",\"took_us\":0,\"not_leading\":false}}\n");
 }
 
 static void flat_objects(void **state)
@@ -107,7 +119,7 @@ static void flat_objects(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(status), T(no_controller), T(order), T(history), T(why), T(why_when_nothing_was_decided), T(complaints), T(flat_objects),
+        T(status), T(no_controller), T(authority), T(order), T(history), T(why), T(why_when_nothing_was_decided), T(complaints), T(flat_objects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

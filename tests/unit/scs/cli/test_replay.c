@@ -358,7 +358,7 @@ static void decisions_are_printed(void **state)
     "\"from\":\"\",\"to\":\"\",\"epoch\":{\"term\":100,\"n\":1},\"facts\":[],\"steps\":[],\"result\":\"done\"}"
     assert_string_equal(json, "{\"decisions\":[" ROW "," ROW "],\"journal\":{\"software\":\"0.1.0\",\"term\":100,"
                               "\"started_us\":0,\"steps\":3,\"actions\":2,\"decisions\":1,\"same\":true,\"differs_at\":0,"
-                              "\"end\":\"stopped\"},\"result\":{\"ok\":false,\"error\":\"\",\"text\":\"\",\"took_us\":0}}\n");
+                              "\"end\":\"stopped\"},\"result\":{\"ok\":false,\"error\":\"\",\"text\":\"\",\"took_us\":0,\"not_leading\":false}}\n");
     free(text);
     free(json);
 }

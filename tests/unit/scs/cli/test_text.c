@@ -157,6 +157,44 @@ static void exit_codes(void **state)
     }
 }
 
+static void authority(void **state)
+{
+    sample_authority(true);
+    assert_string_equal(sample_text(0),
+                        "scs1 leads\n"
+                        "  why           2 of 3 electors voted for it\n"
+                        "  leads since   2m05s, term 104, for 1800 ms unless it is refreshed\n"
+                        "  arbiter       agents\n"
+                        "  peer          scs2, connected, observes\n"
+                        "  configurations  agree\n"
+                        "  hash          aa\n"
+                        "  peer's hash   aa\n"
+                        "  elector       alpha, connected, voted, highest term 104\n");
+    sample_clear(NULL);
+    sample_authority(false);
+    assert_string_equal(sample_text(0),
+                        "scs1 observes\n"
+                        "  leader        scs2\n"
+                        "  why           scs2 leads with term 105\n"
+                        "  arbiter       agents\n"
+                        "  may lead      no: its configuration differs, or an operator has moved the authority away\n"
+                        "  peer          scs2, not connected\n"
+                        "  configurations  differ: the one that does not lead does not begin to\n"
+                        "  hash          aa\n"
+                        "  peer's hash   bb\n"
+                        "  elector       alpha, connected, voted, highest term 104\n");
+}
+
+static void status_of_an_observer(void **state)
+{
+    sample_status();
+    answer.rows[0]->controller.leads = false;
+    str_copy(answer.rows[0]->controller.leader, NAME_SIZE, "scs2");
+    str_copy(answer.rows[0]->controller.arbiter, 16, "pair");
+    str_copy(answer.rows[0]->controller.authority_limit, ROW_TEXT, "two may lead");
+    assert_non_null(strstr(sample_text(0), "\nauthority: scs2 leads, this one observes, arbiter pair\nauthority: two may lead\n"));
+}
+
 /* Multi-byte text is counted and cut by characters. */
 static void tables_of_other_letters(void **state)
 {
@@ -177,7 +215,7 @@ static void tables_of_other_letters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(status), T(status_of_one_part), T(history_that_is_lost_is_said), T(order), T(order_that_failed), T(history), T(why),
+        T(status), T(status_of_one_part), T(history_that_is_lost_is_said), T(authority), T(status_of_an_observer), T(order), T(order_that_failed), T(history), T(why),
         T(why_when_nothing_was_decided), T(complaints), T(ages), T(exit_codes), T(tables_of_other_letters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
