@@ -1,7 +1,7 @@
 /* SCHED_FIFO and locked memory (see realtime.h).
  *
  * It owns two promises to the rest of the program: that no child inherits the priority, and that no later allocation fails because memory is locked: where the
- * limit on locked memory cannot be raised, nothing is locked. It refuses to judge: what could not be had is said, and the program decides. */
+ * limit on locked memory cannot be raised, a capability locks what is there already, and without one nothing is locked. It refuses to judge: what could not be had is said, and the program decides. */
 #include "common/io/realtime.h"
 
 #include <errno.h>
@@ -22,18 +22,25 @@ static bool has_capability(unsigned which)
     return syscall(SYS_capget, &head, data) == 0 && (data[CAP_TO_INDEX(which)].effective & CAP_TO_MASK(which));
 }
 
-/* With MCL_FUTURE every mapping counts against the limit, also one that is made much later. */
 static bool lock_is_unlimited(void)
 {
     const struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
     struct rlimit have;
     if (setrlimit(RLIMIT_MEMLOCK, &none) == 0)
         return true;
-    if (getrlimit(RLIMIT_MEMLOCK, &have) == 0 && have.rlim_max == RLIM_INFINITY) {
-        have.rlim_cur = RLIM_INFINITY;
-        return setrlimit(RLIMIT_MEMLOCK, &have) == 0;
-    }
-    return has_capability(CAP_IPC_LOCK);
+    if (getrlimit(RLIMIT_MEMLOCK, &have) < 0 || have.rlim_max != RLIM_INFINITY)
+        return false;
+    have.rlim_cur = RLIM_INFINITY;
+    return setrlimit(RLIMIT_MEMLOCK, &have) == 0;
+}
+
+/* With MCL_FUTURE every mapping counts against the limit, also one that is made much later, when the capability may have been dropped. 0: nothing can be
+ * locked. */
+static int lock_flags(void)
+{
+    if (lock_is_unlimited())
+        return MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT;
+    return has_capability(CAP_IPC_LOCK) ? MCL_CURRENT | MCL_ONFAULT : 0;
 }
 
 static void complain(struct strbuf *why, const char *what, const char *reason)
@@ -52,16 +59,16 @@ static __attribute__((noinline)) void touch_stack(void)
 int realtime_begin(struct strbuf *why)
 {
     const struct sched_param wanted = {.sched_priority = REALTIME_PRIORITY};
-    int r = 0;
+    int r = 0, flags = lock_flags();
     if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &wanted) < 0) {
         complain(why, "realtime = yes, but the priority is refused", strerror(errno));
         r = 1;
     }
-    if (!lock_is_unlimited()) {
+    if (flags == 0) {
         complain(why, "realtime = yes, but memory is not locked", "the limit on locked memory is too low");
         return 1;
     }
-    if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0) {
+    if (mlockall(flags) < 0) {
         complain(why, "realtime = yes, but memory is not locked", strerror(errno));
         return 1;
     }

@@ -2,7 +2,7 @@
  *
  * The calling thread runs under SCHED_FIFO, above every ordinary process; memory is locked as it is touched, so nothing of it is ever read back from a disk.
  * Both end at a fork: children and threads that are started later are ordinary (reset-on-fork; locks are not inherited and end at execve). Call it in each process that is to have it,
- * before privileges are dropped: what was had stays. */
+ * before privileges are dropped: what was had stays. Where the limit on locked memory cannot be raised, only what is mapped by then is locked. */
 #pragma once
 
 #include "common/base/str.h"

@@ -102,6 +102,29 @@ static int refused(void)
     return 0;
 }
 
+/* The limit is low, and the right to exceed it is given up behind the call, as an agent does. */
+static int dropped(void)
+{
+    const struct rlimit little = {65536, 65536};
+    char text[300];
+    struct strbuf why;
+    strbuf_init(&why, text, sizeof text);
+    NEED(setrlimit(RLIMIT_MEMLOCK, &little) == 0);
+    NEED(realtime_begin(&why) == 0 && locked_kib() > 0);
+    NEED(setgroups(0, NULL) == 0 && setgid(65534) == 0 && setuid(65534) == 0);
+    void *much = mmap(NULL, 64 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    NEED(much != MAP_FAILED);
+    memset(much, 1, 1 << 20);
+    return 0;
+}
+
+static void dropped_and_room_left(void **state)
+{
+    if (geteuid() != 0 || run(permitted) != 1)
+        skip();
+    assert_int_equal(run(dropped), 0);
+}
+
 static void refused_and_said(void **state)
 {
     if (geteuid() != 0)
@@ -114,6 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(taken_and_not_inherited),
         cmocka_unit_test(refused_and_said),
+        cmocka_unit_test(dropped_and_room_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
