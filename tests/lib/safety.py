@@ -24,7 +24,7 @@ class SafetyWorld(World):
 
     def __init__(self, hosts=("a", "b", "c"), controllers=None, arbiter="single", profile="fast", fencing="lease", others=(), etcd_tls=False, **more):
         self.arbiter, self.profile, self.fencing = arbiter, profile, fencing
-        self.allowed, self.expected, self.etcd = [], {}, None
+        self.allowed, self.expected, self.etcd, self.installed = [], {}, None, False
         if controllers is None and arbiter != "single":
             controllers = {"scs1": "scs1", "scs2": "scs2"}
         members = {"e1": "e1", "e2": "e2", "e3": "e3"} if arbiter == "etcd" else {}
@@ -73,6 +73,13 @@ class SafetyWorld(World):
             for pair in self.pairs:
                 self.wait_acting(self.pair_state(pair[0])["primary"])
         return self
+
+    def _first_installation(self):
+        if self.arbiter == "agents" and not self.installed:
+            at, missing = next(iter(self.controllers)), self.scs_conf["scs"]["electors"].split()
+            for host in missing[:len(missing) // 2 + 1]:  # the others learn from these
+                wait(lambda h=host: self.ctl("elector", "install", h, "--yes", at=at).code == 0, what=f"elector {host} is installed")
+            self.installed = True
 
     def close(self):
         if self.etcd and not self.closed:
@@ -139,7 +146,7 @@ class SafetyWorld(World):
         if len(self.controllers) == 1:
             return list(self.controllers)
         answers = {c: self.ctl("authority", at=c) for c in self.controllers if self.daemon(c).pid}
-        return [c for c, a in answers.items() if a.code == 0 and a.json["leads"]]
+        return [c for c, a in answers.items() if a.code == 0 and a.json["authority"]["leads"]]
 
     def leader(self):
         """The one that leads; waits for it."""

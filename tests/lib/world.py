@@ -339,10 +339,14 @@ class World:
             self.daemon(host).start()
         for label in self.controllers:
             self.daemon(label).start()
+        self._first_installation()
         wait(lambda: self._none_fails() and self.ctl("status").code == 0, what="scs answers")
         if settle:
             self.settle()
         return self
+
+    def _first_installation(self):
+        """What an operator does once at a site's beginning, before a controller can lead."""
 
     def _none_fails(self):
         """True; a daemon that ends again and again at its start is not waited for."""
