@@ -84,6 +84,16 @@ static void act_store(struct world *w, unsigned host, const struct lca_action *a
     keeper_ask(w, host, &p, blob, (size_t)n);
 }
 
+static void act_write(struct world *w, unsigned host, const struct lca_action *action)
+{
+    static uint8_t bytes[LCA_DURABLE_MAX];
+    size_t n = lca_core_durable(w->agents[host].core, bytes, sizeof bytes);
+    if (n == 0 || n > sizeof bytes)
+        violation(w, "bounds", "the durable record of host%u has %zu bytes", host + 1, n);
+    else
+        disk_write(w, host, action->ticket, bytes, n);
+}
+
 /* To the agent of a peer, where there is a link. */
 static void act_send_peer(struct world *w, unsigned host, const struct lca_action *action)
 {
@@ -162,6 +172,7 @@ static void agent_act(struct world *w, unsigned host, const struct lca_action *a
         ask_keeper(w, host, PACKET_LEASE, action, app);
         return;
     case LCA_DO_WRITE:
+        act_write(w, host, action);
         return;
     case LCA_DO_SEND_PEER:
         act_send_peer(w, host, action);
@@ -267,7 +278,7 @@ static void agent_resume(struct world *w, unsigned host)
         r.record.adopted = s->adopted;
         r.record.has_exit = s->has_exit;
         r.record.tree_left = s->tree_left;
-        r.record.role_running = s->role.alive;
+        r.record.role_running = s->role.alive && !s->role.fence;
         r.record.ready = s->process.alive && s->process.ready;
         r.record.fenced = s->lease.enforced;
         r.record.lease_end = (mono_t){s->lease.end};

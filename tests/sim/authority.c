@@ -62,30 +62,43 @@ void check_vote(struct world *w, unsigned host, enum lca_vote_kind kind, uint64_
 {
     struct elector_truth *e = &w->checker.elector[host];
     int64_t now = node_now(w, host).ns;
+    unsigned owner = (unsigned)(term % 4) % CONTROLLERS_MAX;
     if (kind == VOTE_RELEASE && yes && term == e->voted)
         e->promised_until = 0;
+    if (kind == VOTE_RELEASE && yes && term > e->released)
+        e->released = term; /* its owner counts no answer for it any more, not one that is being written either */
     if (kind != VOTE_REQUEST || !yes)
         return;
     w->checker.votes++;
     if (term < e->voted)
         violation(w, "vote-term", "the elector on host%u votes for term %llu after %llu", host + 1,
                   (unsigned long long)term, (unsigned long long)e->voted);
-    if (term != e->voted && e->promised_until > now && e->previous != e->voted)
+    if (term != e->voted && e->promised_until > now && e->asked[owner].previous != e->voted)
         violation(w, "vote-promise",
                   "the elector on host%u votes for term %llu %.6f s before its promise to %llu is over", host + 1,
                   (unsigned long long)term, (double)(e->promised_until - now) / 1e9, (unsigned long long)e->voted);
-    if (term != e->voted && w->disks[host].kept < e->asked_at)
-        violation(w, "not-durable", "the elector on host%u votes for term %llu, which is on no disk", host + 1,
-                  (unsigned long long)term);
+    uint64_t kept;
+    struct epoch unused;
+    disk_reads(w, host, NULL, &kept, &unused);
+    if (kept != term)
+        violation(w, "not-durable", "the elector on host%u votes for term %llu, on disk is %llu", host + 1,
+                  (unsigned long long)term, (unsigned long long)kept);
     e->voted = term;
-    e->promised_until = now + lease_takeover(&w->site.timing).ns;
+    e->promised_until = term == e->released ? 0 : now + lease_takeover(&w->site.timing).ns;
+    e->promised_world = node_to_world(w, host, (mono_t){e->promised_until});
+}
+
+void check_elector_boots(struct world *w, unsigned host)
+{
+    struct elector_truth *e = &w->checker.elector[host];
+    int64_t left = e->promised_until && e->promised_world > w->now ? e->promised_world - w->now : 0;
+    e->promised_until = left ? node_now(w, host).ns + left - left / 250 : 0;
 }
 
 void check_vote_asked(struct world *w, unsigned host, uint64_t term, uint64_t previous)
 {
     struct elector_truth *e = &w->checker.elector[host];
-    if (term != e->asked)
-        e->asked_at = w->now;
-    e->asked = term;
-    e->previous = previous;
+    unsigned owner = (unsigned)(term % 4) % CONTROLLERS_MAX;
+    e->asked[owner].term = term;
+    e->asked[owner].previous = previous;
 }

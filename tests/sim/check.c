@@ -44,6 +44,8 @@ bool app_acts(struct world *w, uint16_t app)
     if (!s || !s->process.alive || !s->process.acting || s->process.killed)
         return false;
     const struct site_app *a = &w->site.apps[app];
+    if (w->machines[a->host].paused_until > w->now)
+        return false;
     return !a->linked || s->lease.end == 0 || s->lease.end > node_now(w, a->host).ns;
 }
 
@@ -89,13 +91,13 @@ void check_start(struct world *w, unsigned host, struct slot *s)
     check_tight(w, s);
 }
 
-/* When the last controller began that runs: it knows nothing of what came before. */
+/* When a controller began to lead last: it knows nothing of what came before. */
 static int64_t controllers_began(const struct world *w)
 {
     int64_t began = 0;
     for (unsigned i = 0; i < w->site.n_controllers; i++)
-        if (w->controllers[i].began > began)
-            began = w->controllers[i].began;
+        if (w->controllers[i].led_since > began)
+            began = w->controllers[i].led_since;
     return began;
 }
 
@@ -145,6 +147,7 @@ void check_signal(struct world *w, unsigned host, struct slot *s, const char *wh
     int64_t last = t->order_at > w->nodes[host].stalled ? t->order_at : w->nodes[host].stalled;
     last = last > w->agents[host].began ? last : w->agents[host].began;
     last = last > s->role.started ? last : s->role.started;
+    last = last > w->checker.keeper_back[host] ? last : w->checker.keeper_back[host]; /* no heartbeat came meanwhile */
     bool late =
         s->process.ready_since + SEC(1) > w->now; /* its READY may be on its way while its startup-timeout passes */
     if (serves(w, s) && !late && w->now - last > bound)

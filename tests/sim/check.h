@@ -34,12 +34,11 @@ struct member_truth {
     int64_t link_lost;                 /* since when its own connection to the agent is away; NEVER: it is there */
     struct given given[GIVEN_KEPT];    /* a ring */
     unsigned n_given;
+    uint64_t released_incarnation, released_seq;
     int64_t promised_until, quarantine_until; /* of its host's clock */
     uint64_t promised_incarnation, promised_seq;
     uint64_t grant_released_incarnation, grant_released_seq; /* of the newest grant that came */
-    int64_t granted_at;                                      /* when it came */
     int granted_by;                                          /* the controller */
-    struct epoch durable_epoch;
     struct epoch peer_epoch; /* of its newest poll to the peer */
     int64_t lease_asked;               /* the end its agent has asked the keeper for; 0: none */
     struct epoch granted[GRANTS_KEPT]; /* every epoch that was granted to it lately, a ring */
@@ -56,12 +55,13 @@ struct pair_truth {
     bool both;        /* primaries, where somebody sees both */
 };
 
-/* What an elector is bound by; instants of its host's clock. */
+/* What an elector is bound by. */
 struct elector_truth {
-    uint64_t voted;
-    int64_t promised_until;
-    uint64_t asked, previous; /* of the newest request that came */
-    int64_t asked_at;         /* the first one for this term, of the world */
+    uint64_t voted, released;
+    int64_t promised_until, promised_world; /* of its host's clock, and of the world */
+    struct {
+        uint64_t term, previous; /* of the newest request that came from this owner of terms */
+    } asked[CONTROLLERS_MAX];
 };
 
 struct checker {
@@ -127,6 +127,8 @@ void truth_two(struct world *w, unsigned pair);
 void check_authority(struct world *w, struct controller *c);
 void check_vote(struct world *w, unsigned host, enum lca_vote_kind kind, uint64_t term, bool yes);
 void check_vote_asked(struct world *w, unsigned host, uint64_t term, uint64_t previous);
+/* Its host has booted, with another clock. */
+void check_elector_boots(struct world *w, unsigned host);
 void check_register(struct world *w, unsigned controller, const struct authority_register *value);
 
 /* Messages on their way. The sender's or receiver's end tells the tap; with a mutant the tap may change the copy, drop

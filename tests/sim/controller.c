@@ -167,7 +167,7 @@ static void host_call(struct world *w, struct controller *c, unsigned host)
 static void host_up(struct world *w, struct controller *c, unsigned host)
 {
     c->host_up[host] = true;
-    c->host_told[host] = c->host_led[host] = false;
+    c->host_told[host] = false;
     c->host_since[host] = w->now;
     struct scs_event e = {.type = SCS_EV_HOST_UP, .host = (uint16_t)host, .text = "simulated"};
     say(w, "%s: host%u is connected", c->name, host + 1);

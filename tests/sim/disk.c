@@ -2,8 +2,9 @@
  *
  * It owns what survives the power: two slots written in turn, so that a write is there whole or not at all. Writes go
  * one after the other; each takes its time, fails, or is cut short by the end of the agent or of the power, and then
- * may or may not have got there. A failed one is final for that run of the agent. It refuses to know what is written.
- * Invariant: what was told as written is what the next read gives, or something newer. */
+ * may or may not have got there. A failed one is final for that run of the agent. Of what is written it reads two
+ * things, for the checker: the vote, and a member's highest epoch (lca/core/durable.c has the layout). Invariant: what
+ * was told as written is what the next read gives, or something newer. */
 #include "tests/sim/sim.h"
 
 #include <errno.h>
@@ -15,7 +16,6 @@ static void keep(struct disk *d, struct write *x)
     free(d->record);
     d->record = x->bytes;
     d->length = x->length;
-    d->kept = x->issued;
     x->bytes = NULL;
 }
 
@@ -66,7 +66,7 @@ void disk_write(struct world *w, unsigned host, uint64_t ticket, const uint8_t *
         return;
     }
     struct write *x = &d->pending[d->n_pending++];
-    *x = (struct write){.ticket = ticket, .bytes = malloc(n), .length = n, .issued = w->now};
+    *x = (struct write){.ticket = ticket, .bytes = malloc(n), .length = n};
     if (!x->bytes)
         abort();
     memcpy(x->bytes, bytes, n);
@@ -96,5 +96,51 @@ void disk_clear(struct disk *d)
     free(d->record);
     for (unsigned i = 0; i < d->n_pending; i++)
         free(d->pending[i].bytes);
-    *d = (struct disk){.kept = -1};
+    *d = (struct disk){.n_pending = 0};
+}
+
+/* ---- what is written ---- */
+
+struct reading {
+    const uint8_t *at, *end;
+};
+
+static uint64_t number(struct reading *r, size_t bytes)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < bytes && r->at < r->end; i++)
+        value |= (uint64_t)*r->at++ << (8 * i);
+    return value;
+}
+
+static void skip(struct reading *r, size_t n)
+{
+    r->at += n < (size_t)(r->end - r->at) ? n : (size_t)(r->end - r->at);
+}
+
+void disk_reads(const struct world *w, unsigned host, const char *app, uint64_t *ret_voted, struct epoch *ret_epoch)
+{
+    const struct disk *d = &w->disks[host];
+    struct reading r = {d->record, d->record + d->length};
+    *ret_voted = 0;
+    *ret_epoch = (struct epoch){0, 0};
+    if (!d->record)
+        return;
+    skip(&r, 4 + 2);
+    skip(&r, (size_t)number(&r, 1));
+    skip(&r, (size_t)number(&r, 1));
+    skip(&r, 8);
+    bool recorded = number(&r, 1);
+    uint64_t voted = number(&r, 8);
+    *ret_voted = recorded ? voted : 0;
+    skip(&r, 32);
+    for (uint64_t n = number(&r, 2); n > 0 && r.at < r.end; n--) {
+        size_t length = (size_t)number(&r, 1);
+        bool same = app && length == strlen(app) && length <= (size_t)(r.end - r.at) && memcmp(r.at, app, length) == 0;
+        skip(&r, length);
+        struct epoch e = {.term = number(&r, 8)};
+        e.n = number(&r, 8);
+        if (same)
+            *ret_epoch = e;
+    }
 }

@@ -70,7 +70,7 @@ void keeper_note(struct world *w, unsigned host, const struct note *note, int64_
     f->note->next = NULL;
     f->run = w->nodes[host].run;
     f->boot = w->machines[host].boot;
-    int64_t at = w->now + delay;
+    int64_t held = keeper_held(w, host), at = (held > w->now ? held : w->now) + delay;
     k->last_note = at > k->last_note ? at : k->last_note;
     world_at(w, k->last_note, note_lands, host, (uint64_t)(uintptr_t)f);
 }
@@ -229,9 +229,11 @@ static void asked_clear(struct keeper *k)
 
 static int64_t slot_deadline(const struct slot *s)
 {
-    if (!s->used || s->lease.end == 0)
+    if (!s->used)
         return NEVER;
-    return s->lease.enforced ? (s->process.alive ? s->lease.kill_at : NEVER) : s->lease.end;
+    if (s->lease.enforced)
+        return s->lease.kill_at;
+    return s->lease.end ? s->lease.end : NEVER;
 }
 
 static void slot_timer(struct world *w, unsigned host, struct slot *s)
@@ -240,6 +242,7 @@ static void slot_timer(struct world *w, unsigned host, struct slot *s)
     if (slot_deadline(s) > now)
         return;
     if (s->lease.enforced) {
+        s->lease.kill_at = NEVER;
         process_fence_kill(w, host, s);
         return;
     }
@@ -359,9 +362,8 @@ static void keeper_ends_passed(struct world *w, unsigned host)
             continue;
         check_fence(w, host, s);
         s->lease.enforced = true;
-        s->lease.kill_at = node_now(w, host).ns;
-        if (s->process.alive)
-            process_fence_kill(w, host, s);
+        s->lease.kill_at = NEVER;
+        process_fence_kill(w, host, s);
     }
 }
 
@@ -412,6 +414,7 @@ void keeper_power_lost(struct world *w, unsigned host)
         k->slots[i] = (struct slot){.used = false};
     }
     k->host_blob_len = 0;
+    k->incarnation = 0;
 }
 
 void keeper_boot(struct world *w, unsigned host)
@@ -419,6 +422,7 @@ void keeper_boot(struct world *w, unsigned host)
     struct keeper *k = &w->keepers[host];
     struct node *n = &w->nodes[host];
     machine_boot(w, host);
+    check_elector_boots(w, host);
     n->wake_at = NEVER;
     n->frozen_until = k->frozen_until = 0;
     k->inbox_tail = &k->inbox;

@@ -104,40 +104,62 @@ static void early_drop(struct connection *c)
 
 /* ---- up, down ---- */
 
-static void message(struct world *w, unsigned host, struct connection *c, const uint8_t *payload, size_t length)
+static void peer_message(struct world *w, unsigned host, const struct connection *c, const uint8_t *payload, size_t n)
 {
-    static struct lca_peer_host peers[LCA_PEERS_MAX];
     struct lca_event e;
+    struct arena arena;
     char why[200];
     struct strbuf text;
     strbuf_init(&text, why, sizeof why);
-    size_t n = length;
-    memcpy(w->scratch, payload, n);
-    if (!c->controller) {
-        violation(w, "wire", "agent of host%u gets a message from a peer", host + 1);
+    arena_init(&arena, w->arena_memory, 1024 * 1024);
+    if (lca_peer_wire_read(payload, n, &arena, &e, &text) < 0) {
+        violation(w, "wire", "agent of host%u cannot read a message of the agent of %s: %s", host + 1, c->name, why);
         return;
     }
+    e.name = c->name;
+    agent_step(w, host, &e);
+}
+
+static void controller_message(struct world *w, unsigned host, const struct connection *c, const uint8_t *bytes,
+                               size_t n)
+{
+    static struct lca_peer_host peers[LCA_PEERS_MAX];
+    struct lca_event e;
+    struct arena arena;
+    char why[200];
+    struct strbuf text;
+    strbuf_init(&text, why, sizeof why);
+    arena_init(&arena, w->arena_memory, 1024 * 1024);
+    if (lca_wire_read(bytes, n, &arena, peers, &e, &text) < 0) {
+        violation(w, "wire", "agent of host%u cannot read a controller's message: %s", host + 1, why);
+        return;
+    }
+    e.scs = c->scs;
+    bool twice = w->agents[host].echo && e.type == LCA_EV_ORDER;
+    w->agents[host].echo &= !twice;
+    unsigned by = controller_index(w, c->name);
+    tap_agent_receives(w, host, by, bytes, n);
+    agent_step(w, host, &e);
+    if (twice && !w->failed) {
+        say(w, "fault: agent%u gets the same order once more", host + 1);
+        tap_agent_receives(w, host, by, bytes, n);
+        agent_step(w, host, &e);
+    }
+    w->checker.executing = 0;
+}
+
+static void message(struct world *w, unsigned host, struct connection *c, const uint8_t *payload, size_t length)
+{
+    size_t n = length;
+    memcpy(w->scratch, payload, n);
     if (w->mutant && (n = mutant_to_agent(w, host, w->scratch, n, FRAME_PAYLOAD_MAX)) == 0)
         return;
     uint8_t *bytes = malloc(n); /* of its own, so that a read behind its end is found */
     memcpy(bytes, w->scratch, n);
-    struct arena arena;
-    arena_init(&arena, w->arena_memory, 1024 * 1024);
-    if (lca_wire_read(bytes, n, &arena, peers, &e, &text) < 0)
-        violation(w, "wire", "agent of host%u cannot read a controller's message: %s", host + 1, why);
-    else {
-        e.scs = c->scs;
-        bool twice = w->agents[host].echo && e.type == LCA_EV_ORDER;
-        w->agents[host].echo &= !twice;
-        tap_agent_receives(w, host, controller_index(w, c->name), bytes, n);
-        agent_step(w, host, &e);
-        if (twice && !w->failed) {
-            say(w, "fault: agent%u gets the same order once more", host + 1);
-            tap_agent_receives(w, host, controller_index(w, c->name), bytes, n);
-            agent_step(w, host, &e);
-        }
-        w->checker.executing = 0;
-    }
+    if (c->controller)
+        controller_message(w, host, c, bytes, n);
+    else
+        peer_message(w, host, c, bytes, n);
     free(bytes);
 }
 

@@ -376,6 +376,10 @@ void process_fence(struct world *w, unsigned host, struct slot *s)
 
 void process_fence_kill(struct world *w, unsigned host, struct slot *s)
 {
+    if (s->role.alive)
+        process_kill_role(w, host, s->name);
+    if (!s->process.alive)
+        return;
     say(w, "host%u %s: killed at its lease's end", host + 1, s->name);
     s->process.told_to_end = true;
     process_end(w, host, s);

@@ -349,7 +349,6 @@ struct disk {
         uint64_t ticket;
         uint8_t *bytes;
         size_t length;
-        int64_t issued;
     } pending[WRITES_MAX]; /* in order; the first one is being written */
     unsigned n_pending;
     int64_t slow_until; /* writes take long */
@@ -360,7 +359,6 @@ struct disk {
         int error;
     } told[2 * WRITES_MAX]; /* what the agent has not read yet */
     unsigned n_told;
-    int64_t kept; /* the newest write that is on disk was asked for at this instant; -1: none was */
     uint64_t writes;
 };
 
@@ -369,6 +367,8 @@ void disk_write(struct world *w, unsigned host, uint64_t ticket, const uint8_t *
 void disk_abandon(struct world *w, unsigned host);
 void disk_lose(struct world *w, unsigned host);
 void disk_clear(struct disk *d);
+/* What the record says: the term voted for (0: none), and the highest epoch of a member. */
+void disk_reads(const struct world *w, unsigned host, const char *app, uint64_t *ret_voted, struct epoch *ret_epoch);
 
 /* ---- agent.c, peers.c ---- */
 
@@ -438,7 +438,6 @@ struct controller {
     int64_t lost_since[HOSTS_MAX]; /* when its last connection ended on which it had told everything */
     bool lost_surely[HOSTS_MAX];   /* since then it was silent once, not only refused */
     bool host_told[HOSTS_MAX];     /* REPORT_END has come on this connection */
-    bool host_led[HOSTS_MAX];      /* it was told last that this controller leads */
     int64_t began, recovered;
     struct slink *peer; /* the connection to the other one, once it is up */
     int64_t peer_call_at;

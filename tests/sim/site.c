@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEASES = 0, TWO_CONTROLLERS = 0, ELECTORS = 0 };
-
 static span_t pick(struct rng *r, const int *ms, unsigned n)
 {
     return SPAN_MS(ms[chance_below(r, n)]);
@@ -69,12 +67,8 @@ static void controllers_generate(struct world *w)
     static const int two[] = {ARBITER_PAIR, ARBITER_AGENTS, ARBITER_AGENTS, ARBITER_ETCD, ARBITER_ETCD};
     struct site *s = &w->site;
     struct rng *r = &w->rng_site;
-    s->n_controllers = TWO_CONTROLLERS && chance(r, 70) ? 2 : 1;
+    s->n_controllers = chance(r, 70) ? 2 : 1;
     s->arbiter = s->n_controllers == 2 ? two[chance_below(r, 5)] : alone[chance_below(r, 4)];
-    if (!TWO_CONTROLLERS)
-        s->arbiter = ARBITER_SINGLE;
-    if (!ELECTORS && s->arbiter == ARBITER_AGENTS)
-        s->arbiter = ARBITER_ETCD;
     if (s->arbiter == ARBITER_AGENTS && s->n_hosts < 3)
         s->n_hosts = 3;
     s->n_electors = s->arbiter != ARBITER_AGENTS ? 0 : s->n_hosts >= 5 && chance(r, 50) ? 5 : 3;
@@ -111,7 +105,7 @@ static void timing_generate(struct world *w)
 static void leases_generate(struct world *w)
 {
     struct site *s = &w->site;
-    bool none = !LEASES || chance(&w->rng_site, 15);
+    bool none = chance(&w->rng_site, 15);
     for (unsigned p = 0; p < s->n_pairs; p++) {
         span_t a = s->apps[s->pairs[p][0]].fencing, b = s->apps[s->pairs[p][1]].fencing;
         s->lease[p] = !none && chance(&w->rng_site, 90);
@@ -231,7 +225,6 @@ static void fill_app(const struct world *w, struct scs_config *config, const str
     struct filling f = fill_open(config, "application", a->name);
     fill(&f, "host", "%s", w->site.hosts[a->host].name);
     fill(&f, "command", "/opt/%s --serve", a->name);
-    fill(&f, "fencing", "none");
     fill(&f, "readiness", a->notify ? "notify" : "exec");
     fill(&f, "autostart", a->autostart ? "yes" : "no");
     fill(&f, "auto-restart", a->auto_restart ? "yes" : "no");
@@ -314,8 +307,7 @@ void site_configure(const struct world *w, const struct controller *c, struct sc
     fill_span(&f, "addp-timeout", s->addp);
     fill_span(&f, "addp-remote-timeout", s->addp_remote);
     fill_timing(&f, s);
-    if (TWO_CONTROLLERS)
-        fill_arbiter(w, c, &f);
+    fill_arbiter(w, c, &f);
     fill_span(&f, "disconnect-switchover-timeout", s->disconnect);
     fill_span(&f, "haflip-detect-timeout", s->flip);
     fill_span(&f, "agent-return-timeout", s->agent_return);

@@ -32,9 +32,20 @@ static message *message_of(const uint8_t *payload, size_t n)
 
 /* ---- grants ---- */
 
-static void grant_epoch(struct world *w, uint16_t app, struct epoch epoch)
+/* arbiter = pair: the other one leads as well. */
+static bool controllers_apart(const struct world *w, const struct controller *c)
+{
+    for (unsigned i = 0; i < w->site.n_controllers; i++)
+        if (&w->controllers[i] != c && controller_leads(w, &w->controllers[i]))
+            return true;
+    return false;
+}
+
+static void grant_epoch(struct world *w, const struct controller *c, uint16_t app, struct epoch epoch)
 {
     struct pair_truth *p = &w->checker.pair[w->site.apps[app].pair];
+    if (w->site.arbiter == ARBITER_PAIR && epoch.term % 4 != p->highest.term % 4 && controllers_apart(w, c))
+        return; /* two that cannot hear of each other */
     int member = (int)w->site.apps[app].member, order = epoch_compare(epoch, p->highest);
     if (order < 0 || (order == 0 && p->owner != member))
         violation(w, "epoch", "%s is granted epoch %llu.%llu after %llu.%llu was granted%s", w->site.apps[app].name,
@@ -63,11 +74,14 @@ static void grant_eligible(struct world *w, const struct controller *c, uint16_t
     const unsigned at = (unsigned)(c - w->controllers);
     const struct member_truth *t = &w->checker.app[app];
     const char *name = w->site.apps[app].name;
-    /* Whom the other one could not relieve gets its role back as it is; and --force takes what is there. */
+    /* Whom the other one could not relieve gets its role back as it is; where neither serves, one of them has the
+     * role; and --force takes what is there. */
     const struct pair_truth *p = &w->checker.pair[w->site.apps[app].pair];
     int member = (int)w->site.apps[app].member;
     bool known = p->owner == member || p->former == member || operator_asked(w, app, true);
-    bool back = known && t->at[at].status == UNDERSTUDY__AGENT__STATUS__SERVICE_UNAVAILABLE;
+    int other = w->checker.app[peer_of(w, app)].at[at].status;
+    bool back = (known || other != UNDERSTUDY__AGENT__STATUS__STARTED) &&
+                t->at[at].status == UNDERSTUDY__AGENT__STATUS__SERVICE_UNAVAILABLE;
     if (t->at[at].status != UNDERSTUDY__AGENT__STATUS__STARTED && !back)
         violation(w, "grant-ineligible", "%s is granted the primary role, but its last reported status is %d", name,
                   t->at[at].status);
@@ -84,8 +98,8 @@ static void grant_cause(struct world *w, const struct controller *c, uint16_t ap
 {
     uint16_t other = peer_of(w, app);
     const struct site_app *o = &w->site.apps[other];
-    if (!app_acts(w, other))
-        return;
+    if (!app_acts(w, other) || app_leased(w, app))
+        return; /* with leases its horizon has passed, whatever it does: truth.c */
     if (c->host_up[o->host] && c->host_told[o->host])
         violation(w, "grant-over-acting", "%s is granted the primary role while %s acts and its host is connected",
                   w->site.apps[app].name, o->name);
@@ -158,7 +172,7 @@ static void grant_sent(struct world *w, const struct controller *c, const Unders
     say(w, "%s grants %s epoch %llu.%llu for poll %llu", c->name, w->site.apps[app].name,
         (unsigned long long)epoch.term, (unsigned long long)epoch.n, (unsigned long long)g->poll_seq);
     w->checker.grants++;
-    grant_epoch(w, (uint16_t)app, epoch);
+    grant_epoch(w, c, (uint16_t)app, epoch);
     grant_eligible(w, c, (uint16_t)app, g);
     grant_cause(w, c, (uint16_t)app);
     grant_seen(w, c, (uint16_t)app);
@@ -170,7 +184,8 @@ static void grant_sent(struct world *w, const struct controller *c, const Unders
     }
     if (p->owner != (int)w->site.apps[app].member)
         p->former = p->owner;
-    p->highest = epoch;
+    if (epoch_compare(epoch, p->highest) > 0)
+        p->highest = epoch;
     p->owner = (int)w->site.apps[app].member;
     t->granted[t->n_granted++ % GRANTS_KEPT] = epoch;
 }
@@ -207,13 +222,12 @@ static void extensions_sent(struct world *w, struct controller *c, unsigned host
                             const Understudy__Agent__PollAnswer *a)
 {
     uint64_t incarnation = w->keepers[host].incarnation; /* of the poll answered: another keeper's are not asked for */
-    if (a->n_leases > 0 && scs_core_recovering(c->core))
-        violation(w, "recovering-acts", "%s extends leases while it is RECOVERING", c->name);
     for (size_t i = 0; i < a->n_leases; i++) {
         int app = app_of(w, a->leases[i]->application);
         if (app < 0 || !app_leased(w, (uint16_t)app))
             continue;
         w->checker.extensions++;
+        learned(w, c, host, app);
         given(w, c, app, a->leases[i]->epoch, incarnation, a->poll_seq, a->leases[i]->lease_ms);
     }
 }
@@ -223,10 +237,6 @@ void tap_scs_sends(struct world *w, struct controller *c, unsigned host, const u
     message *m = message_of(payload, n);
     if (!m)
         return;
-    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_CONFIGURE) {
-        c->host_told[host] &= !m->configure->leads || c->host_led[host];
-        c->host_led[host] = m->configure->leads;
-    }
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT)
         learned(w, c, host, app_of(w, m->grant->application));
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER)
@@ -316,7 +326,6 @@ static void grant_received(struct world *w, unsigned by, const Understudy__Agent
     struct member_truth *t = &w->checker.app[app];
     t->grant_released_incarnation = g->released_incarnation;
     t->grant_released_seq = g->released_seq;
-    t->granted_at = w->now;
     t->granted_by = (int)by;
 }
 

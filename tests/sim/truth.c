@@ -50,7 +50,8 @@ void truth_given(struct world *w, uint16_t app, const struct given *what, int64_
 {
     struct member_truth *t = member(w, app);
     int64_t sent = poll_sent(w, w->site.apps[app].host, what->incarnation, what->seq);
-    if (sent == INT64_MIN || what->incarnation != w->keepers[w->site.apps[app].host].incarnation)
+    bool released = what->incarnation == t->released_incarnation && what->seq <= t->released_seq;
+    if (sent == INT64_MIN || released || what->incarnation != w->keepers[w->site.apps[app].host].incarnation)
         return; /* nobody can use it */
     struct given g = *what;
     g.end = sent + lease;
@@ -62,6 +63,9 @@ void truth_released(struct world *w, uint16_t app, uint64_t incarnation, uint64_
 {
     struct member_truth *t = member(w, app);
     uint64_t current = w->keepers[w->site.apps[app].host].incarnation;
+    if (incarnation != t->released_incarnation || seq > t->released_seq)
+        t->released_seq = seq;
+    t->released_incarnation = incarnation;
     for (unsigned i = 0; i < GIVEN_KEPT; i++) {
         struct given *g = &t->given[i];
         bool former = incarnation == current && g->incarnation != current;
@@ -93,7 +97,7 @@ static int64_t certainly_over(const struct world *w, uint16_t app, bool promises
     }
     if (end == 0)
         return 0;
-    return node_to_world(w, a->host, (mono_t){end + a->fencing.ns + 2 * w->site.timing.margin.ns});
+    return node_to_world(w, a->host, (mono_t){end + a->fencing.ns + w->site.timing.margin.ns});
 }
 
 /* Grants of the other controller are not known to this one where nobody arbitrates but silence. */
@@ -178,9 +182,13 @@ void truth_accepts(struct world *w, unsigned host, uint16_t app, struct epoch ep
                   name, w->site.apps[other].name, (double)(over - w->now) / 1e9);
     if (t->lease_asked <= now)
         violation(w, "no-lease", "%s becomes primary without a lease that runs", name);
-    if (w->disks[host].kept < t->granted_at && w->disks[host].kept >= 0 && epoch_compare(t->durable_epoch, epoch) < 0)
-        violation(w, "not-durable", "%s becomes primary with epoch %llu.%llu, which is on no disk", name,
-                  (unsigned long long)epoch.term, (unsigned long long)epoch.n);
+    uint64_t unused;
+    struct epoch kept;
+    disk_reads(w, host, name, &unused, &kept);
+    if (epoch_compare(kept, epoch) < 0)
+        violation(w, "not-durable", "%s becomes primary with epoch %llu.%llu, on disk is %llu.%llu", name,
+                  (unsigned long long)epoch.term, (unsigned long long)epoch.n, (unsigned long long)kept.term,
+                  (unsigned long long)kept.n);
 }
 
 /* LCA_DO_LEASE, before the keeper has it. */

@@ -332,6 +332,8 @@ static void node_begin(struct world *w, unsigned node)
         struct controller *c = &w->controllers[node - n];
         c->node = node;
         c->database_counter = 0;
+        c->led_since = 0;
+        c->leads = 0;
         snprintf(c->name, sizeof c->name, "scs%u", node - n + 1);
     }
 }
