@@ -17,17 +17,21 @@ from world import wait
 
 ADMIN_PORT = 4998
 PORTS = ["agent", "admin", "socket"]
-link, agent, admin = (wire.schema(name) for name in ("link", "agent", "admin"))
+link, agent, admin, controller = (wire.schema(name) for name in ("link", "agent", "admin", "controller"))
+SCHEMAS = (link, agent, admin, controller)
 
+OPERATORS_VERBS = {"STATUS", "START", "STOP", "RESET", "SWITCHOVER", "HISTORY", "WHY", "CONFIG_RELOAD", "CONFIG_CHECK", "RESUME", "AUTHORITY", "AUTHORITY_MOVE",
+                   "ELECTOR_INSTALL"}
 # What is allowed. Everything else is refused.
 ALLOWED = {
-    ("agent", "SCS"): {"Configure", "Define", "DefineEnd", "PollAnswer", "Grant", "Demote", "Order"},
-    ("agent", "LCA"): set(),  # a peer agent is seen, that is all
-    ("admin", "OPERATOR"): {"STATUS", "START", "STOP", "RESET", "SWITCHOVER", "HISTORY", "WHY", "CONFIG_RELOAD", "CONFIG_CHECK"},
-    ("socket", "OPERATOR"): {"STATUS", "START", "STOP", "RESET", "SWITCHOVER", "HISTORY", "WHY", "CONFIG_RELOAD", "CONFIG_CHECK"},
+    ("agent", "SCS"): {"Configure", "Define", "DefineEnd", "PollAnswer", "Vote", "Grant", "Demote", "Order"},
+    ("agent", "LCA"): {"PeerPoll", "PeerAnswer", "HighestAsk", "Highest"},
+    ("admin", "OPERATOR"): OPERATORS_VERBS,
+    ("socket", "OPERATOR"): OPERATORS_VERBS,
+    ("controller", "SCS"): {"controller.State", "controller.Handover"},  # only where scs has a peer, and only that one
 }
 # The other direction: scs called, an agent answered, and this is what the agent may say.
-ALLOWED_TO_AN_AGENT_THAT_WAS_CALLED = {"Report", "ReportEnd", "Poll", "Released", "OrderResult", "Event", "PeerView"}
+ALLOWED_TO_AN_AGENT_THAT_WAS_CALLED = {"Report", "ReportEnd", "Poll", "Released", "OrderResult", "Event", "PeerView", "VoteAnswer"}
 FRAMES_OF_AN_OPEN_SESSION = {"POLL"}  # and MESSAGE, by the table above; any other ends the connection
 
 NO_HELLO = "no hello"
@@ -49,7 +53,7 @@ def sample(descriptor):
         else:
             value = SAMPLES.get(f"{descriptor.name}.{f.name}", b"p1" if f.cpp_type == f.CPPTYPE_STRING else 1)
         fields[f.name] = [value] if f.label == f.LABEL_REPEATED else value
-    module = next(m for m in (link, agent, admin) if m.DESCRIPTOR.name == descriptor.file.name)
+    module = next(m for m in SCHEMAS if m.DESCRIPTOR.name == descriptor.file.name)
     made = module
     for part in path_of(descriptor):
         made = getattr(made, part)
@@ -61,7 +65,8 @@ def path_of(descriptor):
 
 
 # Where a one or "p1" would be out of range. Terms and epochs of 1 are older than any that scs has: the orders are understood, answered, and change nothing.
-SAMPLES = {"Configure.poll_period_ms": 500, "Poll.boot_id": bytes(16), "Define.environment": b"A=b", "Define.command": b"/bin/p1", "Request.object": b"nobody"}
+SAMPLES = {"Configure.poll_period_ms": 500, "Poll.boot_id": bytes(16), "Define.environment": b"A=b", "Define.command": b"/bin/p1", "Request.object": b"nobody",
+           "Electors.hash": bytes(32), "Vote.electors_hash": bytes(32), "HighestAsk.electors_hash": bytes(32), "State.config_hash": b"0" * 64}
 
 
 def bodies(descriptor):
@@ -77,13 +82,15 @@ def payloads():
     for verb in admin.Request.DESCRIPTOR.enum_types_by_name["Verb"].values:
         yield verb.name, admin.Request(id=1, verb=verb.number, object=VERB_OBJECTS.get(verb.name, b"nobody")).SerializeToString()
     yield "a later verb", b"\x08\x01\x10\x63"
+    for f in bodies(controller.Message.DESCRIPTOR):
+        yield f"controller.{f.message_type.name}", controller.Message(**{f.name: sample(f.message_type)}).SerializeToString()
     for f in bodies(admin.Reply.DESCRIPTOR):
         yield f"Reply.{f.name}", admin.Reply(id=1, **{f.name: sample(f.message_type)}).SerializeToString()
     for f in link.DESCRIPTOR.message_types_by_name.values():
         yield f"link.{f.name}", sample(f).SerializeToString()
 
 
-VERB_OBJECTS = {"STATUS": b"", "HISTORY": b"", "WHY": b"p1", "CONFIG_RELOAD": b"", "CONFIG_CHECK": b""}
+VERB_OBJECTS = {"STATUS": b"", "HISTORY": b"", "WHY": b"p1", "CONFIG_RELOAD": b"", "CONFIG_CHECK": b"", "AUTHORITY": b"", "AUTHORITY_MOVE": b""}
 
 
 ORDERS = {"Grant", "Demote", "Order"}
@@ -135,6 +142,18 @@ def secured():
     w.start()
     yield w
     w.audit()
+    w.close()
+
+
+@pytest.fixture(scope="module")
+def controller_pair():
+    """A controller that waits for its peer, which has the lower name, to call."""
+    w = world.World(hosts=("a",), tls=False)
+    w.scs_conf["scs"].update({"name": "scs2", "admin-address": "127.0.0.1", "admin-port": ADMIN_PORT, "arbiter": "pair", "peer": "scs1",
+                              "peer-address": "127.0.0.1", "peer-port": ADMIN_PORT + 1, "peer-host": "a"})
+    w.start(settle=False)
+    wait(lambda: w.ctl("status").code == 0, what="scs answers")
+    yield w
     w.close()
 
 
@@ -203,10 +222,11 @@ def read_on(s, outcome, schema):
     outcome.alive = True
 
 
-def try_once(w, port, role, name, cell):
+def try_once(w, port, role, name, cell, before=b""):
+    """`before`: a message that is said ahead of the cell."""
     what, kind, payload = cell
     outcome = Outcome()
-    if port != "agent":
+    if port in ("admin", "socket"):
         outcome.awaits = "result" if kind == wire.MESSAGE else None
     elif what in ORDERS:
         outcome.awaits = "order_result"
@@ -218,23 +238,37 @@ def try_once(w, port, role, name, cell):
             outcome.greeted = hasattr(answer, "role")
             outcome.refused = None if outcome.greeted else answer
         with contextlib.suppress(OSError):
+            if before:
+                s.send(wire.MESSAGE, before)
             s.send(kind, payload)
             s.send(wire.POLL, TOKEN)
-        read_on(s, outcome, agent.Message if port == "agent" else admin.Reply)
+        read_on(s, outcome, {"agent": agent.Message, "controller": controller.Message}.get(port, admin.Reply))
     return outcome
 
 
 counter = iter(range(1, 1_000_000))
 
 
-def attempt(w, port, role, cell):
+def attempt(w, port, role, cell, before=b"", name=None):
     """One cell; again where there was no room because the former connection's end had not been seen yet."""
     def again():
-        outcome = try_once(w, port, role, f"m{next(counter)}", cell)
-        full = outcome.refused is not None and outcome.refused.reason == link.Refused.LIMIT
+        outcome = try_once(w, port, role, name or f"m{next(counter)}", cell, before)
+        full = outcome.refused is not None and outcome.refused.reason in (link.Refused.LIMIT, link.Refused.DUPLICATE)
         limited = any(m.DESCRIPTOR.name == "Reply" and m.result.error == b"RateLimited" for m in outcome.messages)
         return None if full or limited else outcome
     return wait(again, what=f"room for {role} on {port}")
+
+
+NOT_LEADING = (agent.OrderResult.REFUSED, b"this controller does not lead")
+OLD_TERM = (agent.OrderResult.STALE, b"a higher term has been heard")
+
+
+def orders_results(outcome):
+    return [m.order_result for m in outcome.messages if m.WhichOneof("body") == "order_result"]
+
+
+def said(result):
+    return result.outcome, result.text
 
 
 def results(outcome):
@@ -243,11 +277,10 @@ def results(outcome):
 
 def reads_as(port, payload, allowed):
     """The allowed message that these bytes of another channel also are: bytes do not say which schema made them."""
-    if port not in ("agent", "called"):
-        return None
+    schema, prefix = (controller, "controller.") if port == "controller" else (agent, "")
     with contextlib.suppress(Exception):
-        body = agent.Message.FromString(payload).WhichOneof("body")
-        return body and next((f.message_type.name for f in bodies(agent.Message.DESCRIPTOR) if f.name == body and f.message_type.name in allowed), None)
+        body = schema.Message.FromString(payload).WhichOneof("body")
+        return body and next((f.message_type.name for f in bodies(schema.Message.DESCRIPTOR) if f.name == body and prefix + f.message_type.name in allowed), None)
     return None
 
 
@@ -265,10 +298,12 @@ def complaint(port, role, cell, o):
     if what in allowed:
         if not o.alive:
             return "is allowed, and was cut off"
-        if what in ORDERS and [m.order_result.outcome for m in o.messages if m.WhichOneof("body") == "order_result"] != [agent.OrderResult.STALE]:
-            return "is of an old term, and was not answered as stale"
-        return None if port == "agent" or [r.error for r in results(o)] != [b"NotImplemented"] else "is allowed, and is not implemented"
-    if port == "agent":
+        if port == "agent" and role == "LCA" and o.messages:
+            return "was answered, although it is of no pair of this host's"
+        if what in ORDERS and [said(m) for m in orders_results(o)] != [NOT_LEADING]:
+            return "comes of a controller that has not said that it leads, and was not refused for that"
+        return None if port in ("agent", "controller") or [r.error for r in results(o)] != [b"NotImplemented"] else "is allowed, and is not implemented"
+    if port in ("agent", "controller"):
         return "should have been cut off" if o.alive and not reads_as(port, payload, allowed) else None
     if what in VERBS:
         return None if not o.alive or [r.error for r in results(o)] == [b"NotImplemented"] else "should not be implemented"
@@ -286,6 +321,35 @@ def test_role_by_message(site, port, role):
         if fault:
             wrong.append(f"{role} on {port}, {cell[0]}: {fault} ({outcome})")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_orders_of_another_controller(site, leads):
+    """SAFETY S3: who says that it leads with an old term is answered as stale, who says that it does not is refused; neither changes what the host does."""
+    first = sample(agent.Configure.DESCRIPTOR)
+    first.leads = leads
+    before = agent.Message(id=1, configure=first).SerializeToString()
+    for cell in cells():
+        if cell[0] in ORDERS:
+            outcome = attempt(site, "agent", "SCS", cell, before)
+            assert [said(m) for m in orders_results(outcome)] == [OLD_TERM if leads else NOT_LEADING], f"{cell[0]}: {outcome}"
+
+
+@pytest.mark.parametrize("role", [r for r in ROLES if r != "OPERATOR"])  # which the port serves as well: see above
+@pytest.mark.parametrize("name", ["scs1", "scs0"])
+def test_the_other_controller_by_message(controller_pair, name, role):
+    """The link of two controllers takes the two messages of controller.proto, from a controller of the peer's name and from nobody else."""
+    w, wrong = controller_pair, []
+    for cell in cells():
+        outcome = attempt(w, "controller", role, cell, name=name)
+        if name == "scs1":
+            fault = complaint("controller", role, cell, outcome)
+        else:
+            fault = "stayed connected" if outcome.alive else "was told something" if outcome.messages else None
+        if fault:
+            wrong.append(f"{role} {name}, {cell[0]}: {fault} ({outcome})")
+    assert not wrong, "\n".join(wrong)
+    assert w.ctl("status").code == 0 and not w.scs.ended
 
 
 @pytest.mark.parametrize("port", ["agent", "admin"])
