@@ -37,8 +37,7 @@ class SafetyWorld(World):
         super()._default_configuration()
         scs = self.scs_conf["scs"]
         scs.update({"arbiter": self.arbiter, "profile": self.profile})
-        if self.fencing == "lease":
-            del scs["poll-period"]
+        del scs["poll-period"]
         if self.profile == "fast":
             scs.update({"addp-timeout": "300ms", "addp-remote-timeout": "300ms"})
         for conf in self.lca_conf.values():
@@ -68,8 +67,9 @@ class SafetyWorld(World):
     def start(self, settle=True):
         if self.etcd and not self.etcd.processes:
             self.etcd.start()
-        super().start(settle)
+        super().start(False)
         if settle:
+            self.settle(30)
             for pair in self.pairs:
                 self.wait_acting(self.pair_state(pair[0])["primary"])
         return self
@@ -121,6 +121,11 @@ class SafetyWorld(World):
     def wait_silent(self, app, timeout=30):
         wait(lambda: not self.acts(app), timeout, f"{app} stops acting")
 
+    def last_pid(self, app):
+        """The newest process that said it started, if it lives; asks no controller."""
+        pid = next((r.pid for r in reversed(self.record(app)) if r.what == "start"), 0)
+        return pid if alive(pid) else 0
+
     def hold(self, seconds, app=None):
         """Lets the world go on for a while. With an application: it acts all the time, but for what the audit forgives the machine."""
         end = boot_ns() + int(seconds * 1e9)
@@ -145,8 +150,11 @@ class SafetyWorld(World):
         """The controllers that say that they lead."""
         if len(self.controllers) == 1:
             return list(self.controllers)
-        answers = {c: self.ctl("authority", at=c) for c in self.controllers if self.daemon(c).pid}
-        return [c for c, a in answers.items() if a.code == 0 and a.json["authority"]["leads"]]
+        return [c for c in self.controllers if self.daemon(c).pid and self.leads(c)]
+
+    def leads(self, label):
+        answer = self.ctl("authority", at=label)
+        return answer.code == 0 and answer.json["authority"]["leads"]
 
     def leader(self):
         """The one that leads; waits for it."""
