@@ -18,6 +18,7 @@
 
 #define SOCKETS_MAX 16
 #define ANSWER_MAX 16384
+#define PATIENCE_TO_BEGIN SPAN_S(1)
 #define TOKEN_MAX 512
 
 struct etcd_socket {
@@ -38,6 +39,7 @@ struct etcd_register {
     char key[ETCD_KEY_MAX], user[64], password[256], token[TOKEN_MAX];
     char ca[200], certificate[200], private_key[200];
     span_t patience;
+    bool works; /* the last question was answered: from a connection that is open and a login that holds, answers are quick */
     mono_t curl_at, deadline;
     enum question asked, wanted; /* wanted: behind a login */
     bool logged_in_again;        /* for this question */
@@ -50,6 +52,12 @@ struct etcd_register {
 };
 
 /* ---- libcurl and the loop ---- */
+
+/* Connecting with TLS and logging in (a slow hash on purpose) take longer than a refresh may: nothing is lost by that while there is no answer anyway. */
+static span_t allowed(const struct etcd_register *r)
+{
+    return r->works ? r->patience : span_max(r->patience, PATIENCE_TO_BEGIN);
+}
 
 static void run_socket(struct etcd_register *r, curl_socket_t fd, int events)
 {
@@ -155,7 +163,7 @@ static void set_options(struct etcd_register *r, span_t left)
     while (n && base[n - 1] == '/')
         n--;
     (void)snprintf(url, sizeof(url), "%.*s%s", (int)n, base, question_path(r->asked));
-    long ms = (long)span_to_ms(left), third = (long)span_to_ms(r->patience) / 3;
+    long ms = (long)span_to_ms(left), third = (long)span_to_ms(allowed(r)) / 3;
     curl_easy_setopt(r->easy, CURLOPT_URL, url);
     curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, r->body);
     curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE, (long)strlen(r->body));
@@ -186,6 +194,7 @@ static void give_up(struct etcd_register *r, const char *what)
 {
     bool swap = r->asked == QUESTION_TXN || r->wanted == QUESTION_TXN;
     set_trouble(r, what);
+    r->works = false;
     r->endpoint = (r->endpoint + 1) % r->endpoints.count;
     r->event = (struct scs_event){.type = swap ? SCS_EV_REGISTER_SWAPPED : SCS_EV_REGISTER_READ, .host = SCS_NONE};
     r->event.reg.outcome = SWAP_UNKNOWN;
@@ -206,7 +215,7 @@ static void ask(struct etcd_register *r, enum question q, char *body, mono_t now
     r->done = false;
     r->tried = 0;
     r->logged_in_again = false;
-    r->deadline = mono_add(now, r->patience);
+    r->deadline = mono_add(now, allowed(r));
     r->asked = q;
     r->body = body;
     if (r->user[0] && !r->token[0] && body) {
@@ -291,6 +300,7 @@ static void answered(struct etcd_register *r, mono_t now)
         return;
     }
     r->trouble[0] = '\0';
+    r->works = true;
     finish(r);
 }
 

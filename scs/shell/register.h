@@ -1,6 +1,7 @@
 /* The register of arbiter = etcd: one key of an existing cluster, read and compared-and-swapped (SAFETY section 2).
  *
  * One question at a time; its answer is pulled and comes once, in time: a question that takes longer than the patience is given up, a swap then with SWAP_UNKNOWN.
+ * Where the question before had no answer a second is allowed, for connecting and logging in.
  * register_none.c is built in its place where libcurl or jansson is missing: register_open() says so. */
 #pragma once
 
