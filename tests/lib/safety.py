@@ -78,7 +78,7 @@ class SafetyWorld(World):
         if self.arbiter == "agents" and not self.installed:
             at, missing = next(iter(self.controllers)), self.scs_conf["scs"]["electors"].split()
             for host in missing[:len(missing) // 2 + 1]:  # the others learn from these
-                wait(lambda h=host: self.ctl("elector", "install", h, "--yes", at=at).code == 0, what=f"elector {host} is installed")
+                wait(lambda h=host: self.ctl("elector", "install", h, "--force", "--yes", at=at).code == 0, what=f"elector {host} is installed")
             self.installed = True
 
     def close(self):
