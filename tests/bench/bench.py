@@ -11,12 +11,14 @@ import time
 import failover
 import footprint
 import restart
+import safe
 import silence
 import world
 from report import Report
 
-FIGURES = {"failover": failover.measure, "restart": restart.measure, "silence": silence.measure, "footprint": footprint.measure}
-TIMED = {"failover", "restart", "silence"}
+FIGURES = {"failover": failover.measure, "restart": restart.measure, "silence": silence.measure, "footprint": footprint.measure, "safety": safe.measure}
+GATE = ("failover", "restart", "silence", "footprint")
+TIMED = {"failover", "restart", "silence", "safety"}
 
 
 def samples_folder(args):
@@ -44,6 +46,8 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--samples")
     parser.add_argument("--fair", action="store_true")
+    parser.add_argument("--part", action="append", choices=safe.PARTS)
+    parser.add_argument("--minutes", type=float)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     args = parser.parse_args()
     unknown = [n for n in args.names if n not in FIGURES]
@@ -55,10 +59,11 @@ def main():
     started = time.monotonic()
     print(f"tests/bench/run {' '.join(args.names)}{' --quick' if args.quick else ''}{' --fair' if args.fair else ''} --seed {args.seed}; {report.machine()}", flush=True)
     try:
-        for name in args.names or FIGURES:
+        for name in args.names or GATE:
             begun = time.monotonic()
             report.policy = set_policy(name, args.fair)
-            FIGURES[name](report, args.quick, random.Random(f"{args.seed} {name}"))
+            more = {"parts": args.part, "minutes": args.minutes} if name == "safety" else {}
+            FIGURES[name](report, args.quick, random.Random(f"{args.seed} {name}"), **more)
             report.say(f"  ({time.monotonic() - begun:.0f} s)")
     except AssertionError as e:
         print(f"tests/bench/run: {e}", file=sys.stderr)

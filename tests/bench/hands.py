@@ -46,15 +46,20 @@ def kill(pid):
     return t
 
 
-def make_world(hosts=("a", "b")):
-    """Mutual TLS and the product's own defaults for everything that is not about where things are. What a host has in /run is on a tmpfs, as /run is."""
-    w = world.World(hosts=hosts, tls=True)
-    for folder in (w.apps_dir, *(w.path(f"run-{h}") for h in hosts)):
+def make_plain(w):
+    """The product's own defaults in a world for everything that is not about where things are. What a host has in /run is on a tmpfs, as /run is."""
+    for folder in (w.apps_dir, *(w.path(f"run-{h}") for h in w.hosts)):
         network.sh("mount", "-t", "tmpfs", "-o", f"mode={folder.stat().st_mode & 0o777:o}", "bench", folder)
     for section in (w.scs_conf["scs"], *(w.lca_conf[h]["lca"] for h in w.hosts)):
-        del section["log-level"]
+        section.pop("log-level", None)
     for key in ("poll-period", "addp-timeout", "addp-remote-timeout"):
-        del w.scs_conf["scs"][key]
+        w.scs_conf["scs"].pop(key, None)
+
+
+def make_world(hosts=("a", "b")):
+    """A plain world with mutual TLS."""
+    w = world.World(hosts=hosts, tls=True)
+    make_plain(w)
     return w
 
 

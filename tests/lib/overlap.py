@@ -70,6 +70,16 @@ def intervals_of(samples):
     return sorted(done + list(current.values()))
 
 
+def overlaps_of(intervals):
+    """Every stretch in which two processes acted, of intervals in order of time. A single instant counts, with length 0."""
+    found, open_ones = [], []
+    for i in intervals:
+        open_ones = [o for o in open_ones if o.end >= i.start]
+        found += [Overlap(i.start, min(o.end, i.end), o, i) for o in open_ones if o.pid != i.pid]
+        open_ones.append(i)
+    return found
+
+
 class Witnessed:
     """Of the members of one pair. `rings`: {application: path}."""
 
@@ -80,12 +90,7 @@ class Witnessed:
 
     def overlaps(self):
         """Every stretch in which two processes acted. A single instant counts, with length 0."""
-        found, open_ones = [], []
-        for i in self.intervals:
-            open_ones = [o for o in open_ones if o.end >= i.start]
-            found += [Overlap(i.start, min(o.end, i.end), o, i) for o in open_ones if o.pid != i.pid]
-            open_ones.append(i)
-        return found
+        return overlaps_of(self.intervals)
 
     def overlap_ms(self):
         """Time that lies in two intervals or more, each instant counted once."""
