@@ -39,10 +39,12 @@ class Site:
         for program in ("lca", "scs", "scsctl"):
             (self.sbin / program).symlink_to(tree.program(program))
         w.scs_conf["scs"].update({"admin-socket": w.path("run-scs/scs/scs.sock"), "state-directory": w.path("state-scs")})
-        w.pair("orders1", "orders2")
+        del w.scs_conf["scs"]["poll-period"]  # the profile's, as in the samples
+        w.pair("orders1", "orders2", fencing="lease")
         w.conf_file = lambda which: w.path(f"etc-{which}", "scs.conf" if which == "scs" else "lca.conf")
         w.ctl = self.ctl
         w.start()
+        world.wait(lambda: w.pair_state("orders1")["vouched"] == "both", what="controller and peer vouch for the primary")
         for host in w.hosts:
             shutil.copy2(w.conf_file("scs"), w.path(f"etc-{host}", "scs.conf"))
         shutil.copy2(w.conf_file("a"), w.path("etc-scs", "lca.conf"))

@@ -76,7 +76,7 @@ def test_exit_while_the_keeper_was_away(make_world):
     w.lca("a").start()
     said = wait(lambda: [r["text"] for r in w.history("--application", "p1") if r["number"] == 5064], what="its end was reported")
     assert "unknown (adopted)" in said[-1], said
-    # Who is heard first decides: the controller that the standby takes over, the peer that vouches that it goes on in place (SAFETY B5).
+    # Who is first decides: scs, that the standby takes over; or the agent, that it goes on in place, after two poll periods in which no scs was heard.
     wait(lambda: w.pair_state()["state"] == "normal")
     in_place = "30311 restart-in-role p1" in w.log("a")
     w.wait_normal("p1" if in_place else "p2")
