@@ -18,11 +18,11 @@ ADMIN_PORT = 4998
 
 class SafetyWorld(World):
     """`arbiter`: single, pair, agents or etcd; with the last three there are two controllers, scs1 and scs2, in namespaces of their own unless `controllers` says
-    where. `profile` and `fencing` as in scs.conf."""
+    where. `fencing` as in scs.conf; `profile` too, and "brisk": fast, with a lease that outlives the pauses of a crowded machine."""
 
     app_program = "witness"
 
-    def __init__(self, hosts=("a", "b", "c"), controllers=None, arbiter="single", profile="fast", fencing="lease", others=(), etcd_tls=False, **more):
+    def __init__(self, hosts=("a", "b", "c"), controllers=None, arbiter="single", profile="brisk", fencing="lease", others=(), etcd_tls=False, **more):
         self.arbiter, self.profile, self.fencing = arbiter, profile, fencing
         self.allowed, self.expected, self.etcd, self.installed = [], {}, None, False
         if controllers is None and arbiter != "single":
@@ -36,12 +36,14 @@ class SafetyWorld(World):
     def _default_configuration(self):
         super()._default_configuration()
         scs = self.scs_conf["scs"]
-        scs.update({"arbiter": self.arbiter, "profile": self.profile})
+        scs.update({"arbiter": self.arbiter, "profile": "default" if self.profile == "default" else "fast"})
+        if self.profile == "brisk":
+            scs.update({"lease": "400ms", "timer-margin": "40ms"})
         del scs["poll-period"]
-        if self.profile == "fast":
+        if self.profile != "default":
             scs.update({"addp-timeout": "300ms", "addp-remote-timeout": "300ms"})
         for conf in self.lca_conf.values():
-            conf["lca"]["realtime"] = "yes" if self.profile == "fast" else "no"
+            conf["lca"]["realtime"] = "no" if self.profile == "default" else "yes"
         if self.arbiter == "agents":
             scs["electors"] = " ".join(self.hosts)
         labels = list(self.controllers)
@@ -180,14 +182,14 @@ class SafetyWorld(World):
     def freeze(self, *hosts):
         """Everything on the hosts stands still; the pids, for thaw()."""
         pids = [p for h in hosts for p in janitor.pids_in(self.net.namespace(h))]
-        self._signal(pids, signal.SIGSTOP)
+        self.signal_all(pids, signal.SIGSTOP)
         return pids
 
     def thaw(self, pids):
-        self._signal(pids, signal.SIGCONT)
+        self.signal_all(pids, signal.SIGCONT)
 
     @staticmethod
-    def _signal(pids, number):
+    def signal_all(pids, number):
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
