@@ -1,4 +1,4 @@
-"""Primary killed -> the standby's role command runs, against a bare relay of C with the same sockets. The two take turns, kill by kill."""
+"""Primary killed -> the standby's role command runs, against a bare relay of C with the same sockets and one record brought to disk. The two take turns, kill by kill."""
 import tree
 from hands import Helper, Stamps, command, kill, make_world, pair, pause, stamp
 from report import quantile
@@ -14,7 +14,7 @@ class Relay:
         self.victim, self.done = (Stamps(w.apps_dir / f"floor.{x}") for x in ("victim", "done"))
         floor, middle = tree.program("bench_floor"), w.net.address["scs"]
         self.helpers = [Helper(w, "scs", floor, "pass", PORT_IN, PORT_OUT),
-                        Helper(w, "b", floor, "act", middle, PORT_OUT, *stamp(w, self.done.path, "done")),
+                        Helper(w, "b", floor, "act", middle, PORT_OUT, w.path("floor.record"), *stamp(w, self.done.path, "done")),
                         Helper(w, "a", floor, "watch", middle, PORT_IN, *stamp(w, self.victim.path, "start", "stay"))]
         self.helpers[0].line()
         self.last = 0

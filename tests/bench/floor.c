@@ -3,12 +3,14 @@
  *   bench_floor respawn COMMAND…               one process: fork and exec, wait by pidfd, again
  *   bench_floor watch ADDRESS PORT COMMAND…    the same, and tells ADDRESS:PORT every death: the dead primary's agent
  *   bench_floor pass PORT_IN PORT_OUT          what comes in is passed on: the controller
- *   bench_floor act ADDRESS PORT COMMAND…      starts COMMAND for every message: the standby's agent
+ *   bench_floor act ADDRESS PORT FILE COMMAND… starts COMMAND for every message, after a page of FILE, which has two, was
+ *                                              written in place and is on disk: the standby's agent and its record
  *
- * No TLS, no log, no record, no check; blocking sockets with TCP_NODELAY, a message as long as the product's own report
+ * No TLS, no log, no check; blocking sockets with TCP_NODELAY, a message as long as the product's own report
  * of a death. "ready" is printed when connections stand. A command that cannot be executed ends the program. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -24,6 +26,7 @@
 #include <unistd.h>
 
 #define MESSAGE 200
+#define PAGE 4096
 #define NOT_EXECUTED 127
 
 static void die(const char *what)
@@ -157,10 +160,33 @@ static void pass(const char *port_in, const char *port_out)
         tell(to);
 }
 
-static void act(int fd, char **command)
+/* ---- the record ---- */
+
+static void record_write(int file, unsigned n)
 {
-    while (receive(fd))
+    char page[PAGE];
+    memset(page, (int)('a' + n % 26), sizeof page);
+    if (pwrite(file, page, sizeof page, (off_t)(n % 2) * PAGE) != (ssize_t)sizeof page || fdatasync(file) < 0)
+        die("record");
+}
+
+/* Its room is taken at once. */
+static int record_open(const char *path)
+{
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0)
+        die(path);
+    record_write(file, 0);
+    record_write(file, 1);
+    return file;
+}
+
+static void act(int fd, int file, char **command)
+{
+    for (unsigned n = 0; receive(fd); n++) {
+        record_write(file, n);
         reap(start(command));
+    }
 }
 
 int main(int argc, char **argv)
@@ -173,11 +199,11 @@ int main(int argc, char **argv)
         watch(dial(argv[2], argv[3]), argv + 4);
     else if (strcmp(mode, "pass") == 0 && argc == 4)
         pass(argv[2], argv[3]);
-    else if (strcmp(mode, "act") == 0 && argc > 4)
-        act(dial(argv[2], argv[3]), argv + 4);
+    else if (strcmp(mode, "act") == 0 && argc > 5)
+        act(dial(argv[2], argv[3]), record_open(argv[4]), argv + 5);
     else
         fprintf(stderr,
-                "usage: %s respawn COMMAND… | watch ADDRESS PORT COMMAND… | pass PORT_IN PORT_OUT | act ADDRESS PORT "
+                "usage: %s respawn COMMAND… | watch ADDRESS PORT COMMAND… | pass PORT_IN PORT_OUT | act ADDRESS PORT FILE "
                 "COMMAND…\n",
                 argv[0]);
     return 2;

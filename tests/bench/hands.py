@@ -88,12 +88,12 @@ def application(w, name, host, **options):
     return stamps
 
 
-def pair(w, primary="p1", backup="p2", on=("a", "b"), **options):
+def pair(w, primary="p1", backup="p2", on=("a", "b"), fencing="lease", **options):
     """A pair of those; role commands write down their start too. Name → Stamps."""
     stamps = {}
     for name, host in ((primary, on[0]), (backup, on[1])):
         file = w.apps_dir / f"{name}.stamps"
-        more = {"backup": backup, "redundancy_type": "warm", "fencing": "none"} if name == primary else {}
+        more = {"backup": backup, "redundancy_type": "warm", "fencing": fencing} if name == primary else {}
         stamps[name] = application(w, name, host, on_primary=words(stamp(w, file, "primary")), on_backup=words(stamp(w, file, "backup")), **more, **options)
     return stamps
 

@@ -1,4 +1,5 @@
-"""A host falls silent -> the switchover is decided. addp-timeout = 100 ms in both directions, host-loss = confirmed.
+"""A host falls silent -> the switchover is decided. addp-timeout = 100 ms in both directions, host-loss = confirmed, fencing = none: with leases the
+decision waits for the lease's end, whatever ADDP says (the figure for that is in safe.py).
 
 The cut is one store in the bridge (cut.c), timed on both sides; the decision's instant is the controller's own, as `scsctl why` has it, moved from the wall clock to CLOCK_BOOTTIME by
 reading both clocks here. A control timer runs all the while and says how late this machine is by itself."""
@@ -62,7 +63,7 @@ def measure(report, quick, rng):
     report.title("silence", "host silent -> switchover decided (addp-timeout = 100ms both ways, mutual TLS)")
     w = make_world()
     w.scs_conf["scs"].update({"addp-timeout": "100ms", "addp-remote-timeout": "100ms", "haflip-detect-timeout": "0s", "disconnect-switchover-timeout": "0s"})
-    pair(w)
+    pair(w, fencing="none")
     w.start()
     cutter = Helper(w, "-net", tree.program("bench_cut"))
     timer = Helper(w, "scs", tree.program("bench_timer"), TIMER_MS)
