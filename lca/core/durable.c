@@ -7,6 +7,7 @@
  *
  * A failure is final: nothing is written again, what waits is refused, and neither grants nor votes are accepted until
  * the agent starts anew. A record of another version, site or host is no record. */
+#include "common/base/bytes.h"
 #include "lca/core/core_state.h"
 
 #include <string.h>
@@ -18,87 +19,49 @@ static const char magic[4] = {'l', 'c', 'a', 'r'};
 
 /* --- bytes --- */
 
-struct writer {
-    uint8_t *at, *end;
-};
-
-static void put(struct writer *w, uint64_t value, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes && w->at < w->end; i++)
-        *w->at++ = (uint8_t)(value >> (8 * i));
-}
-
-static void put_bytes(struct writer *w, const void *bytes, size_t n)
-{
-    size_t room = (size_t)(w->end - w->at);
-    memcpy(w->at, bytes, n < room ? n : room);
-    w->at += n < room ? n : room;
-}
-
-static void put_name(struct writer *w, const char *name)
+static void put_name(struct byte_writer *w, const char *name)
 {
     size_t n = strlen(name);
-    put(w, n, 1);
-    put_bytes(w, name, n);
+    byte_put(w, n, 1);
+    byte_put_run(w, name, n);
 }
 
-struct reader {
-    const uint8_t *at, *end;
-    bool bad;
-};
-
-static uint64_t get(struct reader *r, unsigned bytes)
+static void get_name(struct byte_reader *r, char name[NAME_SIZE])
 {
-    uint64_t value = 0;
-    if ((size_t)(r->end - r->at) < bytes) {
-        r->bad = true;
-        return 0;
-    }
-    for (unsigned i = 0; i < bytes; i++)
-        value |= (uint64_t)*r->at++ << (8 * i);
-    return value;
-}
-
-static void get_name(struct reader *r, char name[NAME_SIZE])
-{
-    size_t n = (size_t)get(r, 1);
+    size_t n = (size_t)byte_get(r, 1);
+    const uint8_t *from = n < NAME_SIZE ? byte_get_run(r, n) : NULL;
     name[0] = '\0';
-    if (r->bad || (size_t)(r->end - r->at) < n || n >= NAME_SIZE) {
+    if (!from || !str_copy_bytes(name, NAME_SIZE, from, n))
         r->bad = true;
-        return;
-    }
-    memcpy(name, r->at, n);
-    name[n] = '\0';
-    r->at += n;
 }
 
 size_t lca_core_durable(const struct lca_core *c, uint8_t *out, size_t size)
 {
-    struct writer w = {out, out + size};
-    put_bytes(&w, magic, sizeof magic);
-    put(&w, RECORD_VERSION, 2);
+    struct byte_writer w = {out, out + size, false};
+    byte_put_run(&w, magic, sizeof magic);
+    byte_put(&w, RECORD_VERSION, 2);
     put_name(&w, c->config.site);
     put_name(&w, c->config.host);
-    put(&w, c->term, 8);
-    put(&w, c->elector.recorded, 1);
-    put(&w, c->elector.voted, 8);
-    put_bytes(&w, c->elector.hash, sizeof c->elector.hash);
-    put(&w, c->durable.n, 2);
+    byte_put(&w, c->term, 8);
+    byte_put(&w, c->elector.recorded, 1);
+    byte_put(&w, c->elector.voted, 8);
+    byte_put_run(&w, c->elector.hash, sizeof c->elector.hash);
+    byte_put(&w, c->durable.n, 2);
     for (unsigned i = 0; i < c->durable.n; i++) {
         put_name(&w, c->durable.epochs[i].app);
-        put(&w, c->durable.epochs[i].epoch.term, 8);
-        put(&w, c->durable.epochs[i].epoch.n, 8);
+        byte_put(&w, c->durable.epochs[i].epoch.term, 8);
+        byte_put(&w, c->durable.epochs[i].epoch.n, 8);
     }
     return (size_t)(w.at - out);
 }
 
-static bool head_read(struct reader *r, const struct lca_core *c)
+static bool head_read(struct byte_reader *r, const struct lca_core *c)
 {
     char site[NAME_SIZE], host[NAME_SIZE];
-    if ((size_t)(r->end - r->at) < sizeof magic || memcmp(r->at, magic, sizeof magic) != 0)
+    const uint8_t *head = byte_get_run(r, sizeof magic);
+    if (!head || memcmp(head, magic, sizeof magic) != 0)
         return false;
-    r->at += sizeof magic;
-    if (get(r, 2) != RECORD_VERSION)
+    if (byte_get(r, 2) != RECORD_VERSION)
         return false;
     get_name(r, site);
     get_name(r, host);
@@ -108,22 +71,19 @@ static bool head_read(struct reader *r, const struct lca_core *c)
 static bool record_read(struct lca_core *c, const uint8_t *bytes, size_t n)
 {
     static const size_t hash_size = sizeof c->elector.hash;
-    struct reader r = {bytes, bytes + n, false};
+    struct byte_reader r = {bytes, bytes + n, false};
     if (!head_read(&r, c))
         return false;
-    uint64_t term = get(&r, 8), recorded = get(&r, 1), voted = get(&r, 8);
-    const uint8_t *hash = r.at;
-    if ((size_t)(r.end - r.at) < hash_size)
-        return false;
-    r.at += hash_size;
-    unsigned count = (unsigned)get(&r, 2);
+    uint64_t term = byte_get(&r, 8), recorded = byte_get(&r, 1), voted = byte_get(&r, 8);
+    const uint8_t *hash = byte_get_run(&r, hash_size);
+    unsigned count = (unsigned)byte_get(&r, 2);
     if (r.bad || recorded > 1 || count > LCA_MEMBERS_MAX)
         return false;
     struct durable *d = &c->durable;
     for (unsigned i = 0; i < count; i++) {
         get_name(&r, d->epochs[i].app);
-        d->epochs[i].epoch.term = get(&r, 8);
-        d->epochs[i].epoch.n = get(&r, 8);
+        d->epochs[i].epoch.term = byte_get(&r, 8);
+        d->epochs[i].epoch.n = byte_get(&r, 8);
     }
     if (r.bad || r.at != r.end)
         return false;

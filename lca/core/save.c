@@ -4,6 +4,7 @@
  * (FNV-1a) over all of it. It is written by us and read by us, on the same boot: instants are CLOCK_BOOTTIME and stay
  * valid. A blob that is short, long, damaged or of another version is no blob. The state names the start it belongs to,
  * so a blob that is one start behind is recognised. */
+#include "common/base/bytes.h"
 #include "lca/core/core_state.h"
 #include "lca/core/wire.h"
 
@@ -14,61 +15,18 @@
 #define HOST_VERSION 0x82
 #define PEER_BYTES (2 * 8 + 3 + 2 + 2 * NAME_SIZE) /* most that one peer takes */
 
-struct writer {
-    uint8_t *at, *end;
-    bool full;
-};
-
-static void put(struct writer *w, uint64_t value, unsigned bytes)
+static void put_run(struct byte_writer *w, const void *bytes, size_t n, unsigned length_bytes)
 {
-    if ((size_t)(w->end - w->at) < bytes) {
-        w->full = true;
-        return;
-    }
-    for (unsigned i = 0; i < bytes; i++)
-        *w->at++ = (uint8_t)(value >> (8 * i));
+    byte_put(w, n, length_bytes);
+    byte_put_run(w, bytes, n);
 }
 
-static void put_bytes(struct writer *w, const void *bytes, size_t n, unsigned length_bytes)
+static const uint8_t *get_run(struct byte_reader *r, unsigned length_bytes, size_t *ret_n)
 {
-    put(w, n, length_bytes);
-    if (w->full || (size_t)(w->end - w->at) < n) {
-        w->full = true;
-        return;
-    }
-    memcpy(w->at, bytes, n);
-    w->at += n;
-}
-
-struct reader {
-    const uint8_t *at, *end;
-    bool bad;
-};
-
-static uint64_t get(struct reader *r, unsigned bytes)
-{
-    uint64_t value = 0;
-    if ((size_t)(r->end - r->at) < bytes) {
-        r->bad = true;
-        return 0;
-    }
-    for (unsigned i = 0; i < bytes; i++)
-        value |= (uint64_t)*r->at++ << (8 * i);
-    return value;
-}
-
-static const uint8_t *get_bytes(struct reader *r, unsigned length_bytes, size_t *ret_n)
-{
-    size_t n = (size_t)get(r, length_bytes);
-    if (r->bad || (size_t)(r->end - r->at) < n) {
-        r->bad = true;
-        *ret_n = 0;
-        return r->at;
-    }
-    const uint8_t *bytes = r->at;
-    r->at += n;
-    *ret_n = n;
-    return bytes;
+    size_t n = (size_t)byte_get(r, length_bytes);
+    const uint8_t *bytes = byte_get_run(r, n);
+    *ret_n = bytes ? n : 0;
+    return bytes ? bytes : r->at;
 }
 
 static uint64_t checksum(const uint8_t *bytes, size_t n)
@@ -79,65 +37,65 @@ static uint64_t checksum(const uint8_t *bytes, size_t n)
     return h;
 }
 
-static int seal(struct writer *w, uint8_t *out)
+static int seal(struct byte_writer *w, uint8_t *out)
 {
     if (!w->full)
-        put(w, checksum(out, (size_t)(w->at - out)), 8);
+        byte_put(w, checksum(out, (size_t)(w->at - out)), 8);
     return w->full ? -EMSGSIZE : (int)(w->at - out);
 }
 
 /* Opens a sealed blob of this version for reading. */
-static bool unseal(struct reader *r, const uint8_t *blob, size_t n, uint8_t version)
+static bool unseal(struct byte_reader *r, const uint8_t *blob, size_t n, uint8_t version)
 {
     if (n < 9 || blob[0] != version)
         return false;
-    struct reader sum = {blob + n - 8, blob + n, false};
-    *r = (struct reader){blob + 1, blob + n - 8, false};
-    return get(&sum, 8) == checksum(blob, n - 8);
+    struct byte_reader sum = {blob + n - 8, blob + n, false};
+    *r = (struct byte_reader){blob + 1, blob + n - 8, false};
+    return byte_get(&sum, 8) == checksum(blob, n - 8);
 }
 
 /* Enumerations read back are within their range, or the blob is bad. */
-static int get_enum(struct reader *r, int last)
+static int get_enum(struct byte_reader *r, int last)
 {
-    int value = (int)get(r, 1);
+    int value = (int)byte_get(r, 1);
     if (value > last)
         r->bad = true;
     return value;
 }
 
-static void put_epoch(struct writer *w, struct epoch e)
+static void put_epoch(struct byte_writer *w, struct epoch e)
 {
-    put(w, e.term, 8);
-    put(w, e.n, 8);
+    byte_put(w, e.term, 8);
+    byte_put(w, e.n, 8);
 }
 
-static struct epoch get_epoch(struct reader *r)
+static struct epoch get_epoch(struct byte_reader *r)
 {
     struct epoch e;
-    e.term = get(r, 8);
-    e.n = get(r, 8);
+    e.term = byte_get(r, 8);
+    e.n = byte_get(r, 8);
     return e;
 }
 
-static void put_key(struct writer *w, const struct order_key *k)
+static void put_key(struct byte_writer *w, const struct order_key *k)
 {
-    put(w, k->kind, 1);
-    put(w, k->term, 8);
-    put(w, k->order_id, 8);
+    byte_put(w, k->kind, 1);
+    byte_put(w, k->term, 8);
+    byte_put(w, k->order_id, 8);
     put_epoch(w, k->epoch);
 }
 
-static struct order_key get_key(struct reader *r)
+static struct order_key get_key(struct byte_reader *r)
 {
     struct order_key k;
     k.kind = (uint8_t)get_enum(r, ORDER_DEMOTE);
-    k.term = get(r, 8);
-    k.order_id = get(r, 8);
+    k.term = byte_get(r, 8);
+    k.order_id = byte_get(r, 8);
     k.epoch = get_epoch(r);
     return k;
 }
 
-static void put_flags(struct writer *w, const struct app *a)
+static void put_flags(struct byte_writer *w, const struct app *a)
 {
     const bool flags[] = {a->has_definition, a->removed,      a->failed,          a->notify_started,
                           a->unavailable,    a->demote_first, a->exit_asked,      a->in_place_due,
@@ -145,15 +103,15 @@ static void put_flags(struct writer *w, const struct app *a)
     uint64_t bits = 0;
     for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++)
         bits |= (uint64_t)flags[i] << i;
-    put(w, bits, 2);
+    byte_put(w, bits, 2);
 }
 
-static void get_flags(struct reader *r, struct app *a, bool *ret_defined)
+static void get_flags(struct byte_reader *r, struct app *a, bool *ret_defined)
 {
     bool *flags[] = {ret_defined,     &a->removed,      &a->failed,          &a->notify_started,
                      &a->unavailable, &a->demote_first, &a->exit_asked,      &a->in_place_due,
                      &a->released,    &a->start_wanted, &a->change.in_place, &a->change.ordered};
-    uint64_t bits = get(r, 2);
+    uint64_t bits = byte_get(r, 2);
     for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++)
         *flags[i] = bits >> i & 1;
 }
@@ -169,51 +127,51 @@ static const struct waiter *stop_waiter(const struct app *a)
 int lca_app_save(const struct lca_core *c, unsigned app, uint8_t *out, size_t size)
 {
     const struct app *a = &c->apps[app];
-    struct writer w = {out, out + size, false};
-    put(&w, SAVE_VERSION, 1);
-    put(&w, a->start_id, 8);
+    struct byte_writer w = {out, out + size, false};
+    byte_put(&w, SAVE_VERSION, 1);
+    byte_put(&w, a->start_id, 8);
     put_flags(&w, a);
-    put(&w, a->phase, 1);
-    put(&w, a->cause, 1);
-    put(&w, a->role, 1);
-    put(&w, a->wanted, 1);
-    put(&w, a->intent, 1);
+    byte_put(&w, a->phase, 1);
+    byte_put(&w, a->cause, 1);
+    byte_put(&w, a->role, 1);
+    byte_put(&w, a->wanted, 1);
+    byte_put(&w, a->intent, 1);
     put_epoch(&w, a->epoch);
     put_epoch(&w, a->epoch_seen);
-    put(&w, (uint64_t)a->started_at.ns, 8);
-    put(&w, (uint64_t)a->status_since.ns, 8);
-    put(&w, (uint64_t)a->restart_at.ns, 8);
-    put(&w, a->last_exit.how, 1);
-    put(&w, (uint32_t)a->last_exit.code, 4);
-    put(&w, (uint32_t)a->last_exit.signal, 4);
-    put(&w, a->last_exit.core, 1);
-    put(&w, (uint64_t)a->exit_at.ns, 8);
-    put(&w, a->streak, 4);
-    put(&w, a->window_former, 4);
-    put(&w, a->window_count, 4);
-    put(&w, (uint64_t)a->window_at.ns, 8);
+    byte_put(&w, (uint64_t)a->started_at.ns, 8);
+    byte_put(&w, (uint64_t)a->status_since.ns, 8);
+    byte_put(&w, (uint64_t)a->restart_at.ns, 8);
+    byte_put(&w, a->last_exit.how, 1);
+    byte_put(&w, (uint32_t)a->last_exit.code, 4);
+    byte_put(&w, (uint32_t)a->last_exit.signal, 4);
+    byte_put(&w, a->last_exit.core, 1);
+    byte_put(&w, (uint64_t)a->exit_at.ns, 8);
+    byte_put(&w, a->streak, 4);
+    byte_put(&w, a->window_former, 4);
+    byte_put(&w, a->window_count, 4);
+    byte_put(&w, (uint64_t)a->window_at.ns, 8);
     for (unsigned i = 0; i < LCA_DONE_MAX; i++) {
         put_key(&w, &a->done[i].key);
-        put(&w, a->done[i].outcome, 1);
+        byte_put(&w, a->done[i].outcome, 1);
     }
-    put(&w, a->done_next, 1);
-    put(&w, a->change.kind, 1);
-    put(&w, a->change.start_id, 8);
+    byte_put(&w, a->done_next, 1);
+    byte_put(&w, a->change.kind, 1);
+    byte_put(&w, a->change.start_id, 8);
     put_key(&w, &a->change.key);
     put_epoch(&w, a->change.epoch);
-    put(&w, a->granted_seq, 8);
-    put(&w, a->released_seq, 8);
+    byte_put(&w, a->granted_seq, 8);
+    byte_put(&w, a->released_seq, 8);
     put_epoch(&w, a->released_epoch);
     const struct waiter *stop = stop_waiter(a);
     const struct order_key none = {0};
-    put(&w, stop != NULL, 1);
+    byte_put(&w, stop != NULL, 1);
     put_key(&w, stop ? &stop->key : &none);
-    put_bytes(&w, a->reason, strlen(a->reason), 1);
-    put_bytes(&w, define_bytes(c, a), a->has_definition ? a->def_len : 0, 2);
+    put_run(&w, a->reason, strlen(a->reason), 1);
+    put_run(&w, define_bytes(c, a), a->has_definition ? a->def_len : 0, 2);
     return seal(&w, out);
 }
 
-static void restore_orders(struct reader *r, struct app *a)
+static void restore_orders(struct byte_reader *r, struct app *a)
 {
     for (unsigned i = 0; i < LCA_DONE_MAX; i++) {
         a->done[i].key = get_key(r);
@@ -221,13 +179,13 @@ static void restore_orders(struct reader *r, struct app *a)
     }
     a->done_next = (uint8_t)get_enum(r, LCA_DONE_MAX - 1);
     a->change.kind = (enum change_kind)get_enum(r, CHANGE_BACKUP);
-    a->change.start_id = get(r, 8);
+    a->change.start_id = byte_get(r, 8);
     a->change.key = get_key(r);
     a->change.epoch = get_epoch(r);
     a->change.scs = LCA_ALL_SCS;
     a->change.by = MONO_NEVER;
-    a->granted_seq = get(r, 8);
-    a->released_seq = get(r, 8);
+    a->granted_seq = byte_get(r, 8);
+    a->released_seq = byte_get(r, 8);
     a->released_epoch = get_epoch(r);
     struct waiter *w = &a->waiters[0];
     w->used = get_enum(r, 1);
@@ -236,7 +194,7 @@ static void restore_orders(struct reader *r, struct app *a)
     w->by = MONO_NEVER;
 }
 
-static void restore_process(struct reader *r, struct app *a)
+static void restore_process(struct byte_reader *r, struct app *a)
 {
     a->phase = (enum phase)get_enum(r, PHASE_ENDED);
     a->cause = (enum end_cause)get_enum(r, END_LEASE);
@@ -245,35 +203,35 @@ static void restore_process(struct reader *r, struct app *a)
     a->intent = (enum intent)get_enum(r, INTENT_PRIMARY);
     a->epoch = get_epoch(r);
     a->epoch_seen = get_epoch(r);
-    a->started_at.ns = (int64_t)get(r, 8);
-    a->status_since.ns = (int64_t)get(r, 8);
-    a->restart_at.ns = (int64_t)get(r, 8);
+    a->started_at.ns = (int64_t)byte_get(r, 8);
+    a->status_since.ns = (int64_t)byte_get(r, 8);
+    a->restart_at.ns = (int64_t)byte_get(r, 8);
     a->last_exit.how = (__typeof__(a->last_exit.how))get_enum(r, EXIT_NOT_STARTED);
-    a->last_exit.code = (int)(uint32_t)get(r, 4);
-    a->last_exit.signal = (int)(uint32_t)get(r, 4);
+    a->last_exit.code = (int)(uint32_t)byte_get(r, 4);
+    a->last_exit.signal = (int)(uint32_t)byte_get(r, 4);
     a->last_exit.core = get_enum(r, 1);
-    a->exit_at.ns = (int64_t)get(r, 8);
-    a->streak = (uint32_t)get(r, 4);
-    a->window_former = (uint32_t)get(r, 4);
-    a->window_count = (uint32_t)get(r, 4);
-    a->window_at.ns = (int64_t)get(r, 8);
+    a->exit_at.ns = (int64_t)byte_get(r, 8);
+    a->streak = (uint32_t)byte_get(r, 4);
+    a->window_former = (uint32_t)byte_get(r, 4);
+    a->window_count = (uint32_t)byte_get(r, 4);
+    a->window_at.ns = (int64_t)byte_get(r, 8);
 }
 
 bool app_restore(struct lca_core *c, struct app *a, const uint8_t *blob, size_t n)
 {
-    struct reader r;
+    struct byte_reader r;
     if (!unseal(&r, blob, n, SAVE_VERSION))
         return false;
     struct app was = *a;
     bool defined = false;
-    a->start_id = get(&r, 8);
+    a->start_id = byte_get(&r, 8);
     get_flags(&r, a, &defined);
     restore_process(&r, a);
     restore_orders(&r, a);
     size_t length;
-    const uint8_t *reason = get_bytes(&r, 1, &length);
+    const uint8_t *reason = get_run(&r, 1, &length);
     bool said = str_copy_bytes(a->reason, sizeof a->reason, reason, length);
-    const uint8_t *definition = get_bytes(&r, 2, &length);
+    const uint8_t *definition = get_run(&r, 2, &length);
     char text[120];
     struct strbuf why;
     strbuf_init(&why, text, sizeof text);
@@ -287,48 +245,48 @@ bool app_restore(struct lca_core *c, struct app *a, const uint8_t *blob, size_t 
 
 /* --- the host: what an agent that starts without a controller needs (SAFETY L6) --- */
 
-static void put_peer(struct writer *w, const struct lca_peer_host *p)
+static void put_peer(struct byte_writer *w, const struct lca_peer_host *p)
 {
-    put_bytes(w, p->name, strlen(p->name), 1);
-    put_bytes(w, p->address, strlen(p->address), 1);
-    put(w, p->port, 2);
-    put(w, (uint64_t)p->call | (uint64_t)p->elector << 1, 1);
-    put(w, (uint64_t)p->addp_timeout.ns, 8);
-    put(w, (uint64_t)p->addp_remote_timeout.ns, 8);
+    put_run(w, p->name, strlen(p->name), 1);
+    put_run(w, p->address, strlen(p->address), 1);
+    byte_put(w, p->port, 2);
+    byte_put(w, (uint64_t)p->call | (uint64_t)p->elector << 1, 1);
+    byte_put(w, (uint64_t)p->addp_timeout.ns, 8);
+    byte_put(w, (uint64_t)p->addp_remote_timeout.ns, 8);
 }
 
-static void get_text(struct reader *r, char *out, size_t size)
+static void get_text(struct byte_reader *r, char *out, size_t size)
 {
     size_t n;
-    const uint8_t *bytes = get_bytes(r, 1, &n);
+    const uint8_t *bytes = get_run(r, 1, &n);
     if (!r->bad && !str_copy_bytes(out, size, bytes, n))
         r->bad = true;
 }
 
-static void get_peer(struct reader *r, struct lca_peer_host *p)
+static void get_peer(struct byte_reader *r, struct lca_peer_host *p)
 {
     get_text(r, p->name, sizeof p->name);
     get_text(r, p->address, sizeof p->address);
-    p->port = (uint16_t)get(r, 2);
-    uint64_t flags = get(r, 1);
+    p->port = (uint16_t)byte_get(r, 2);
+    uint64_t flags = byte_get(r, 1);
     p->call = flags & 1;
     p->elector = flags >> 1 & 1;
-    p->addp_timeout.ns = (int64_t)get(r, 8);
-    p->addp_remote_timeout.ns = (int64_t)get(r, 8);
+    p->addp_timeout.ns = (int64_t)byte_get(r, 8);
+    p->addp_remote_timeout.ns = (int64_t)byte_get(r, 8);
 }
 
 /* Peers beyond what the blob holds are left out: their pairs have to wait for a controller after a restart. */
 int lca_core_save_host(const struct lca_core *c, uint8_t *out, size_t size)
 {
-    struct writer w = {out, out + size, false};
-    put(&w, HOST_VERSION, 1);
-    put(&w, c->term, 8);
-    put(&w, (uint64_t)c->poll_period.ns, 8);
-    put(&w, (uint64_t)c->timing.lease.ns, 8);
-    put(&w, (uint64_t)c->timing.margin.ns, 8);
+    struct byte_writer w = {out, out + size, false};
+    byte_put(&w, HOST_VERSION, 1);
+    byte_put(&w, c->term, 8);
+    byte_put(&w, (uint64_t)c->poll_period.ns, 8);
+    byte_put(&w, (uint64_t)c->timing.lease.ns, 8);
+    byte_put(&w, (uint64_t)c->timing.margin.ns, 8);
     uint8_t *count = w.at;
     unsigned n = 0;
-    put(&w, 0, 1);
+    byte_put(&w, 0, 1);
     while (n < c->n_peers && (size_t)(w.end - w.at) > PEER_BYTES + 8)
         put_peer(&w, &c->peers[n++]);
     if (!w.full)
@@ -338,13 +296,13 @@ int lca_core_save_host(const struct lca_core *c, uint8_t *out, size_t size)
 
 bool core_restore_host(struct lca_core *c, const uint8_t *blob, size_t n)
 {
-    struct reader r;
+    struct byte_reader r;
     if (!unseal(&r, blob, n, HOST_VERSION))
         return false;
-    uint64_t term = get(&r, 8);
-    struct lease_timing timing = {.poll.ns = (int64_t)get(&r, 8)};
-    timing.lease.ns = (int64_t)get(&r, 8);
-    timing.margin.ns = (int64_t)get(&r, 8);
+    uint64_t term = byte_get(&r, 8);
+    struct lease_timing timing = {.poll.ns = (int64_t)byte_get(&r, 8)};
+    timing.lease.ns = (int64_t)byte_get(&r, 8);
+    timing.margin.ns = (int64_t)byte_get(&r, 8);
     unsigned count = (unsigned)get_enum(&r, LCA_PEERS_MAX);
     struct lca_peer_host peers[LCA_PEERS_MAX];
     memset(peers, 0, sizeof peers);
