@@ -53,6 +53,8 @@ def main():
     unknown = [n for n in args.names if n not in FIGURES]
     if unknown:
         parser.error(f"there is no figure '{unknown[0]}'; there are: {' '.join(FIGURES)}")
+    if "safety" not in args.names and (args.part or args.minutes):
+        parser.error("--part and --minutes are of safety")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
     report = Report(samples_folder(args))

@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import rival
@@ -64,17 +65,31 @@ class Site:
         world.wait(lambda: all(h["status"] == "Running" for h in self.w.status()["hosts"]), 60, "all hosts are Running")
         world.wait(lambda: self.w.ctl("authority").json["authority"]["peer_up"], 60, "the controllers are connected")
 
+    def say(self):
+        """What a reader of a failure wants to know."""
+        lines = [self.w.story()]
+        for which in (*self.w.hosts, *self.w.controllers):
+            lines += [f"-- {which}", *self.w.log(which).splitlines()[-12:]]
+        print("\n".join(lines), file=sys.stderr, flush=True)
+
     def close(self):
-        self.watch.end()
-        self.w.close()
+        try:
+            self.watch.end()
+        finally:
+            self.w.close()
 
 
 @contextlib.contextmanager
 def site(profile, realtime=False, fencing="lease", **more):
     """`more`: options of [scs]."""
     s = Site(profile, realtime, {k.replace("_", "-"): v for k, v in more.items()}, fencing)
-    yield s
-    s.close()
+    try:
+        yield s
+    except AssertionError:
+        s.say()
+        raise
+    finally:
+        s.close()
 
 
 class Table:
@@ -89,6 +104,15 @@ class Table:
 
     def row(self, what, figure, bound="shown", ok=None, **more):
         self.report.row("safety", what, figure, bound, ok=ok, **more)
+
+    @contextlib.contextmanager
+    def part(self, name):
+        """What fails in here is a bound that is missed; the other parts go on."""
+        try:
+            yield
+        except AssertionError as e:
+            print(f"{name}: {e}", file=sys.stderr, flush=True)
+            self.row(f"{name}: not measured to its end", "failed", "", False)
 
     def seen(self, s):
         """Takes over what a site's watch found of two at once."""
@@ -192,6 +216,12 @@ class Gone:
         self.since = time.monotonic()
 
     def end(self):
+        try:
+            self._judge()
+        finally:
+            self.s.close()
+
+    def _judge(self):
         time.sleep(max(0, self.seconds - (time.monotonic() - self.since)))
         w, table = self.s.w, self.table
         away = time.monotonic() - self.since
@@ -204,7 +234,6 @@ class Gone:
         seen.look()
         table.row("  and after their return", str(seen.lost - lost), "0", seen.lost == lost)
         table.row("  longest time between two acts", f"{seen.longest_gap_ms:.1f} ms")
-        self.s.close()
 
 
 # -- a busy machine --------------------------------------------------------------------------------------------------------------------------
@@ -215,8 +244,10 @@ def ordinary_policy():
     """The product as anybody runs it: what is started in here inherits no priority."""
     policy, param = os.sched_getscheduler(0), os.sched_getparam(0)
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-    yield
-    os.sched_setscheduler(0, policy, param)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, param)
 
 
 def stress(table, minutes):
@@ -306,21 +337,19 @@ def measure(report, quick, rng, parts=(), minutes=None):
     for needed in ("keepalived", "stress-ng"):
         assert shutil.which(needed), f"{needed} is not installed"
     chosen, table = parts or PARTS, Table(report, quick)
-    if "simulator" in chosen:
-        simulator(table)
-    gone = Gone(table) if "gone" in chosen else None
-    if "cuts" in chosen:
-        proof(table)
-    for profile in LEASE_MS:
-        if "cuts" in chosen:
-            cuts(table, rng, profile)
-        if "leader" in chosen:
-            leader_kills(table, rng, profile)
-    if "rival" in chosen:
-        beside(table)
-    if gone:
-        gone.end()
-    if "stress" in chosen:
-        stress(table, minutes)
+
+    def run(name, *measured):
+        for one in measured if name in chosen else ():
+            with table.part(name):
+                one()
+
+    away = []
+    run("simulator", lambda: simulator(table))
+    run("gone", lambda: away.append(Gone(table)))
+    run("cuts", lambda: proof(table), *(lambda p=p: cuts(table, rng, p) for p in LEASE_MS))
+    run("leader", *(lambda p=p: leader_kills(table, rng, p) for p in LEASE_MS))
+    run("rival", lambda: beside(table))
+    run("gone", *(g.end for g in away))
+    run("stress", lambda: stress(table, minutes))
     table.row("two acted at once, in all sites with leases", f"{table.overlap_ms:.1f} ms", "0 ms", table.overlap_ms == 0)
     table.row("  acts on a lower epoch after a higher", str(table.stale), "0", table.stale == 0)

@@ -40,7 +40,8 @@ class Reader:
 class Watch:
     def __init__(self, w, members=("p1", "p2")):
         self.readers = [Reader(w.ring(m), m) for m in members]
-        self.pending, self.until, self.last, self.highest = [], 0, None, (0, 0)
+        self.pending, self.until, self.wanted = [], 0, None
+        self.last, self.highest = None, (0, 0)
         self.overlap_ms, self.stale, self.changes, self.lost, self.longest_gap_ms = 0.0, 0, 0, 0, 0.0
         self.lock, self.over = threading.Lock(), threading.Event()
         self.error = None
@@ -71,13 +72,14 @@ class Watch:
             limit = world.boot_ns() - FRESH
             self._read()
             self.pending.sort()
-            window = [s for s in self.pending if s.t <= limit]
+            window = [s for s in self.pending if self.until - AGAIN < s.t <= limit]
             self.overlap_ms += overlap_of(window)
             for s in window:
                 if s.acting and s.t > self.until:
                     self._acted(s)
             self.until = limit
-            self.pending = [s for s in self.pending if s.t > limit - AGAIN]
+            keep = limit - AGAIN if self.wanted is None else min(limit - AGAIN, self.wanted)
+            self.pending = [s for s in self.pending if s.t > keep]
 
     def _acted(self, s):
         if self.last:
@@ -94,7 +96,10 @@ class Watch:
             with self.lock:
                 self._read()
                 return min((s.t for s in self.pending if s.app == app and s.acting and s.t > after), default=None)
-        return world.wait(found, timeout, f"{app} acts")
+        self.wanted = after
+        t = world.wait(found, timeout, f"{app} acts")
+        self.wanted = None
+        return t
 
 
 def overlap_of(samples):
