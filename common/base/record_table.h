@@ -47,7 +47,7 @@ RECORD(REC_CONFIG_RELOADED, 30002, LEVEL_NOTICE, "configuration {file} reloaded:
 RECORD(REC_CONFIG_REFUSED, 30003, LEVEL_ERROR, "configuration {file} refused, the old one stays: {reason}")
 RECORD(REC_CONFIG_WARNING, 30004, LEVEL_WARNING, "configuration {file}: {reason}")
 RECORD(REC_TLS_OFF, 30005, LEVEL_WARNING, "tls = off: peers are neither authenticated nor encrypted on {where}")
-RECORD(REC_FENCING_NONE, 30006, LEVEL_WARNING, "every pair has fencing = none: a cut host can leave two primaries until it heals")
+RECORD(REC_FENCING_NONE, 30006, LEVEL_WARNING, "fencing = none for {pairs} of {all} pairs: a cut host can leave two primaries until it heals")
 RECORD(REC_NO_LICENCE, 30007, LEVEL_WARNING, "no HA licence ([license] ha = yes): no switchover will be performed")
 RECORD(REC_LATE, 30008, LEVEL_WARNING, "{program} was late by {late}: its own silence is not held against anybody")
 RECORD(REC_PRIVILEGES, 30009, LEVEL_WARNING, "{detail}")

@@ -227,20 +227,29 @@ static void say_pair_limit(struct shell *s)
     shell_record(s, &r);
 }
 
+static void say_unfenced(struct shell *s, unsigned pairs)
+{
+    struct record r;
+    record_init(&r, REC_FENCING_NONE);
+    record_int(&r, "pairs", pairs);
+    record_int(&r, "all", s->config->n_pairs);
+    shell_record(s, &r);
+}
+
 void shell_say_standing(struct shell *s)
 {
     const struct scs_options *o = &s->config->scs;
-    bool unfenced = false;
+    unsigned unfenced = 0;
     if (!s->tls)
         say(s, REC_TLS_OFF, "where", o->admin_address[0] ? "all links to agents and on admin-address" : "all links to agents");
     if (!s->config->license.ha)
         say(s, REC_NO_LICENCE, NULL, NULL);
     for (unsigned i = 0; i < s->config->n_pairs; i++) {
-        unfenced |= s->config->apps[s->config->pairs[i].member[0]].fencing == FENCING_NONE;
+        unfenced += s->config->apps[s->config->pairs[i].member[0]].fencing == FENCING_NONE;
         say_same_host(s, &s->config->pairs[i]);
     }
     if (unfenced)
-        say(s, REC_FENCING_NONE, NULL, NULL);
+        say_unfenced(s, unfenced);
     if (o->arbiter == ARBITER_PAIR)
         say_pair_limit(s);
 }

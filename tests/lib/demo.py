@@ -281,6 +281,8 @@ class Demo:
         s, ms = self.screen, r["ms"]
         s.at(0, f"{r['from']} is primary, epoch {r['epoch_before']}")
         s.at(ms["seen"], f"seen: {r['evidence']}")
+        if r["what"] == "cut":
+            s.at(ms["seen"], f"{r['from']} cannot be asked: nobody else is made primary until its lease is certainly over")
         s.at(ms["decided"], f"rule {r['rule']} {r['rule_name']}: {r['sentence']}", "36")
         # The last step is the new primary's own word, which the next line says in green.
         for step in r["steps"][:-1]:

@@ -119,6 +119,7 @@ def test_start_says_what_is_weak():
     with Controller() as c:
         for name in ("program-started", "tls-off", "no-licence", "fencing-none"):
             assert f" {name} " in c.log(), c.log()
+        assert "fencing = none for 1 of 1 pairs: a cut host can leave two primaries until it heals" in c.log(), c.log()
 
 
 def test_what_is_not_there():
