@@ -31,7 +31,7 @@ static void normal(struct scs_core *c, uint16_t pair)
 static void count_dual(struct scs_core *c, uint16_t pair, uint64_t facts)
 {
     struct core_pair *p = &c->pairs[pair];
-    bool two = facts & FACT(TWO);
+    bool two = (facts & FACT(TWO)) || p->split;
     if (two && p->dual_since.ns == 0) {
         const struct core_app *a = &c->apps[pair_app(c, pair, 0)], *b = &c->apps[pair_app(c, pair, 1)];
         uint8_t newer = scs_epoch_compare(a->epoch, b->epoch) < 0;
@@ -42,11 +42,29 @@ static void count_dual(struct scs_core *c, uint16_t pair, uint64_t facts)
     }
 }
 
+/* With arbiter = pair a lost half of the site cannot be told from one that is cut off and goes on (SAFETY section 2):
+ * who is promoted meanwhile may not be the only primary, until the other one's host is heard. */
+static void look_split(struct scs_core *c, uint16_t pair, uint64_t facts)
+{
+    struct core_pair *p = &c->pairs[pair];
+    p->split = p->split && (facts & FACT(PRIMARY)) && !host_speaks(c, member_host(c, pair, other_member(p->holder)));
+}
+
+void alarms_promoted(struct scs_core *c, uint16_t pair)
+{
+    struct core_pair *p = &c->pairs[pair];
+    uint8_t other = other_member(p->holder);
+    p->split = lead_is_split(c) && !host_speaks(c, member_host(c, pair, other));
+    if (p->split)
+        alarms_two(c, pair, other);
+}
+
 void alarms_update(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, uint64_t facts)
 {
     struct core_pair *p = &c->pairs[pair];
+    look_split(c, pair, facts);
     bool serves =
-        (facts & FACT(PRIMARY)) && !(facts & (FACT(P_UNAVAILABLE) | FACT(P_AWAITED) | FACT(TWO) | FACT(ADOPT) |
+        (facts & FACT(PRIMARY)) && !p->split && !(facts & (FACT(P_UNAVAILABLE) | FACT(P_AWAITED) | FACT(TWO) | FACT(ADOPT) |
                                               FACT(STALE_PRIMARY) | FACT(UNANSWERED) | FACT(BECOMING)));
     count_dual(c, pair, facts);
     if (rule->alarm == ALARM_LICENCE && !p->alarm_licence) {
@@ -73,10 +91,17 @@ void alarms_two(struct scs_core *c, uint16_t pair, uint8_t older)
                           *n = &c->apps[pair_app(c, pair, other_member(older))];
     struct record *r = emit_record(c, REC_TWO_PRIMARIES);
     record_str(r, "pair", pair_name(c, pair));
-    record_str(r, "older", member_name(c, pair, older));
+    record_printf(r, "older", "%s%s", member_name(c, pair, older), p->split ? " (perhaps: its host is not heard)" : "");
     record_printf(r, "older_epoch", "%llu.%llu", (unsigned long long)o->epoch.term, (unsigned long long)o->epoch.n);
     record_str(r, "newer", member_name(c, pair, other_member(older)));
     record_printf(r, "newer_epoch", "%llu.%llu", (unsigned long long)n->epoch.term, (unsigned long long)n->epoch.n);
+}
+
+void alarms_end(struct scs_core *c, uint16_t pair)
+{
+    struct core_pair *p = &c->pairs[pair];
+    p->alarm_no_primary = p->alarm_two = p->alarm_licence = p->split = false;
+    count_dual(c, pair, FACT_NONE);
 }
 
 /* The roles were exchanged automatically. Twice within haflip-detect-timeout is there and back. */

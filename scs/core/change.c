@@ -58,6 +58,7 @@ static void succeed(struct scs_core *c, uint16_t pair)
     struct core_pair *p = &c->pairs[pair];
     struct core_change *ch = &p->change;
     became_primary(c, pair, ch->to);
+    alarms_promoted(c, pair);
     p->changes++;
     char epoch[48], took[32], text[160];
     struct strbuf b;

@@ -130,7 +130,8 @@ struct core_pair {
     struct scs_epoch heard, epoch; /* highest heard of; of the holder */
     mono_t learn_deadline, held_until, first_wait, last_trip;
     mono_t primary_since; /* of the holder, as far as this run knows */
-    mono_t dual_since;    /* two primaries are seen since; MONO_ZERO: they are not */
+    mono_t dual_since;    /* two primaries are seen, or may be there, since; MONO_ZERO: they are not */
+    bool split;           /* the holder was promoted while the site may be cut in two, and the other one's host is not heard since */
     span_t dual;          /* and were before */
     uint16_t rule;
     unsigned changes;
@@ -263,6 +264,8 @@ mono_t lead_deadline(const struct scs_core *c);
 void lead_machine_event(struct scs_core *c, const struct authority_event *e);
 /* Until then grants may be used at most (SAFETY B2); MONO_NEVER: without end. */
 mono_t lead_until(const struct scs_core *c);
+/* arbiter = pair: the other controller may lead as well, in the other half of the site. */
+bool lead_is_split(const struct scs_core *c);
 /* The authority was won, or lost: roles are learned anew, or only followed. Orders under way end with the pairs and
  * requests that are queued here. */
 void core_lead(struct scs_core *c);
@@ -319,6 +322,10 @@ uint64_t pair_facts(const struct scs_core *c, uint16_t pair);
 void alarms_update(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, uint64_t facts);
 void alarms_two(struct scs_core *c, uint16_t pair, uint8_t older);
 void alarms_trip(struct scs_core *c, uint16_t pair);
+/* A member was promoted. */
+void alarms_promoted(struct scs_core *c, uint16_t pair);
+/* The authority is lost: what follows is for who has it. */
+void alarms_end(struct scs_core *c, uint16_t pair);
 
 /* change.c */
 void change_start(struct scs_core *c, uint16_t pair, const struct scs_rule *rule, uint64_t facts);

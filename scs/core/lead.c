@@ -366,6 +366,11 @@ mono_t lead_deadline(const struct scs_core *c)
     return mono_min(authority_deadline(&c->lead.machine), lead_requests_deadline(c));
 }
 
+bool lead_is_split(const struct scs_core *c)
+{
+    return c->config->scs.arbiter == ARBITER_PAIR && c->lead.machine.suspected;
+}
+
 mono_t lead_until(const struct scs_core *c)
 {
     return authority_until(&c->lead.machine);

@@ -253,7 +253,8 @@ static void observe(struct scs_core *c, uint16_t pair)
     end_all(c, pair);
     p->rule = rule_match(FACT(OBSERVED))->number;
     p->held = false;
-    p->alarm_no_primary = p->alarm_two = p->alarm_licence = p->wants_poll = false;
+    p->wants_poll = false;
+    alarms_end(c, pair);
     decision_flush(c, pair);
     timers_set(&c->timers, TIMER_PAIR(pair), MONO_NEVER);
 }
