@@ -8,7 +8,8 @@
  *
  * Asserted in RECV: S1, never two acting.
  * Switches: -DNOCRASH; -DSCSCRASH with it: the SCS alone crashes; -DGM, -DGM1 releases and starts of host 0 and 1;
- * -DSURVIVE the LCA dies and its application goes on until the end in the lease word, and a restarted keeper may release
+ * -DTWO two SCS: the authority passes to the other at any
+ * moment, between DEMOTE and GRANT too, which then is in RECOVERING; each hears a RELEASED at a time of its own; -DSURVIVE the LCA dies and its application goes on until the end in the lease word, and a restarted keeper may release
  * the earlier incarnation; -DREACH must fail: a host is primary while the other's promise and horizon would still run.
  * -DMUT=n breaks one rule; README.md says which. */
 #ifndef MUT
@@ -40,7 +41,21 @@ byte ppoll[2], oppoll[2], ppog[2];
 byte pgr[2], opgr[2];
 bool sup; byte srec;
 byte hor[2], hg[2];      /* SCS: horizon of h, highest generation granted */
+#ifdef TWO
+byte sg[4]; bool lead;   /* each SCS has heard of its own releases; the one with authority */
+#define SG(i,h) sg[(i)*2+(h)]
+#define LEAD lead
+#define TAKEOVER :: d_step{ sup -> lead=1-lead; srec=NEWWAIT; hor[0]=0; hor[1]=0; hg[0]=0; hg[1]=0 }
+#else
 byte sgen[2];            /* SCS: generations of h below this are released */
+#define SG(i,h) sgen[h]
+#define LEAD 0
+#endif
+#if MUT==17              /* a new authority grants at once */
+#define NEWWAIT 0
+#else
+#define NEWWAIT (L+M+K)
+#endif
 byte x;
 #ifdef SURVIVE
 byte okg[2];              /* highest generation for which a RELEASED was really sent */
@@ -92,7 +107,10 @@ byte bg[2];
 #else
 #define HCLR(h,k) if :: hg[h]<k -> hor[h]=0;hg[h]=0 :: else fi
 #endif
-#define RELD(h,k) :: d_step{ sup && k<=RG(h) && (k>sgen[h] || MUT==4) -> if :: k>sgen[h] -> sgen[h]=k :: else fi; HCLR(h,k) }
+#define RELD(h,k) :: d_step{ sup && k<=RG(h) && (k>SG(LEAD,h) || MUT==4) -> if :: k>SG(LEAD,h) -> SG(LEAD,h)=k :: else fi; HCLR(h,k) }
+#ifdef TWO
+#define RELD2(h,k) :: d_step{ k<=RG(h) && k>SG(1-lead,h) -> SG(1-lead,h)=k }
+#endif
 #if MUT==2
 #define EARLY(h) :: d_step{ sup && hor[h]>0 -> hor[h]=0;hg[h]=0 }
 #else
@@ -104,9 +122,14 @@ byte bg[2];
 #else
 #define TAGH(h,n) if :: n>hg[h] -> hg[h]=n :: else fi
 #endif
-#define GRANT(h) :: d_step{ sup && srec==0 && poll[h]>0 && hor[1-h]==0 -> grant[h]=L-(poll[h]-1); cg[h]=sgen[1-h]; hor[h]=L+M+K; TAGH(h,gen[h]); poll[h]=0 }
+#if MUT==18              /* of a member of which a release is known nothing is waited for */
+#define RECOVERED(h) (srec==0 || SG(LEAD,1-h)>0)
+#else
+#define RECOVERED(h) (srec==0)
+#endif
+#define GRANT(h) :: d_step{ sup && RECOVERED(h) && poll[h]>0 && hor[1-h]==0 -> grant[h]=L-(poll[h]-1); cg[h]=SG(LEAD,1-h); hor[h]=L+M+K; TAGH(h,gen[h]); poll[h]=0 }
 /* a delayed poll of an older generation is still answered when its release has not arrived */
-#define OGRANT(h) :: d_step{ sup && srec==0 && opoll[h]>0 && sgen[h]<=pog[h] && hor[1-h]==0 -> if :: MUT==1 && og[h]<L-(opoll[h]-1) -> og[h]=L-(opoll[h]-1) :: else fi; hor[h]=L+M+K; TAGH(h,pog[h]); opoll[h]=0; pog[h]=0 }
+#define OGRANT(h) :: d_step{ sup && RECOVERED(h) && opoll[h]>0 && SG(LEAD,h)<=pog[h] && hor[1-h]==0 -> if :: MUT==1 && og[h]<L-(opoll[h]-1) -> og[h]=L-(opoll[h]-1) :: else fi; hor[h]=L+M+K; TAGH(h,pog[h]); opoll[h]=0; pog[h]=0 }
 #if MUT==3
 #define FREED(h,k) (k>0)
 #else
@@ -117,7 +140,9 @@ byte bg[2];
 #else
 #define QFREE(h) (quar[h]==0)
 #endif
-#ifdef REACH
+#if defined(REACH) && defined(TWO)
+#define RCH(h) assert(!(lead && role[h]==1 && promise[h]>0));
+#elif defined(REACH)
 #define RCH(h) assert(!(role[h]==1 && promise[h]>0));
 #else
 #define RCH(h)
@@ -155,7 +180,9 @@ byte bg[2];
 #define SETBG(h) skip
 #endif
 #define HBOOT(h) :: d_step{ !hup[h] -> hup[h]=1; gen[h]++; SETBG(h); quar[h]=PEER }
+#ifndef TWO
 #define SCRASH :: d_step{ sup -> sup=0; srec=0;hor[0]=0;hor[1]=0;hg[0]=0;hg[1]=0;sgen[0]=0;sgen[1]=0 }
+#endif
 #if MUT==13
 #define SBOOT :: d_step{ !sup -> sup=1 }
 #else
@@ -174,8 +201,14 @@ active proctype sys(){
  RELD(1,2)
 #endif
  PPOLL(0) PPOLL(1) PGR(0) PGR(1) OPGR(0) OPGR(1) PRECV(0,0) PRECV(1,0) PRECV(0,M) PRECV(1,M)
+#ifdef TWO
+ TAKEOVER RELD2(0,1) RELD2(1,1)
+#endif
 #ifndef NOCRASH
- HCRASH(0) HCRASH(1) HBOOT(0) HBOOT(1) BOOTREL(0) BOOTREL(1) SCRASH SBOOT
+ HCRASH(0) HCRASH(1) HBOOT(0) HBOOT(1) BOOTREL(0) BOOTREL(1)
+#ifndef TWO
+ SCRASH SBOOT
+#endif
 #endif
 #ifdef SCSCRASH
  SCRASH SBOOT

@@ -15,10 +15,13 @@
  *
  * SHAPE 1: {0,1,2} then {0,1,2,3}: one member more. SHAPE 2: {0,1,2} then {2,3,4}. SHAPE 3: {0,1,2}, {0,1,2,3},
  * {0,1,2,3,4}. SHAPE 4: {0,1,2}, {1,2,3}, {2,3,4}.
+ * SHAPE 5: {0,1,2} then {1,2,3}: one exchanged. SHAPE 6: {0,1,2} then all five. -DSTOPPED: both SCS stand still until no
+ * authority is left, and begin together with the last set and terms above every former one; electors take it from them.
  * Asserted: S2 and S3 in WIN. Switches: -DRULE, -DSHAPE, -DLA, -DTMAX; -DNEWER=0|1 which SCS has the last set while the
  * other stays with the first (-DFREE_SCS: both take the sets at any time, and crash); -DREACH must fail: somebody has
  * authority by the last set after somebody had it by the first. -DMUT=1 no wait after E2's majority; -DMUT=2 one answer instead of a majority;
- * -DMUT=3 without E3; -DMUT=4 the terms heard are not taken over; -DMUT=5 the number of the set is not compared. */
+ * -DMUT=3 without E3; -DMUT=4 the terms heard are not taken over; -DMUT=5 the number of the set is not compared;
+ * -DMUT=6 with STOPPED the authority's end is not waited for. */
 #ifndef MUT
 #define MUT 0
 #endif
@@ -42,6 +45,12 @@
 #elif SHAPE==2
 #define LAST 1
 #define SET(c) ((c)==0->7:28)
+#elif SHAPE==5
+#define LAST 1
+#define SET(c) ((c)==0->7:14)
+#elif SHAPE==6
+#define LAST 1
+#define SET(c) ((c)==0->7:31)
 #elif SHAPE==3
 #define LAST 2
 #define SET(c) ((c)==0->7:((c)==1->15:31))
@@ -86,7 +95,20 @@ inline tick(){ d_step{ dec(prom[0]); dec(prom[1]); dec(prom[2]); dec(prom[3]); d
 #define VAL(i,m) (LA+m-(rage[i]-1))
 
 /* --- SCS --- */
-#define NEWTERM(i,t) :: d_step{ t<=TMAX && a[i]==0 && term[i]!=t && !USED(t) -> term[i]=t; won[i]=0; rage[i]=1; ans[i]=0; sent[sc[i]]=sent[sc[i]]|BIT(t) }
+#ifdef STOPPED
+#define FRESH(t) (t>hi)
+#define KNOWN(e) (cf[e]<sc[0])
+#if MUT==6
+#define OVER true
+#else
+#define OVER (a[0]==0 && a[1]==0 && g==0)
+#endif
+#define HALT(i) if :: a[i]>g -> g=a[i] :: else fi; a[i]=0; term[i]=0; won[i]=0; rage[i]=0; ans[i]=0; sc[i]=LAST
+#else
+#define FRESH(t) true
+#define KNOWN(e) (cf[e]<LAST)
+#endif
+#define NEWTERM(i,t) :: d_step{ t<=TMAX && FRESH(t) && a[i]==0 && term[i]!=t && !USED(t) -> term[i]=t; won[i]=0; rage[i]=1; ans[i]=0; sent[sc[i]]=sent[sc[i]]|BIT(t) }
 #define NEWROUND(i) :: d_step{ term[i]>0 && rage[i]!=1 -> rage[i]=1; ans[i]=0; sent[sc[i]]=sent[sc[i]]|BIT(term[i]) }
 #define SCFG(i) :: d_step{ sc[i]<LAST -> sc[i]++; rage[i]=0; ans[i]=0 }
 #define DELIV(i,e) :: d_step{ rage[i]>0 && OKV(e,term[i],sc[i]) && ((ans[i]&BIT(e))==0 || prom[e]<PL) -> VOTE(e,term[i]); ans[i]=ans[i]|BIT(e) }
@@ -99,7 +121,7 @@ inline tick(){ d_step{ dec(prom[0]); dec(prom[1]); dec(prom[2]); dec(prom[3]); d
 /* --- electors --- */
 #define REBOOT(e) :: d_step{ prom[e]<PL && jn[e]!=1 -> prom[e]=PL }
 #if RULE==0
-#define TAKESET(e) :: d_step{ cf[e]<LAST -> cf[e]++ }
+#define TAKESET(e) :: d_step{ KNOWN(e) -> cf[e]++ }
 #define HEAR(e)
 #define JOIN(e)
 #else
@@ -136,13 +158,16 @@ inline tick(){ d_step{ dec(prom[0]); dec(prom[1]); dec(prom[2]); dec(prom[3]); d
 #define OLD(e) OLDREQ(e,2,0) OLDREQ(e,3,0) OLDREQ(e,2,1) OLDREQ(e,3,1) OLDREQ(e,2,2) OLDREQ(e,3,2) OLDREQ(e,4,0) OLDREQ(e,4,1) OLDREQ(e,4,2)
 
 active proctype sys(){
-#ifndef FREE_SCS
+#if !defined(FREE_SCS) && !defined(STOPPED)
  sc[NEWER]=LAST;
 #endif
  do
  :: tick()
  NEWTERM(0,2) NEWTERM(1,3) NEWTERM(0,4)
  NEWROUND(0) NEWROUND(1)
+#ifdef STOPPED
+ :: d_step{ sc[0]<LAST && OVER -> HALT(0); HALT(1) }
+#endif
 #ifdef FREE_SCS
  SCFG(0) SCFG(1) SCRASH(0) SCRASH(1)
 #endif
