@@ -183,7 +183,11 @@ static void agent_act(struct world *w, unsigned host, const struct lca_action *a
 void agent_step(struct world *w, unsigned host, const struct lca_event *event)
 {
     w->agents[host].steps++;
+    if (w->mutant)
+        mutant_agent_core(w, host);
     lca_core_step(w->agents[host].core, event, node_now(w, host), &actions);
+    if (w->mutant)
+        mutant_agent_core(w, host);
     if (actions.count > LCA_ACTIONS_MAX)
         violation(w, "bounds", "agent's core gave %u actions", actions.count);
     for (unsigned i = 0; i < actions.count && !w->failed; i++)
@@ -292,6 +296,7 @@ static void agent_resume(struct world *w, unsigned host)
     struct lca_event done = {.type = LCA_EV_KEEPER_RESUMED};
     agent_step(w, host, &done);
     truth_agent_begins(w, host);
+    mutant_redoes(w, host);
     w->agents[host].resumed = true;
     w->nodes[host].listening = true;
 }

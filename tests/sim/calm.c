@@ -9,6 +9,16 @@
 
 #define ANSWER_BOUND SEC(50)
 
+/* SAFETY L2. */
+static void calm_authority(struct world *w)
+{
+    unsigned leading = 0;
+    for (unsigned i = 0; i < w->site.n_controllers; i++)
+        leading += controller_leads(w, &w->controllers[i]);
+    if (leading != 1)
+        violation(w, "authority", "%u of %u controllers lead at the end", leading, w->site.n_controllers);
+}
+
 static void calm_hosts(struct world *w, const struct controller *c)
 {
     for (unsigned h = 0; h < w->site.n_hosts; h++) {
@@ -107,6 +117,7 @@ void check_calm(struct world *w)
         violation(w, "no-controller", "no controller runs at the end");
         return;
     }
+    calm_authority(w);
     calm_hosts(w, c);
     for (unsigned i = 0; i < w->site.n_apps && !w->failed; i++)
         calm_app(w, c, (uint16_t)i);

@@ -46,7 +46,7 @@ bool app_acts(struct world *w, uint16_t app)
     const struct site_app *a = &w->site.apps[app];
     if (w->machines[a->host].paused_until > w->now)
         return false;
-    return !a->linked || s->lease.end == 0 || s->lease.end > node_now(w, a->host).ns;
+    return !a->linked || w->mutant == MUTANT_LINKED_DEAF || s->lease.end == 0 || s->lease.end > node_now(w, a->host).ns;
 }
 
 /* ---- causes: what excuses the loss of a host ---- */

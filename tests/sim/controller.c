@@ -133,7 +133,11 @@ static void controller_act(struct world *w, struct controller *c, const struct s
 static void controller_step(struct world *w, struct controller *c, const struct scs_event *event)
 {
     c->steps++;
+    if (w->mutant)
+        mutant_scs_core(w, c);
     scs_core_step(c->core, event, node_now(w, c->node), &actions);
+    if (w->mutant)
+        mutant_scs_core(w, c);
     c->database_counter = scs_core_term_used(c->core) / 4; /* recorded before anything is sent */
     if (actions.count > SCS_ACTIONS_MAX)
         violation(w, "bounds", "controller's core gave %u actions", actions.count);
@@ -168,6 +172,7 @@ static void host_up(struct world *w, struct controller *c, unsigned host)
 {
     c->host_up[host] = true;
     c->host_told[host] = false;
+    memset(c->answers[host], 0, sizeof c->answers[host]);
     c->host_since[host] = w->now;
     struct scs_event e = {.type = SCS_EV_HOST_UP, .host = (uint16_t)host, .text = "simulated"};
     say(w, "%s: host%u is connected", c->name, host + 1);
@@ -299,6 +304,8 @@ static void peer_message(struct world *w, struct controller *c, const struct sli
     struct scs_event e;
     strbuf_init(&text, why, sizeof why);
     arena_init(&arena, w->arena_memory, 1024 * 1024);
+    if (w->mutant == MUTANT_A4_DEAF)
+        return;
     if (scs_wire_controller_read(event->payload, event->length, &arena, &e, &text) < 0)
         violation(w, "wire", "%s cannot read a message of the other controller: %s", c->name, why);
     else
@@ -443,6 +450,9 @@ void controller_begin(struct world *w, struct controller *c)
     c->recovered = 0;
     calls_begin(w, c);
     c->led = false;
+    c->vote_term = c->vote_previous = 0;
+    memset(c->answers, 0, sizeof c->answers);
+    memset(c->proven, 0, sizeof c->proven);
     c->peer = NULL;
     c->peer_call_at = w->now;
     n->listening = true;

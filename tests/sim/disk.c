@@ -49,7 +49,7 @@ static void write_ends(struct world *w, uint64_t host, uint64_t run)
     if (!d->failed || chance(&w->rng_process, 30))
         keep(d, &d->pending[0]);
     drop_first(d);
-    if (d->n_told < 2 * WRITES_MAX) {
+    if (d->n_told < 2 * WRITES_MAX && w->mutant != MUTANT_DISK_EARLY) {
         d->told[d->n_told].ticket = ticket;
         d->told[d->n_told++].error = d->failed ? EIO : 0;
     }
@@ -71,6 +71,11 @@ void disk_write(struct world *w, unsigned host, uint64_t ticket, const uint8_t *
         abort();
     memcpy(x->bytes, bytes, n);
     d->writes++;
+    if (w->mutant == MUTANT_DISK_EARLY && d->n_told < 2 * WRITES_MAX) {
+        d->told[d->n_told].ticket = ticket;
+        d->told[d->n_told++].error = 0;
+        node_notice(w, host);
+    }
     if (d->n_pending == 1)
         write_begins(w, host);
 }
@@ -89,6 +94,7 @@ void disk_abandon(struct world *w, unsigned host)
 void disk_lose(struct world *w, unsigned host)
 {
     disk_clear(&w->disks[host]);
+    w->checker.elector[host].voted = 0; /* of which it knows nothing any more; its promise stands */
 }
 
 void disk_clear(struct disk *d)

@@ -5,6 +5,8 @@
  * follows: that is the checker's. Faults that excuse a lost host say so (check_host_cause). */
 #include "tests/sim/sim.h"
 
+#include "lca/core/core_state.h"
+
 #include <string.h>
 
 /* Each strike has chance of its own, so that leaving others out changes it as little as possible. */
@@ -459,10 +461,13 @@ static void start_app(struct world *w, uint64_t app, uint64_t unused)
     controller_ask(w, SO_START, (uint16_t)app, false);
 }
 
-static void install(struct world *w, uint64_t host, uint64_t unused)
+/* Again and again, until it has a record: its agent may not be connected yet. */
+static void install(struct world *w, uint64_t host, uint64_t times)
 {
-    (void)unused;
+    if (times == 0 || w->agents[host].core->elector.recorded)
+        return;
     controller_install(w, (unsigned)host);
+    world_at(w, w->now + MS(700), install, host, times - 1);
 }
 
 void faults_begin(struct world *w)
@@ -488,7 +493,7 @@ void faults_begin(struct world *w)
         if (!w->site.apps[i].autostart)
             world_at(w, SEC(4) + MS(10 * i), start_app, i, 0);
     for (unsigned i = 0; i < w->site.n_electors; i++)
-        world_at(w, SEC(1) + MS(200 + 100 * i), install, i, 0);
+        world_at(w, SEC(1) + MS(200 + 100 * i), install, i, 20);
     s->loses_answers = sometimes(w, 10);
     world_at(w, SEC(5), storm, 0, 0);
 }
@@ -542,6 +547,8 @@ void faults_heal(struct world *w)
         for (unsigned i = 0; i < APPS_MAX; i++)
             if (w->keepers[h].slots[i].used)
                 process_unfreeze(&w->keepers[h].slots[i]);
+    for (unsigned i = 0; i < w->site.n_electors; i++)
+        world_at(w, w->now + SEC(6) + MS(100 * i), install, i, 10);
     /* What an application said to a keeper that was being killed is lost, so it says it again. */
     world_at(w, w->now + SEC(3), says_again, 0, 0);
     for (unsigned i = 0; i < w->site.n_apps; i++)

@@ -241,6 +241,12 @@ static void slot_timer(struct world *w, unsigned host, struct slot *s)
     int64_t now = node_now(w, host).ns;
     if (slot_deadline(s) > now)
         return;
+    bool idle = w->mutant == MUTANT_KEEPER_IDLE || (w->mutant == MUTANT_KEEPER_OF_FROZEN && !node_runs(w, host));
+    if (idle) {
+        s->lease.enforced = true;
+        s->lease.kill_at = NEVER;
+        return;
+    }
     if (s->lease.enforced) {
         s->lease.kill_at = NEVER;
         process_fence_kill(w, host, s);

@@ -4,6 +4,7 @@
  * the world are at the place they break and ask mutant_now(). README.md says which invariant is to catch which. */
 #include "tests/sim/sim.h"
 
+#include "lca/core/core_state.h"
 #include "proto/agent.pb-c.h"
 
 #include <stdlib.h>
@@ -33,6 +34,39 @@ const char *mutant_name(enum mutant m)
         [MUTANT_DOUBLE_ORDER] = "an agent carries out an order twice",
         [MUTANT_NEEDLESS_DEMOTE] = "an agent demotes what serves, by nobody's order",
         [MUTANT_NEEDLESS_KILL] = "an agent kills what serves, by nobody's order",
+        [MUTANT_A1_LATE] = "A1: an authority outlives its refreshes",
+        [MUTANT_A2_EARLY] = "A2: the register's holder is not waited for",
+        [MUTANT_A3_AT_ONCE] = "A3, 7: a leader grants at once, and learns in no time",
+        [MUTANT_A4_DEAF] = "A4: nobody hears a higher term",
+        [MUTANT_V1_MEMORY] = "V1: a vote is answered before it is on disk",
+        [MUTANT_V2_NO_PROMISE] = "V2: a vote promises nothing",
+        [MUTANT_V3_LOWER] = "V3: an elector votes for lower terms",
+        [MUTANT_V4_ANSWER_TIME] = "V4: a round counts from its answers",
+        [MUTANT_V5_START] = "V5: an elector that was started waits for nothing",
+        [MUTANT_V6_UNRECORDED] = "V6: an elector without a record votes",
+        [MUTANT_V7_REFUSED] = "V7: whoever asks is told that nobody would vote",
+        [MUTANT_V8_ANY_TERM] = "V8: a release ends the promise to any term",
+        [MUTANT_V9_ANY_RUN] = "V9: a restarted controller raises its former term",
+        [MUTANT_B2_NO_HORIZON] = "B2: no horizon is kept",
+        [MUTANT_B2_NO_DRIFT] = "B2: horizons without drift",
+        [MUTANT_B2_NO_K] = "B2: horizons without K",
+        [MUTANT_B2_NO_LEASE] = "B2: horizons of half a lease",
+        [MUTANT_B2_WHOLE_LEASE] = "B2: g is L, whatever is left of the authority",
+        [MUTANT_B3_VALIDITY] = "B3: a lease is used for longer than it was granted",
+        [MUTANT_B3_PROMISE] = "B3: a promise binds nobody",
+        [MUTANT_B3_QUARANTINE] = "B3: no start-up quarantine",
+        [MUTANT_B3_TERM] = "B3: an agent forgets the highest term",
+        [MUTANT_B4_UNPROVEN] = "B4: every round trip counts as proven",
+        [MUTANT_B5_LATE_RELEASE] = "B5: any release clears the horizon",
+        [MUTANT_B5_NOT_COVERED] = "B5: any release ends the promise",
+        [MUTANT_B6_AS_PRIMARY] = "B6: a member begins as primary",
+        [MUTANT_PEER_ORDER] = "4: a promise answers the newest poll, whichever was asked",
+        [MUTANT_KEEPER_IDLE] = "5: the keeper ends no lease",
+        [MUTANT_KEEPER_OF_FROZEN] = "5: the keeper ends no lease while its agent stands still",
+        [MUTANT_LINKED_DEAF] = "5: the library does not read its word",
+        [MUTANT_INTENT_REDONE] = "6: a returning agent makes primary again what was",
+        [MUTANT_RECOVERING] = "7: RECOVERING orders",
+        [MUTANT_DISK_EARLY] = "8: writes are told as done when they begin",
     };
     return names[m];
 }
@@ -40,6 +74,18 @@ const char *mutant_name(enum mutant m)
 bool mutant_now(struct world *w, enum mutant m, unsigned percent)
 {
     return w->mutant == m && (percent == 100 || chance(&w->rng_net, percent));
+}
+
+/* Whatever acted as primary here in its life does so again. */
+void mutant_redoes(struct world *w, unsigned host)
+{
+    for (unsigned i = 0; w->mutant == MUTANT_INTENT_REDONE && i < APPS_MAX; i++) {
+        struct slot *s = &w->keepers[host].slots[i];
+        if (s->used && s->process.alive && !s->role.alive && s->process.epoch.term > 0) {
+            s->process.acting = true;
+            s->lease = (struct lease){.end = 0};
+        }
+    }
 }
 
 void mutant_meddles(struct world *w, unsigned host)
@@ -65,6 +111,14 @@ static size_t message_pack(message *m, uint8_t *payload, size_t n, size_t size)
     return n;
 }
 
+static int site_app_of(const struct world *w, ProtobufCBinaryData name)
+{
+    char text[NAME_SIZE] = "";
+    if (name.len < NAME_SIZE)
+        memcpy(text, name.data, name.len);
+    return site_app(w, text);
+}
+
 /* Hands the same grant to the other member's agent, in that member's name. */
 static void grant_copy(struct world *w, const message *m)
 {
@@ -86,9 +140,55 @@ static bool is_demotion(const message *m)
             m->order->kind == UNDERSTUDY__AGENT__ORDER__KIND__KILL);
 }
 
+static bool lengthen(message *m)
+{
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT)
+        m->grant->lease_ms *= 2;
+    else if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL_ANSWER)
+        for (size_t i = 0; i < m->poll_answer->n_leases; i++)
+            m->poll_answer->leases[i]->lease_ms *= 2;
+    else
+        return false;
+    return true;
+}
+
+/* A rule broken on the way to an agent. */
+static bool mutant_rule_to_agent(struct world *w, unsigned host, message *m)
+{
+    const struct lca_core *core = w->agents[host].core;
+    bool vote = m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE,
+         grant = m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT;
+    if (w->mutant == MUTANT_B3_VALIDITY)
+        return lengthen(m);
+    if (w->mutant == MUTANT_V8_ANY_TERM && vote && m->vote->kind == UNDERSTUDY__AGENT__VOTE__KIND__RELEASE)
+        m->vote->term = core->elector.voted;
+    else if (w->mutant == MUTANT_V9_ANY_RUN && vote && m->vote->kind == UNDERSTUDY__AGENT__VOTE__KIND__REQUEST &&
+             m->vote->term != core->elector.voted)
+        m->vote->previous_term = core->elector.voted;
+    else if (w->mutant == MUTANT_B5_NOT_COVERED && grant) {
+        int app = site_app_of(w, m->grant->application);
+        m->grant->released_incarnation = app < 0 ? 0 : w->checker.app[app].promised_incarnation;
+        m->grant->released_seq = UINT64_MAX;
+    } else
+        return false;
+    return true;
+}
+
+size_t mutant_to_peer(struct world *w, unsigned host, uint8_t *payload, size_t n, size_t size)
+{
+    message *m = understudy__agent__message__unpack(NULL, n, payload);
+    if (!m)
+        return n;
+    if (w->mutant == MUTANT_PEER_ORDER && m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_ANSWER) {
+        m->peer_answer->poll_seq = w->agents[host].core->poll_seq;
+        n = message_pack(m, payload, n, size);
+    }
+    understudy__agent__message__free_unpacked(m, NULL);
+    return n;
+}
+
 size_t mutant_to_agent(struct world *w, unsigned host, uint8_t *payload, size_t n, size_t size)
 {
-    (void)host;
     message *m = understudy__agent__message__unpack(NULL, n, payload);
     if (!m)
         return n;
@@ -99,6 +199,8 @@ size_t mutant_to_agent(struct world *w, unsigned host, uint8_t *payload, size_t 
         m->grant->epoch->n += 7;
         n = message_pack(m, payload, n, size);
     }
+    if (mutant_rule_to_agent(w, host, m))
+        n = message_pack(m, payload, n, size);
     if (grant && mutant_now(w, MUTANT_GRANT_BOTH, 100))
         grant_copy(w, m);
     understudy__agent__message__free_unpacked(m, NULL);
@@ -114,6 +216,16 @@ size_t mutant_to_scs(struct world *w, unsigned host, uint8_t *payload, size_t n,
     if (mutant_now(w, MUTANT_LYING_STATUS, 100) && m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT &&
         m->report->status == UNDERSTUDY__AGENT__STATUS__STOPPED) {
         m->report->status = UNDERSTUDY__AGENT__STATUS__STARTED;
+        n = message_pack(m, payload, n, size);
+    }
+    if (w->mutant == MUTANT_A4_DEAF && m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL) {
+        m->poll->term_seen = 0;
+        m->poll->leader = NULL;
+        return message_pack(m, payload, n, size);
+    }
+    if (w->mutant == MUTANT_V7_REFUSED && m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE_ANSWER &&
+        m->vote_answer->kind == UNDERSTUDY__AGENT__VOTE__KIND__ASK) {
+        m->vote_answer->yes = false;
         n = message_pack(m, payload, n, size);
     }
     understudy__agent__message__free_unpacked(m, NULL);

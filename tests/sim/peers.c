@@ -152,8 +152,10 @@ static void message(struct world *w, unsigned host, struct connection *c, const 
 {
     size_t n = length;
     memcpy(w->scratch, payload, n);
-    if (w->mutant && (n = mutant_to_agent(w, host, w->scratch, n, FRAME_PAYLOAD_MAX)) == 0)
+    if (w->mutant && c->controller && (n = mutant_to_agent(w, host, w->scratch, n, FRAME_PAYLOAD_MAX)) == 0)
         return;
+    if (w->mutant && !c->controller)
+        n = mutant_to_peer(w, host, w->scratch, n, FRAME_PAYLOAD_MAX);
     uint8_t *bytes = malloc(n); /* of its own, so that a read behind its end is found */
     memcpy(bytes, w->scratch, n);
     if (c->controller)

@@ -215,6 +215,7 @@ static void process_begin(struct world *w, unsigned host, struct slot *s)
     s->process.ignores_term = chance(&w->rng_process, w->calm ? 0 : w->swarm.ignores_term);
     s->process.slow_kill = chance(&w->rng_process, w->calm ? 0 : w->swarm.slow_kill);
     s->adopted = false;
+    s->process.acting = mutant_now(w, MUTANT_B6_AS_PRIMARY, 100) && a->pair >= 0;
     uint64_t at = AT(host, s), token = s->process.token;
     int64_t ready = a->notify ? ready_after(w, a) : NEVER;
     if (ready != NEVER)

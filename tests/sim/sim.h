@@ -439,6 +439,13 @@ struct controller {
     bool lost_surely[HOSTS_MAX];   /* since then it was silent once, not only refused */
     bool host_told[HOSTS_MAX];     /* REPORT_END has come on this connection */
     int64_t began, recovered;
+    int64_t shortened[APPS_MAX]; /* mutants */
+    uint64_t vote_term, vote_previous; /* of its newest request to electors */
+    struct {
+        uint64_t answer;
+        int64_t at;
+    } answers[HOSTS_MAX][64]; /* to polls, when they were sent, a ring */
+    int64_t proven[HOSTS_MAX]; /* when the newest answer was sent that a poll has echoed */
     struct slink *peer; /* the connection to the other one, once it is up */
     int64_t peer_call_at;
     bool led; /* it had the authority when it was looked at last */

@@ -149,6 +149,15 @@ static void grant_seen(struct world *w, const struct controller *c, uint16_t app
                   a->name, o->host + 1, o->name);
 }
 
+/* B4: nothing is granted to whom nothing reaches. */
+static void proven(struct world *w, const struct controller *c, unsigned host, const char *what)
+{
+    int64_t age = w->now - c->proven[host], most = lease_proof(&w->site.timing).ns;
+    if (age > most + most / 500 + US(10))
+        violation(w, "unproven", "%s of %s to host%u goes out %.6f s after the newest answer it has echoed", what, c->name,
+                  host + 1, (double)age / 1e9);
+}
+
 /* A grant or an extension: what the member may use from here on. */
 static void given(struct world *w, const struct controller *c, int app, const Understudy__Agent__Epoch *epoch,
                   uint64_t incarnation, uint64_t seq, uint32_t lease_ms)
@@ -180,6 +189,7 @@ static void grant_sent(struct world *w, const struct controller *c, const Unders
         if (g->lease_ms == 0)
             violation(w, "no-lease", "%s is granted the primary role without a lease", w->site.apps[app].name);
         truth_grant(w, (uint16_t)app, (int)(c - w->controllers));
+        proven(w, c, w->site.apps[app].host, "a grant");
         given(w, c, app, g->epoch, g->incarnation, g->poll_seq, g->lease_ms);
     }
     if (p->owner != (int)w->site.apps[app].member)
@@ -218,6 +228,12 @@ static void learned(struct world *w, const struct controller *c, unsigned host, 
                   w->site.apps[app].name);
 }
 
+static void answer_sent(struct controller *c, unsigned host, uint64_t answer, int64_t at)
+{
+    c->answers[host][answer % 64].answer = answer;
+    c->answers[host][answer % 64].at = at;
+}
+
 static void extensions_sent(struct world *w, struct controller *c, unsigned host,
                             const Understudy__Agent__PollAnswer *a)
 {
@@ -227,6 +243,7 @@ static void extensions_sent(struct world *w, struct controller *c, unsigned host
         if (app < 0 || !app_leased(w, (uint16_t)app))
             continue;
         w->checker.extensions++;
+        proven(w, c, host, "an extension");
         learned(w, c, host, app);
         given(w, c, app, a->leases[i]->epoch, incarnation, a->poll_seq, a->leases[i]->lease_ms);
     }
@@ -245,9 +262,22 @@ void tap_scs_sends(struct world *w, struct controller *c, unsigned host, const u
         grant_sent(w, c, m->grant);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER)
         order_sent(w, m->order);
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE && m->vote->kind == UNDERSTUDY__AGENT__VOTE__KIND__REQUEST) {
+        c->vote_term = m->vote->term;
+        c->vote_previous = m->vote->previous_term;
+    }
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL_ANSWER)
+        answer_sent(c, host, m->poll_answer->answer, w->now);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL_ANSWER)
         extensions_sent(w, c, host, m->poll_answer);
     understudy__agent__message__free_unpacked(m, NULL);
+}
+
+static void echo_received(struct controller *c, unsigned host, uint64_t echo)
+{
+    int64_t at = c->answers[host][echo % 64].at;
+    if (echo && c->answers[host][echo % 64].answer == echo && at > c->proven[host])
+        c->proven[host] = at;
 }
 
 static void poll_received(struct world *w, const struct controller *c, unsigned host, const Understudy__Agent__Poll *p)
@@ -276,7 +306,10 @@ void tap_scs_receives(struct world *w, struct controller *c, unsigned host, cons
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT_END)
         c->host_told[host] = true;
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL)
+    {
+        echo_received(c, host, m->poll->echo);
         poll_received(w, c, host, m->poll);
+    }
     understudy__agent__message__free_unpacked(m, NULL);
 }
 

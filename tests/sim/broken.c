@@ -1,0 +1,165 @@
+/* Mutants of the cores' memory: one rule of SAFETY.md forgotten at a time, by overwriting what the rule remembers before
+ * and after every step.
+ *
+ * The product's code is never changed. Where two layers keep the same harm away, a mutant takes both, so that neither
+ * hides the other. README.md has the table: rule, mutant, who catches it. */
+#include "tests/sim/sim.h"
+
+#include "lca/core/core_state.h"
+#include "scs/core/core_state.h"
+
+/* ---- agents ---- */
+
+static void forget_promises(struct lca_core *c)
+{
+    for (unsigned i = 0; i < c->n_slots; i++)
+        c->apps[i].promise.until = MONO_ZERO;
+}
+
+static void forget_quarantine(struct lca_core *c)
+{
+    for (unsigned i = 0; i < c->n_slots; i++)
+        c->apps[i].no_quarantine = true;
+}
+
+static void vote_unrecorded(struct lca_core *c)
+{
+    if (!c->elector.configured || c->elector.recorded)
+        return;
+    c->elector.recorded = true;
+    c->elector.promised = MONO_ZERO;
+}
+
+void mutant_agent_core(struct world *w, unsigned host)
+{
+    struct lca_core *c = w->agents[host].core;
+    switch (w->mutant) {
+    case MUTANT_V1_MEMORY:
+        c->elector.ticket = 0;
+        return;
+    case MUTANT_V2_NO_PROMISE:
+        c->elector.promised = MONO_ZERO;
+        return;
+    case MUTANT_V3_LOWER:
+        c->elector.voted = 0;
+        return;
+    case MUTANT_V5_START:
+        if (w->now - w->agents[host].began < w->site.timing.lease.ns)
+            c->elector.promised = MONO_ZERO;
+        return;
+    case MUTANT_V6_UNRECORDED:
+        vote_unrecorded(c);
+        return;
+    case MUTANT_B3_PROMISE:
+        forget_promises(c);
+        return;
+    case MUTANT_B3_QUARANTINE:
+        forget_quarantine(c);
+        return;
+    case MUTANT_B3_TERM:
+        c->term = 0;
+        return;
+    default:
+        return;
+    }
+}
+
+/* ---- controllers ---- */
+
+static void forget_bounds(struct scs_core *c)
+{
+    for (unsigned i = 0; i < c->config->n_apps; i++)
+        c->apps[i].promised_until = c->apps[i].quarantined_until = c->apps[i].insists_until = MONO_ZERO;
+}
+
+static void forget_horizons(struct scs_core *c)
+{
+    for (unsigned i = 0; i < c->config->n_apps; i++)
+        c->apps[i].horizon = MONO_ZERO;
+}
+
+/* By so much too short; each horizon once. */
+static void shorten_horizons(struct world *w, struct controller *c, int64_t by)
+{
+    for (unsigned i = 0; i < c->config->n_apps; i++) {
+        struct core_app *a = &c->core->apps[i];
+        if (a->horizon.ns > 0 && a->horizon.ns != c->shortened[i])
+            c->shortened[i] = a->horizon.ns -= by;
+    }
+    (void)w;
+}
+
+static int64_t k_of(const struct controller *c)
+{
+    int64_t k = 0;
+    for (unsigned i = 0; i < c->config->n_pairs; i++)
+        k = c->config->pairs[i].k.ns > k ? c->config->pairs[i].k.ns : k;
+    return k;
+}
+
+static void learn_at_once(struct scs_core *c)
+{
+    if (!c->leads)
+        return;
+    c->granting_at = c->now;
+    c->lead.machine.granting_at = c->now;
+    for (unsigned i = 0; i < c->config->n_pairs; i++)
+        c->pairs[i].learn_deadline = c->now;
+}
+
+static void prove_all(struct scs_core *c)
+{
+    for (unsigned h = 0; h < c->config->n_hosts; h++) {
+        for (unsigned i = 0; i < ANSWERS_KEPT; i++)
+            c->hosts[h].answers[i].at = c->now;
+        c->hosts[h].echo = c->hosts[h].answers[0].answer;
+    }
+}
+
+void mutant_scs_core(struct world *w, struct controller *c)
+{
+    struct scs_core *core = c->core;
+    mono_t now = node_now(w, c->node);
+    switch (w->mutant) {
+    case MUTANT_A1_LATE:
+        if (core->lead.machine.leading)
+            core->lead.machine.until = mono_add(now, span_mul(w->site.timing.lease, 2));
+        return;
+    case MUTANT_A2_EARLY:
+        core->lead.machine.reg.seen_at = MONO_ZERO;
+        return;
+    case MUTANT_A3_AT_ONCE:
+        learn_at_once(core);
+        return;
+    case MUTANT_V4_ANSWER_TIME:
+        for (unsigned i = 0; i < ROUNDS_KEPT; i++)
+            core->lead.machine.votes.rounds[i].sent_at = mono_add(now, w->site.timing.lease);
+        return;
+    case MUTANT_B2_NO_HORIZON:
+        forget_horizons(core);
+        return;
+    case MUTANT_B2_NO_DRIFT:
+        shorten_horizons(w, c, w->site.timing.lease.ns / 500);
+        return;
+    case MUTANT_B2_NO_K:
+        shorten_horizons(w, c, k_of(c));
+        return;
+    case MUTANT_B2_NO_LEASE:
+        shorten_horizons(w, c, w->site.timing.lease.ns / 2);
+        return;
+    case MUTANT_B3_PROMISE:
+    case MUTANT_B3_QUARANTINE:
+        forget_bounds(core);
+        return;
+    case MUTANT_B4_UNPROVEN:
+        prove_all(core);
+        return;
+    case MUTANT_B5_LATE_RELEASE:
+        for (unsigned i = 0; i < c->config->n_apps; i++)
+            if (core->apps[i].released_seq > 0)
+                core->apps[i].horizon = MONO_ZERO;
+        return;
+    default:
+        return;
+    }
+}
