@@ -182,7 +182,7 @@ static void agent_act(struct world *w, unsigned host, const struct lca_action *a
 
 void agent_step(struct world *w, unsigned host, const struct lca_event *event)
 {
-    w->agents[host].steps++;
+    w->steps++;
     if (w->mutant)
         mutant_agent_core(w, host);
     lca_core_step(w->agents[host].core, event, node_now(w, host), &actions);

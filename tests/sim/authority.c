@@ -99,8 +99,6 @@ void check_vote_asked(struct world *w, unsigned host, uint64_t term, uint64_t pr
 {
     struct elector_truth *e = &w->checker.elector[host];
     unsigned owner = (unsigned)(term % 4) % CONTROLLERS_MAX;
-    /* V9: only the run of the controller that holds the former term may say so. */
-    const struct controller *c = &w->controllers[owner];
     e->asked[owner].term = term;
-    e->asked[owner].previous = c->vote_term == term && w->mutant == MUTANT_V9_ANY_RUN ? c->vote_previous : previous;
+    e->asked[owner].previous = previous;
 }

@@ -1,5 +1,5 @@
-/* Mutants of the cores' memory: one rule of SAFETY.md forgotten at a time, by overwriting what the rule remembers before
- * and after every step.
+/* Mutants of the cores' memory: one rule of SAFETY.md forgotten at a time, by overwriting what the rule remembers
+ * before and after every step.
  *
  * The product's code is never changed. Where two layers keep the same harm away, a mutant takes both, so that neither
  * hides the other. README.md has the table: rule, mutant, who catches it. */
@@ -22,14 +22,6 @@ static void forget_quarantine(struct lca_core *c)
         c->apps[i].no_quarantine = true;
 }
 
-static void vote_unrecorded(struct lca_core *c)
-{
-    if (!c->elector.configured || c->elector.recorded)
-        return;
-    c->elector.recorded = true;
-    c->elector.promised = MONO_ZERO;
-}
-
 void mutant_agent_core(struct world *w, unsigned host)
 {
     struct lca_core *c = w->agents[host].core;
@@ -46,9 +38,6 @@ void mutant_agent_core(struct world *w, unsigned host)
     case MUTANT_V5_START:
         if (w->now - w->agents[host].began < w->site.timing.lease.ns)
             c->elector.promised = MONO_ZERO;
-        return;
-    case MUTANT_V6_UNRECORDED:
-        vote_unrecorded(c);
         return;
     case MUTANT_B3_PROMISE:
         forget_promises(c);
@@ -137,9 +126,6 @@ void mutant_scs_core(struct world *w, struct controller *c)
         return;
     case MUTANT_B2_NO_HORIZON:
         forget_horizons(core);
-        return;
-    case MUTANT_B2_NO_DRIFT:
-        shorten_horizons(w, c, w->site.timing.lease.ns / 500);
         return;
     case MUTANT_B2_NO_K:
         shorten_horizons(w, c, k_of(c));

@@ -171,29 +171,23 @@ enum mutant {
     MUTANT_V3_LOWER,
     MUTANT_V4_ANSWER_TIME,
     MUTANT_V5_START,
-    MUTANT_V6_UNRECORDED,
     MUTANT_V7_REFUSED,
     MUTANT_V8_ANY_TERM,
-    MUTANT_V9_ANY_RUN,
     MUTANT_B2_NO_HORIZON,
-    MUTANT_B2_NO_DRIFT,
     MUTANT_B2_NO_K,
     MUTANT_B2_NO_LEASE,
-    MUTANT_B2_WHOLE_LEASE,
     MUTANT_B3_VALIDITY,
     MUTANT_B3_PROMISE,
     MUTANT_B3_QUARANTINE,
     MUTANT_B3_TERM,
     MUTANT_B4_UNPROVEN,
     MUTANT_B5_LATE_RELEASE,
-    MUTANT_B5_NOT_COVERED,
     MUTANT_B6_AS_PRIMARY,
     MUTANT_PEER_ORDER,
     MUTANT_KEEPER_IDLE,
     MUTANT_KEEPER_OF_FROZEN,
     MUTANT_LINKED_DEAF,
     MUTANT_INTENT_REDONE,
-    MUTANT_RECOVERING,
     MUTANT_DISK_EARLY,
     MUTANT_COUNT
 };
@@ -201,6 +195,7 @@ void mutant_agent_core(struct world *w, unsigned host);
 void mutant_scs_core(struct world *w, struct controller *c);
 size_t mutant_to_peer(struct world *w, unsigned host, uint8_t *payload, size_t n, size_t size);
 const char *mutant_name(enum mutant m);
+uint64_t mutant_seed(enum mutant m);
 /* Each may change bytes in place (up to `size`), or return 0 to drop the message. */
 size_t mutant_to_agent(struct world *w, unsigned host, uint8_t *payload, size_t n, size_t size);
 size_t mutant_to_scs(struct world *w, unsigned host, uint8_t *payload, size_t n, size_t size);

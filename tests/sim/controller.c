@@ -132,7 +132,7 @@ static void controller_act(struct world *w, struct controller *c, const struct s
 
 static void controller_step(struct world *w, struct controller *c, const struct scs_event *event)
 {
-    c->steps++;
+    w->steps++;
     if (w->mutant)
         mutant_scs_core(w, c);
     scs_core_step(c->core, event, node_now(w, c->node), &actions);
@@ -145,6 +145,7 @@ static void controller_step(struct world *w, struct controller *c, const struct 
         controller_act(w, c, &actions.list[i]);
     check_term(w, c, false);
     check_authority(w, c);
+    coverage_note(w, c);
     if (!c->recovered && !scs_core_recovering(c->core))
         c->recovered = w->now;
 }
@@ -450,7 +451,6 @@ void controller_begin(struct world *w, struct controller *c)
     c->recovered = 0;
     calls_begin(w, c);
     c->led = false;
-    c->vote_term = c->vote_previous = 0;
     memset(c->answers, 0, sizeof c->answers);
     memset(c->proven, 0, sizeof c->proven);
     c->peer = NULL;

@@ -1,8 +1,11 @@
 /* The simulator's command line: which seeds to run, how loudly, and whether the checker itself is on trial.
  *
- *   simulator --seeds 1..200            run them; the first violation prints its transcript and how to run it again,
- * and the exit code is 1 simulator --seed 17 --verbose       one of them, every line as it happens simulator --mutants
- * --seeds 1..60   each mutant must be caught within these seeds simulator --mutant 4 --seed 3       one of them */
+ *   simulator --seeds 1..200 --coverage  run them; the first violation prints its transcript and how to run it again,
+ * and the exit code is 1; --coverage: also where a rule of the engine never fired simulator --seed 17 --verbose one of
+ * them, every line as it happens simulator --seed 17 --shrink         a failing one with as few strikes as do it
+ *   simulator --mutants --seeds 1..60    each mutant must be caught within these seeds
+ *   simulator --mutant 4 --seed 3        one of them
+ *   simulator --bench                    how fast it is, in the machine's own time */
 #include "tests/sim/sim.h"
 
 #include <stdio.h>
@@ -13,8 +16,9 @@
 struct options {
     uint64_t first, last;
     int mutant;
-    bool mutants, verbose, going_on;
+    bool mutants, verbose, going_on, coverage, shrink, bench;
     double minutes;
+    struct plan plan;
 };
 
 static double seconds(void)
@@ -27,7 +31,8 @@ static double seconds(void)
 static void usage(const char *program)
 {
     fprintf(stderr,
-            "usage: %s [--seed N | --seeds A..B] [--verbose] [--minutes M] [--mutant K | --mutants] [--keep-going]\n",
+            "usage: %s [--seed N | --seeds A..B] [--verbose] [--minutes M] [--mutant K | --mutants] [--keep-going]\n"
+            "       [--coverage] [--shrink] [--bench] [--without KIND,KIND] [--skip N,N..M]\n",
             program);
     exit(2);
 }
@@ -55,9 +60,9 @@ static const char *value_of(int argc, char **argv, int *i, const char *name)
 
 static bool flag_parse(const char *text, struct options *o)
 {
-    bool *flags[] = {&o->verbose, &o->mutants, &o->going_on};
-    const char *const names[] = {"--verbose", "--mutants", "--keep-going"};
-    for (unsigned i = 0; i < 3; i++)
+    bool *flags[] = {&o->verbose, &o->mutants, &o->going_on, &o->coverage, &o->shrink, &o->bench};
+    const char *const names[] = {"--verbose", "--mutants", "--keep-going", "--coverage", "--shrink", "--bench"};
+    for (unsigned i = 0; i < sizeof flags / sizeof flags[0]; i++)
         if (strcmp(text, names[i]) == 0)
             return *flags[i] = true;
     return false;
@@ -76,7 +81,10 @@ static struct options options_parse(int argc, char **argv)
             seeds_parse(argv[0], value, &o);
         else if ((value = value_of(argc, argv, &i, "--minutes")))
             o.minutes = strtod(value, NULL);
-        else if ((value = value_of(argc, argv, &i, "--mutant")))
+        else if ((value = value_of(argc, argv, &i, "--without")) || (value = value_of(argc, argv, &i, "--skip"))) {
+            if (!plan_parse(&o.plan, argv[i - 1], value))
+                usage(argv[0]);
+        } else if ((value = value_of(argc, argv, &i, "--mutant")))
             o.mutant = atoi(value);
         else
             usage(argv[0]);
@@ -97,11 +105,13 @@ static void report(const struct world *w, const struct options *o, const char *p
     printf("run again: %s --seed %llu --minutes %g", program, (unsigned long long)w->seed, o->minutes);
     if (w->mutant)
         printf(" --mutant %d", (int)w->mutant);
+    plan_print(w->plan);
     puts(" --verbose");
 }
 
 struct totals {
-    uint64_t events, grants, switchovers, starts, overlaps, losses, requests, steps;
+    uint64_t events, grants, switchovers, starts, overlaps, losses, requests, steps, fenced, extensions, promises,
+        votes, leads, uncovered;
     int64_t virtual;
     unsigned failures;
 };
@@ -115,18 +125,34 @@ static void totals_add(struct totals *t, const struct world *w, uint64_t events_
     t->overlaps += w->checker.overlaps;
     t->losses += w->checker.losses;
     t->requests += w->checker.requests;
+    t->steps += w->steps;
+    t->fenced += w->checker.fenced;
+    t->extensions += w->checker.extensions;
+    t->promises += w->checker.promises;
+    t->votes += w->checker.votes;
+    t->uncovered += w->checker.uncovered;
+    for (unsigned i = 0; i < w->site.n_controllers; i++)
+        t->leads += w->controllers[i].leads;
     t->virtual += w->now;
 }
 
 static void totals_print(const struct totals *t, const struct options *o, double took)
 {
-    printf("%llu seeds, %u failed: %llu events, %.0f per second; %.0f s of virtual time, %.0f x real time\n",
-           (unsigned long long)(o->last - o->first + 1), t->failures, (unsigned long long)t->events,
-           (double)t->events / took, (double)t->virtual / 1e9, (double)t->virtual / 1e9 / took);
-    printf("seen: %llu starts, %llu grants, %llu switchovers, %llu overlaps (fencing = none allows them across a cut), "
-           "%llu losses by silence, %llu operators answered\n",
-           (unsigned long long)t->starts, (unsigned long long)t->grants, (unsigned long long)t->switchovers,
-           (unsigned long long)t->overlaps, (unsigned long long)t->losses, (unsigned long long)t->requests);
+    printf(
+        "%llu seeds, %u failed: %llu events of the cores, %.0f per second; %.0f s of virtual time, %.0f x real time\n",
+        (unsigned long long)(o->last - o->first + 1), t->failures, (unsigned long long)t->steps,
+        (double)t->steps / took, (double)t->virtual / 1e9, (double)t->virtual / 1e9 / took);
+    printf("seen: %llu starts, %llu grants, %llu extensions, %llu promises, %llu leases ended, %llu switchovers, %llu "
+           "losses by "
+           "silence, %llu operators answered\n",
+           (unsigned long long)t->starts, (unsigned long long)t->grants, (unsigned long long)t->extensions,
+           (unsigned long long)t->promises, (unsigned long long)t->fenced, (unsigned long long)t->switchovers,
+           (unsigned long long)t->losses, (unsigned long long)t->requests);
+    printf("and %llu authorities won, %llu votes; %llu overlaps where they are allowed (fencing = none, arbiter = "
+           "pair), %llu of "
+           "applications without a keeper in time\n",
+           (unsigned long long)t->leads, (unsigned long long)t->votes, (unsigned long long)(t->overlaps - t->uncovered),
+           (unsigned long long)t->uncovered);
 }
 
 static int seeds_run(struct world *w, const struct options *o, const char *program)
@@ -145,16 +171,25 @@ static int seeds_run(struct world *w, const struct options *o, const char *progr
                    w->invariant, w->finding);
         else {
             report(w, o, program);
+            if (o->shrink)
+                shrink(w, (int64_t)(o->minutes * 60e9), program);
             break;
         }
     }
     totals_print(&t, o, seconds() - began);
-    return t.failures ? 1 : 0;
+    bool covered = !o->coverage || coverage_print(w);
+    return t.failures || !covered ? 1 : 0;
 }
 
 /* Which seed caught it; 0: none did. */
 static uint64_t mutant_caught(struct world *w, enum mutant m, const struct options *o)
 {
+    uint64_t first = mutant_seed(m);
+    if (o->first <= first && first <= o->last) {
+        world_run(w, first, m, (int64_t)(o->minutes * 60e9));
+        if (w->failed)
+            return first;
+    }
     for (uint64_t seed = o->first; seed <= o->last; seed++) {
         world_run(w, seed, m, (int64_t)(o->minutes * 60e9));
         if (w->failed)
@@ -187,6 +222,9 @@ int main(int argc, char **argv)
     struct options o = options_parse(argc, argv);
     struct world *w = world_new();
     w->verbose = o.verbose;
+    w->plan = &o.plan;
+    if (o.bench)
+        w->plain = true;
     int r = o.mutants ? mutants_run(w, &o, argv[0]) : seeds_run(w, &o, argv[0]);
     world_free(w);
     return r;

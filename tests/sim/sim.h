@@ -28,6 +28,7 @@
 #define PAIRS_MAX 10
 #define APPS_MAX 24
 #define LINKS_MAX 32
+#define SCS_RULES_SEEN 128
 #define NEVER INT64_MAX
 #define MS(n) ((int64_t)(n)*1000000)
 #define US(n) ((int64_t)(n)*1000)
@@ -396,7 +397,6 @@ struct agent {
     struct connection connections[CONNECTIONS];
     bool peer_up[HOSTS_MAX];
     int64_t peer_since[HOSTS_MAX];
-    uint64_t steps;
 };
 
 void agent_begin(struct world *w, unsigned host);
@@ -440,7 +440,6 @@ struct controller {
     bool host_told[HOSTS_MAX];     /* REPORT_END has come on this connection */
     int64_t began, recovered;
     int64_t shortened[APPS_MAX]; /* mutants */
-    uint64_t vote_term, vote_previous; /* of its newest request to electors */
     struct {
         uint64_t answer;
         int64_t at;
@@ -452,7 +451,6 @@ struct controller {
     int64_t led_since;
     unsigned leads;
     uint64_t database_counter; /* of terms; 0: lost */
-    uint64_t steps;
 };
 
 void controller_begin(struct world *w, struct controller *c);
@@ -580,6 +578,12 @@ struct plan {
     bool skip[STRIKES_MAX];
 };
 
+/* shrink.c. "--without" and "--skip" with their words; false: they are none. */
+bool plan_parse(struct plan *p, const char *option, const char *words);
+void plan_print(const struct plan *p);
+/* Finds fewer strikes with which the seed that has just failed fails in the same way, and prints how to run it. */
+void shrink(struct world *w, int64_t faults_last, const char *program);
+
 const char *fault_name(enum fault f);
 void faults_begin(struct world *w);
 /* Chance of the strike that is being struck. */
@@ -610,7 +614,9 @@ void host_boot(struct world *w, unsigned host);
 struct world {
     uint64_t seed;
     enum mutant mutant;
-    bool verbose;
+    bool verbose, plain; /* plain: profile default, nothing squeezed */
+    uint64_t steps;      /* of all cores in this run */
+    uint64_t rules[SCS_RULES_SEEN]; /* how often each rule of the engine matched, over all runs */
     int64_t now, faults_end;
     bool calm;
     struct rng rng_net, rng_process, rng_fault, rng_site, rng_strike;
@@ -646,6 +652,10 @@ struct world {
     uint8_t *scratch, *arena_memory; /* a message, and what it unpacks to */
     uint8_t *buffers[NODES_MAX][LINKS_MAX];
 };
+
+/* coverage.c: rules that never matched and are not excused; false: there are some. */
+void coverage_note(struct world *w, const struct controller *c);
+bool coverage_print(const struct world *w);
 
 struct world *world_new(void);
 void world_free(struct world *w);

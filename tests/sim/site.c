@@ -86,6 +86,11 @@ static void timing_generate(struct world *w)
     s->squeezed = chance(r, 35);
     s->profile = chance(r, 50) ? PROFILE_FAST : PROFILE_DEFAULT;
     s->profile_only = chance(r, 30);
+    if (w->plain) {
+        s->squeezed = false;
+        s->profile_only = true;
+        s->profile = PROFILE_DEFAULT;
+    }
     if (s->profile_only) {
         *t = s->profile == PROFILE_FAST
                  ? (struct lease_timing){SPAN_MS(40), SPAN_MS(150), SPAN_MS(15), SPAN_MS(5)}

@@ -154,8 +154,8 @@ static void proven(struct world *w, const struct controller *c, unsigned host, c
 {
     int64_t age = w->now - c->proven[host], most = lease_proof(&w->site.timing).ns;
     if (age > most + most / 500 + US(10))
-        violation(w, "unproven", "%s of %s to host%u goes out %.6f s after the newest answer it has echoed", what, c->name,
-                  host + 1, (double)age / 1e9);
+        violation(w, "unproven", "%s of %s to host%u goes out %.6f s after the newest answer it has echoed", what,
+                  c->name, host + 1, (double)age / 1e9);
 }
 
 /* A grant or an extension: what the member may use from here on. */
@@ -262,10 +262,6 @@ void tap_scs_sends(struct world *w, struct controller *c, unsigned host, const u
         grant_sent(w, c, m->grant);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER)
         order_sent(w, m->order);
-    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE && m->vote->kind == UNDERSTUDY__AGENT__VOTE__KIND__REQUEST) {
-        c->vote_term = m->vote->term;
-        c->vote_previous = m->vote->previous_term;
-    }
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL_ANSWER)
         answer_sent(c, host, m->poll_answer->answer, w->now);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL_ANSWER)
@@ -305,8 +301,7 @@ void tap_scs_receives(struct world *w, struct controller *c, unsigned host, cons
     }
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT_END)
         c->host_told[host] = true;
-    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL)
-    {
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL) {
         echo_received(c, host, m->poll->echo);
         poll_received(w, c, host, m->poll);
     }

@@ -346,7 +346,7 @@ static void world_reset(struct world *w, uint64_t seed, enum mutant mutant)
     w->now = 0;
     w->calm = w->failed = false;
     memset(&w->reg, 0, sizeof w->reg);
-    w->n_lines = 0;
+    w->n_lines = w->steps = 0;
     world_seed(w, seed);
     site_generate(w);
     for (unsigned i = 0; i < w->n_nodes; i++)
