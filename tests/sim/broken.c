@@ -25,7 +25,7 @@ static void forget_quarantine(struct lca_core *c)
 void mutant_agent_core(struct world *w, unsigned host)
 {
     struct lca_core *c = w->agents[host].core;
-    switch (w->mutant) {
+    switch ((int)w->mutant) { /* the others break something else */
     case MUTANT_V1_MEMORY:
         c->elector.ticket = 0;
         return;
@@ -47,8 +47,6 @@ void mutant_agent_core(struct world *w, unsigned host)
         return;
     case MUTANT_B3_TERM:
         c->term = 0;
-        return;
-    default:
         return;
     }
 }
@@ -109,7 +107,7 @@ void mutant_scs_core(struct world *w, struct controller *c)
 {
     struct scs_core *core = c->core;
     mono_t now = node_now(w, c->node);
-    switch (w->mutant) {
+    switch ((int)w->mutant) { /* the others break something else */
     case MUTANT_A1_LATE:
         if (core->lead.machine.leading)
             core->lead.machine.until = mono_add(now, span_mul(w->site.timing.lease, 2));
@@ -144,8 +142,6 @@ void mutant_scs_core(struct world *w, struct controller *c)
         for (unsigned i = 0; i < c->config->n_apps; i++)
             if (core->apps[i].released_seq > 0)
                 core->apps[i].horizon = MONO_ZERO;
-        return;
-    default:
         return;
     }
 }
