@@ -138,9 +138,29 @@ static bool differing_waits(const struct authority *a)
     return a->differs && !a->forced && !a->leading && (a->config.index != 0 || a->peer.leads);
 }
 
+/* The other one is connected and has not said yet what it is: its first word comes with the connection. */
+static bool peer_untold(const struct authority *a)
+{
+    return !a->leading && a->peer.up && !a->peer.told && !a->takes_up;
+}
+
+/* Another configuration than the one that led last, and nobody to say that this one is shared. */
+static bool register_differs(const struct authority *a)
+{
+    const struct authority_reg *r = &a->reg;
+    bool shared = a->peer.told && str_equal(a->peer.hash, a->config.config_hash);
+    return !a->leading && !a->forced && !shared && r->known && r->present && r->value.term != r->term &&
+           r->value.config_hash[0] && !str_equal(r->value.config_hash, a->config.config_hash);
+}
+
 bool authority_may_lead(const struct authority *a)
 {
-    return !a->moved && !differing_waits(a);
+    return !a->moved && !differing_waits(a) && !register_differs(a);
+}
+
+bool authority_may_begin(const struct authority *a)
+{
+    return authority_may_lead(a) && !peer_untold(a);
 }
 
 static void compare_hashes(struct authority *a)

@@ -168,10 +168,10 @@ void register_look(struct authority *a)
     if (r->busy != REGISTER_IDLE)
         return;
     bool due = mono_reached(r->next_at, a->now);
-    if (is_own(a) && !r->unread && authority_may_lead(a)) {
+    if (is_own(a) && !r->unread && authority_may_begin(a)) {
         if (due)
             write_own(a);
-    } else if (authority_may_lead(a) && mono_reached(free_at(a), a->now)) {
+    } else if (authority_may_begin(a) && mono_reached(free_at(a), a->now)) {
         write_own(a);
     } else if (due) {
         ask_read(a);
@@ -182,5 +182,5 @@ mono_t register_deadline(const struct authority *a)
 {
     if (a->reg.busy != REGISTER_IDLE)
         return MONO_NEVER;
-    return authority_may_lead(a) && !is_own(a) ? mono_min(a->reg.next_at, free_at(a)) : a->reg.next_at;
+    return authority_may_begin(a) && !is_own(a) ? mono_min(a->reg.next_at, free_at(a)) : a->reg.next_at;
 }

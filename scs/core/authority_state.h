@@ -112,6 +112,8 @@ void authority_take(struct authority *a, uint64_t term, const char *format, ...)
 void authority_drop(struct authority *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Neither an operator nor a differing configuration forbids it. */
 bool authority_may_lead(const struct authority *a);
+/* And nothing is awaited that could. */
+bool authority_may_begin(const struct authority *a);
 void authority_set_reason(struct authority *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Each mode: begin at the first step, an event, what the time brings, the next instant. authority_pair.c */

@@ -372,9 +372,9 @@ void votes_look(struct authority *a)
 {
     struct authority_votes *v = &a->votes;
     look_lapsed(a);
-    if (!v->held && v->term && !authority_may_lead(a))
+    if (!v->held && v->term && !authority_may_begin(a))
         fail_round(a);
-    if (a->phase == AUTHORITY_ASKING && authority_may_lead(a))
+    if (a->phase == AUTHORITY_ASKING && authority_may_begin(a))
         look_asking(a);
     else if (a->phase == AUTHORITY_ASKING)
         rest(a, part(a->config.timing.lease, 5));
@@ -383,7 +383,7 @@ void votes_look(struct authority *a)
     if (v->held && mono_reached(v->next_at, a->now))
         begin_round(a);
     if (a->phase == AUTHORITY_OBSERVING && mono_reached(v->next_at, a->now)) {
-        if (authority_may_lead(a))
+        if (authority_may_begin(a))
             ask(a);
         else
             rest(a, part(a->config.timing.lease, 5));

@@ -462,6 +462,39 @@ static void etcd_handed_over_is_taken_at_once(void **state)
     free(s);
 }
 
+/* A register of another configuration, long untouched: whether a swap comes within ten leases. */
+static bool takes_differing(struct sut *s)
+{
+    struct authority_event e = {.type = AUTHORITY_READ, .ok = true, .present = true, .revision = 5};
+    e.value = (struct authority_register){.term = 41, .owner = "scs2", .config_hash = "bb"};
+    for (unsigned i = 0; i < 60 && !did(s, AUTHORITY_DO_SWAP); i++) {
+        if (s->a.reg.busy == REGISTER_READING)
+            step(s, e);
+        else
+            at_deadline(s);
+    }
+    return did(s, AUTHORITY_DO_SWAP) != NULL;
+}
+
+static void etcd_differing_configurations(void **state)
+{
+    struct sut *s = sut_new(ARBITER_ETCD, 0);
+    timer(s);
+    assert_false(takes_differing(s));
+    happens(s, AUTHORITY_PEER_UP); /* its first word is awaited */
+    assert_false(takes_differing(s));
+    peer_says(s, false, true, 41, "aa"); /* the other one has the same: what led before is of no account */
+    assert_true(takes_differing(s));
+    free(s);
+
+    s = sut_new(ARBITER_ETCD, 0);
+    timer(s);
+    assert_false(takes_differing(s));
+    step(s, (struct authority_event){.type = AUTHORITY_MOVE, .ok = true}); /* an operator says so */
+    assert_true(takes_differing(s));
+    free(s);
+}
+
 static void etcd_empty_register_waits_too(void **state)
 {
     struct sut *s = sut_new(ARBITER_ETCD, 0);
@@ -689,6 +722,7 @@ int main(void)
         cmocka_unit_test(etcd_silent_ends_in_time),
         cmocka_unit_test(etcd_handed_over_is_taken_at_once),
         cmocka_unit_test(etcd_empty_register_waits_too),
+        cmocka_unit_test(etcd_differing_configurations),
         cmocka_unit_test(votes_majority_wins),
         cmocka_unit_test(votes_failed_term_is_released),
         cmocka_unit_test(votes_minority_raises),
