@@ -196,8 +196,8 @@ void truth_lease(struct world *w, uint16_t app, struct epoch epoch, int64_t end)
 {
     struct member_truth *t = member(w, app);
     t->lease_asked = end;
-    if (end == 0)
-        return;
+    if (end <= node_now(w, w->site.apps[app].host).ns)
+        return; /* over, or to be enforced at once */
     int64_t given = 0;
     for (unsigned i = 0; i < GIVEN_KEPT; i++)
         if (t->given[i].end > given && epoch_compare(t->given[i].epoch, epoch) == 0)
