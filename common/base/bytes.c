@@ -1,4 +1,5 @@
-/* See bytes.h. It owns the two bounds checks, and nothing of what the bytes mean. */
+/* See bytes.h. It owns the two bounds checks, and nothing of what the bytes mean. Invariant: behind the first value that
+ * did not fit, or was not there, nothing is written and nothing is read. */
 #include "common/base/bytes.h"
 
 #include <string.h>

@@ -66,7 +66,7 @@ def test_documents_have_their_shape(pair):
     for words, members in SHAPES.items():
         document = pair.ctl(*words).json
         assert set(document) == members, words
-        assert set(document["result"]) == {"ok", "error", "text", "took_us"}, words
+        assert set(document["result"]) == {"ok", "error", "text", "took_us", "not_leading"}, words
     for row in pair.history():
         assert TIME.fullmatch(row["time"]) and row["number"] > 0 and isinstance(row["fields"], dict), row
     assert [r["id"] for r in pair.history()] == sorted(r["id"] for r in pair.history())
