@@ -204,7 +204,7 @@ void lease_superseded(struct lca_core *c, struct app *a, struct epoch by, const 
     strbuf_printf(&b, " is known at %s", who);
     bool given = a->lease.told.ns != 0 && !a->lease.over;
     epoch_heard(c, a, by);
-    if (given) /* an end that has passed is enforced at once */
+    if (given && mono_before(c->now, lease_end(a))) /* enforced at once; one that has passed is already */
         word_write(c, a, c->now);
     lease_lost(c, a, why);
 }
