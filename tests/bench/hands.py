@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 import network
@@ -120,6 +121,30 @@ class Helper:
         """SIGTERM, and everything that it still says."""
         self.process.terminate()
         return self.process.communicate(timeout=world.LONG)[0]
+
+
+class DiskControl:
+    """How long this machine's disk takes by itself: a page written in place and fdatasync, fifty times a second, from a thread, until end()."""
+
+    def __init__(self, path):
+        self.over, self.taken = threading.Event(), []
+        self.file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.thread = threading.Thread(target=self._write, daemon=True)
+        self.thread.start()
+
+    def _write(self):
+        while not self.over.wait(0.02):
+            begun = world.boot_ns()
+            os.pwrite(self.file, bytes([65 + len(self.taken) % 26]) * 4096, 0)
+            os.fdatasync(self.file)
+            self.taken.append(world.boot_ns() - begun)
+
+    def end(self):
+        """ns of each write."""
+        self.over.set()
+        self.thread.join()
+        os.close(self.file)
+        return self.taken
 
 
 def pause(rng, low, high):

@@ -10,6 +10,7 @@ import calendar
 import contextlib
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,7 @@ import time
 import rival
 import tree
 import world
-from hands import Helper, make_plain, pause
+from hands import DiskControl, Helper, make_plain, pause
 from report import ms, quantile
 from safety import SafetyWorld
 from silence import wall_minus_boot_ns
@@ -187,6 +188,7 @@ def leader_kills(table, rng, profile):
     rounds, bound = table.size(f"{profile} leader kills"), LEASE_MS[profile] * 1.4
     samples = []
     with site(profile, realtime=profile == "fast") as s:
+        disk = DiskControl(s.w.path("control"))
         for _ in range(rounds):
             s.settled()
             pause(rng, 0.2, 0.2 + LEASE_MS[profile] / 1000)
@@ -195,11 +197,12 @@ def leader_kills(table, rng, profile):
             s.w.daemon(leader).kill()
             samples.append(world.wait(lambda since=t: led_since(s.w, since), what="a controller leads again") - t)
         s.settled()
-        seen = table.seen(s)
+        seen, disk_ns = table.seen(s), disk.end()
     table.report.samples(f"safety-leader-{profile}", ("led_ns",), [(t,) for t in samples])
     p99 = quantile(samples, 0.99)
-    table.row(f"{profile}: leader killed -> led again, p99 of {rounds}", ms(p99), f"<= {bound:.0f} ms", p99 <= bound * 1e6)
-    table.row("  its median", ms(quantile(samples, 0.5)))
+    table.row(f"{profile}: leader killed -> led again, p99 of {rounds}", ms(p99), f"<= {bound:.0f} ms", p99 <= bound * 1e6, floor=ms(quantile(disk_ns, 0.99)))
+    table.row("  its median (floor: fdatasync of one page)", ms(quantile(samples, 0.5)), floor=ms(quantile(disk_ns, 0.5)))
+    table.row("  its maximum", ms(max(samples)), floor=ms(max(disk_ns)))
     table.row("  primaries lost meanwhile", str(seen.lost), "0", seen.lost == 0)
     table.row("  longest time between two acts", f"{seen.longest_gap_ms:.1f} ms")
 
@@ -325,11 +328,16 @@ def beside(table):
 
 
 def simulator(table):
-    done = tree.run(tree.program("simulator"), "--seeds", f"1..{table.size('seeds')}", timeout=1200)
-    found = re.search(r"(\d+) per second; .*?(\d+) x real time", done.stdout)
+    """In the simulator's own processor time: others may want the machine."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = tree.run(tree.program("simulator"), "--bench", "--seeds", f"1..{table.size('seeds')}", timeout=1200)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    took = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    found = re.search(r"(\d+) events of the cores, .*?; (\d+) s of virtual time", done.stdout)
     assert done.returncode == 0 and found, f"simulator: exit {done.returncode}\n{done.stdout[-1000:]}{done.stderr[-1000:]}"
-    table.row("simulator: core events per second, checks on", f"{int(found[1]):,}", ">= 300,000", int(found[1]) >= 300_000)
-    table.row("  times real time", found[2])
+    rate = int(found[1]) / took
+    table.row("simulator: core events per second, checks on", f"{rate:,.0f}", ">= 300,000", rate >= 300_000)
+    table.row("  times real time", f"{int(found[2]) / took:.0f}")
 
 
 def measure(report, quick, rng, parts=(), minutes=None):
