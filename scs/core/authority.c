@@ -144,13 +144,14 @@ static bool peer_untold(const struct authority *a)
     return !a->leading && a->peer.up && !a->peer.told && !a->takes_up;
 }
 
-/* Another configuration than the one that led last, and nobody to say that this one is shared. */
+/* The other one led last, with another configuration, and is not there to say that this one is shared. */
 static bool register_differs(const struct authority *a)
 {
     const struct authority_reg *r = &a->reg;
     bool shared = a->peer.told && str_equal(a->peer.hash, a->config.config_hash);
-    return !a->leading && !a->forced && !shared && r->known && r->present && r->value.term != r->term &&
-           r->value.config_hash[0] && !str_equal(r->value.config_hash, a->config.config_hash);
+    bool others = r->known && r->present && a->config.peer[0] && str_equal(r->value.owner, a->config.peer);
+    return !a->leading && !a->forced && !shared && others && r->value.config_hash[0] &&
+           !str_equal(r->value.config_hash, a->config.config_hash);
 }
 
 bool authority_may_lead(const struct authority *a)

@@ -215,8 +215,10 @@ size_t mutant_to_scs(struct world *w, unsigned host, uint8_t *payload, size_t n,
     }
     if (w->mutant == MUTANT_A4_DEAF && m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL) {
         m->poll->term_seen = 0;
+        if (m->poll->leader)
+            understudy__agent__leader_seen__free_unpacked(m->poll->leader, NULL);
         m->poll->leader = NULL;
-        return message_pack(m, payload, n, size);
+        n = message_pack(m, payload, n, size);
     }
     if (w->mutant == MUTANT_V7_REFUSED && m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE_ANSWER &&
         m->vote_answer->kind == UNDERSTUDY__AGENT__VOTE__KIND__ASK) {

@@ -383,6 +383,13 @@ static void etcd_differing_configurations(void **state)
     step(s, (struct authority_event){.type = AUTHORITY_MOVE, .ok = true}); /* an operator says so */
     assert_true(takes_differing(s));
     free(s);
+
+    s = sut_new(ARBITER_ETCD, 0);
+    strcpy(s->a.config.name, "scs2"); /* its own, from before its configuration was changed */
+    strcpy(s->a.config.peer, "scs1");
+    timer(s);
+    assert_true(takes_differing(s));
+    free(s);
 }
 
 static void etcd_empty_register_waits_too(void **state)
