@@ -65,8 +65,8 @@ void check_vote(struct world *w, unsigned host, enum lca_vote_kind kind, uint64_
     unsigned owner = (unsigned)(term % 4) % CONTROLLERS_MAX;
     if (kind == VOTE_RELEASE && yes && term == e->voted)
         e->promised_until = 0;
-    if (kind == VOTE_RELEASE && yes && term > e->released)
-        e->released = term; /* its owner counts no answer for it any more, not one that is being written either */
+    if (kind == VOTE_RELEASE && yes && term > e->released[owner])
+        e->released[owner] = term; /* its owner counts no answer for it any more, not one that is being written either */
     if (kind != VOTE_REQUEST || !yes)
         return;
     w->checker.votes++;
@@ -84,7 +84,8 @@ void check_vote(struct world *w, unsigned host, enum lca_vote_kind kind, uint64_
         violation(w, "not-durable", "the elector on host%u votes for term %llu, on disk is %llu", host + 1,
                   (unsigned long long)term, (unsigned long long)kept);
     e->voted = term;
-    e->promised_until = term == e->released ? 0 : now + lease_takeover(&w->site.timing).ns;
+    /* A candidate that gave a term back has done with its lower ones, too. */
+    e->promised_until = term <= e->released[owner] ? 0 : now + lease_takeover(&w->site.timing).ns;
     e->promised_world = node_to_world(w, host, (mono_t){e->promised_until});
 }
 

@@ -57,7 +57,7 @@ struct pair_truth {
 
 /* What an elector is bound by. */
 struct elector_truth {
-    uint64_t voted, released;
+    uint64_t voted, released[CONTROLLERS_MAX];
     int64_t promised_until, promised_world; /* of its host's clock, and of the world */
     struct {
         uint64_t term, previous; /* of the newest request that came from this owner of terms */
