@@ -43,3 +43,11 @@ const uint8_t *byte_get_run(struct byte_reader *r, size_t n)
     r->at += n;
     return from;
 }
+
+uint64_t byte_hash(uint64_t h, const void *bytes, size_t n)
+{
+    const uint8_t *p = bytes;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ p[i]) * UINT64_C(1099511628211);
+    return h;
+}

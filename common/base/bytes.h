@@ -22,3 +22,7 @@ void byte_put_run(struct byte_writer *w, const void *bytes, size_t n);
 uint64_t byte_get(struct byte_reader *r, unsigned bytes);
 /* Borrowed from what is read; NULL: fewer are left. */
 const uint8_t *byte_get_run(struct byte_reader *r, size_t n);
+
+#define BYTE_HASH UINT64_C(14695981039346656037) /* to begin with */
+/* FNV-1a, going on from `h`: tells damage, not malice. */
+uint64_t byte_hash(uint64_t h, const void *bytes, size_t n);

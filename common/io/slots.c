@@ -8,12 +8,14 @@
  * that waits. Once `error` is set it stays, and the file is not touched again. A header is sound when magic, length and
  * the checksum over header and bytes agree: a write cut short anywhere leaves a slot that is not. */
 #include "common/io/slots.h"
+
+#include "common/base/bytes.h"
 #include "common/io/loop.h"
+#include "common/io/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -58,19 +60,11 @@ struct slots {
     unsigned next;     /* slot that is written next */
 };
 
-static uint64_t checksum_add(uint64_t h, const void *bytes, size_t n)
-{
-    const uint8_t *p = bytes;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ p[i]) * UINT64_C(1099511628211);
-    return h;
-}
-
 static uint64_t checksum(const struct header *header, const uint8_t *bytes)
 {
     struct header h = *header;
     h.checksum = 0;
-    return checksum_add(checksum_add(UINT64_C(14695981039346656037), &h, sizeof h), bytes, h.length);
+    return byte_hash(byte_hash(BYTE_HASH, &h, sizeof h), bytes, h.length);
 }
 
 /* ---- the disk ---- */
@@ -177,19 +171,11 @@ static void *thread_main(void *arg)
 
 int slots_start(struct slots *s)
 {
-    pthread_attr_t attributes;
-    sigset_t all, before;
     free(s->found);
     s->found = NULL;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the program's */
-    int r = pthread_create(&s->thread, &attributes, thread_main, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
+    int r = thread_start(thread_main, s, STACK_SIZE, &s->thread);
     s->threaded = r == 0;
-    return -r;
+    return r;
 }
 
 /* ---- the owner's side ---- */

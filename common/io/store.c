@@ -9,13 +9,14 @@
  *
  * Times are microseconds since 1970 on the wall clock. */
 #include "common/io/store.h"
+
 #include "common/io/loop.h"
 #include "common/io/store_db.h"
+#include "common/io/thread.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -266,20 +267,6 @@ static void *writer_main(void *arg)
 
 /* ---- opening and closing ---- */
 
-static int thread_start(struct store *s)
-{
-    pthread_attr_t attr;
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_SIZE);
-    pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the loop's */
-    int r = -pthread_create(&s->thread, &attr, writer_main, s);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
-    return r;
-}
-
 /* Everything but the thread. */
 static void store_free(struct store *s)
 {
@@ -309,7 +296,7 @@ int store_open(const char *path, struct strbuf *why, struct store **ret_store)
         r = store_db_open(path, false, why, &s->writer);
     if (r == 0)
         r = store_db_open(path, true, why, &s->reader);
-    if (r == 0 && (r = thread_start(s)) < 0)
+    if (r == 0 && (r = thread_start(writer_main, s, STACK_SIZE, &s->thread)) < 0)
         strbuf_printf(why, "thread of the history: %s", strerror(-r));
     if (r < 0) {
         store_free(s);

@@ -29,18 +29,10 @@ static const uint8_t *get_run(struct byte_reader *r, unsigned length_bytes, size
     return bytes ? bytes : r->at;
 }
 
-static uint64_t checksum(const uint8_t *bytes, size_t n)
-{
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ bytes[i]) * UINT64_C(0x100000001b3);
-    return h;
-}
-
 static int seal(struct byte_writer *w, uint8_t *out)
 {
     if (!w->full)
-        byte_put(w, checksum(out, (size_t)(w->at - out)), 8);
+        byte_put(w, byte_hash(BYTE_HASH, out, (size_t)(w->at - out)), 8);
     return w->full ? -EMSGSIZE : (int)(w->at - out);
 }
 
@@ -51,7 +43,7 @@ static bool unseal(struct byte_reader *r, const uint8_t *blob, size_t n, uint8_t
         return false;
     struct byte_reader sum = {blob + n - 8, blob + n, false};
     *r = (struct byte_reader){blob + 1, blob + n - 8, false};
-    return byte_get(&sum, 8) == checksum(blob, n - 8);
+    return byte_get(&sum, 8) == byte_hash(BYTE_HASH, blob, n - 8);
 }
 
 /* Enumerations read back are within their range, or the blob is bad. */

@@ -13,6 +13,7 @@
  * Units: ends in nanoseconds on CLOCK_BOOTTIME. */
 #include "lca/keeper/lease.h"
 
+#include "common/base/bytes.h"
 #include "common/base/lease_word.h"
 #include "lca/keeper/agent.h"
 #include "lca/keeper/record.h"
@@ -43,11 +44,7 @@ struct notes {
 
 static uint64_t checksum(const struct notes *notes)
 {
-    const uint8_t *p = (const uint8_t *)notes;
-    uint64_t h = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < offsetof(struct notes, checksum); i++)
-        h = (h ^ p[i]) * UINT64_C(1099511628211);
-    return h;
+    return byte_hash(BYTE_HASH, notes, offsetof(struct notes, checksum));
 }
 
 static bool is_running(const struct lease *l)

@@ -15,6 +15,7 @@
  * Units: start ticks as /proc has them, instants in nanoseconds on CLOCK_BOOTTIME. */
 #include "lca/keeper/record.h"
 
+#include "common/base/bytes.h"
 #include "lca/keeper/tree.h"
 
 #include <dirent.h>
@@ -57,15 +58,6 @@ struct blob_file {
     uint32_t length, zero;
     uint64_t checksum; /* of the bytes */
 };
-
-static uint64_t checksum(const void *bytes, size_t n)
-{
-    const uint8_t *p = bytes;
-    uint64_t h = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ p[i]) * UINT64_C(1099511628211);
-    return h;
-}
 
 /* ---- files ---- */
 
@@ -146,7 +138,7 @@ static int record_write(struct app *a)
     str_copy(f.name, sizeof f.name, a->name);
     tree_to_record(&a->main, &f.main);
     tree_to_record(&a->role, &f.role);
-    f.checksum = checksum(&f, offsetof(struct record_file, checksum));
+    f.checksum = byte_hash(BYTE_HASH, &f, offsetof(struct record_file, checksum));
     snprintf(name, sizeof name, "%s.rec", a->name);
     int r = file_overwrite(a->keeper->apps_fd, name, &f, sizeof f);
     return r == 0 ? 0 : file_write(a->keeper->apps_fd, name, &f, sizeof f, NULL, 0);
@@ -246,7 +238,7 @@ static void tree_from_record(struct tree *t, const struct record_tree *r)
 static bool record_is_sound(const struct keeper *k, const char *name, const struct record_file *f, ssize_t n)
 {
     return n == (ssize_t)sizeof *f && f->magic == MAGIC && memcmp(f->boot_id, k->boot_id, sizeof f->boot_id) == 0 &&
-           f->checksum == checksum(f, offsetof(struct record_file, checksum)) &&
+           f->checksum == byte_hash(BYTE_HASH, f, offsetof(struct record_file, checksum)) &&
            strncmp(f->name, name, sizeof f->name) == 0;
 }
 
@@ -257,7 +249,7 @@ static bool blob_is_sound(const struct keeper *k, const uint8_t *bytes, ssize_t 
         return false;
     memcpy(&f, bytes, sizeof f);
     return f.magic == MAGIC && memcmp(f.boot_id, k->boot_id, sizeof f.boot_id) == 0 &&
-           f.length <= (size_t)n - sizeof f && f.checksum == checksum(bytes + sizeof f, f.length);
+           f.length <= (size_t)n - sizeof f && f.checksum == byte_hash(BYTE_HASH, bytes + sizeof f, f.length);
 }
 
 /* Splits "NAME.rec"; false when it is something else. */
@@ -349,7 +341,7 @@ static int blob_overwrite(int dir, const char *name, const struct blob_file *hea
 
 void blob_store(struct keeper *k, struct app *a, const uint8_t *bytes, uint32_t n)
 {
-    struct blob_file f = {.magic = MAGIC, .length = n, .checksum = checksum(bytes, n)};
+    struct blob_file f = {.magic = MAGIC, .length = n, .checksum = byte_hash(BYTE_HASH, bytes, n)};
     char name[NAME_SIZE + 8];
     memcpy(f.boot_id, k->boot_id, sizeof f.boot_id);
     blob_file_name(a, name, sizeof name);

@@ -7,13 +7,13 @@
 #include "scs/shell/journal_file.h"
 
 #include "common/io/loop.h"
+#include "common/io/thread.h"
 #include "scs/core/journal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,20 +190,6 @@ static void file_free(struct journal_file *f)
     free(f);
 }
 
-static int thread_start(struct journal_file *f)
-{
-    pthread_attr_t attr;
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_SIZE);
-    pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the loop's */
-    int r = -pthread_create(&f->thread, &attr, journal_main, f);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
-    return r;
-}
-
 /* An empty file, or one that begins as journals do. */
 static bool is_journal(const char *path)
 {
@@ -257,7 +243,7 @@ int journal_file_open(const char *path, uint64_t limit, struct strbuf *why, stru
     f->fd = -1;
     int r = file_create(path, why, &f->fd);
     if (r == 0)
-        r = thread_start(f);
+        r = thread_start(journal_main, f, STACK_SIZE, &f->thread);
     if (r < 0) {
         if (!why->len)
             strbuf_add(why, strerror(-r));

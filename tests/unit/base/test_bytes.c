@@ -47,12 +47,21 @@ static void a_bad_reader_stays_bad(void **state)
     assert_ptr_equal(r.at, memory);
 }
 
+/* FNV-1a's published values: what is on disks stays readable. */
+static void hashes_are_fnv(void **state)
+{
+    assert_true(byte_hash(BYTE_HASH, "", 0) == UINT64_C(0xcbf29ce484222325));
+    assert_true(byte_hash(BYTE_HASH, "a", 1) == UINT64_C(0xaf63dc4c8601ec8c));
+    assert_true(byte_hash(byte_hash(BYTE_HASH, "foo", 3), "bar", 3) == UINT64_C(0x85944171f73967e8));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(read_as_written),
         cmocka_unit_test(a_full_writer_stays_full),
         cmocka_unit_test(a_bad_reader_stays_bad),
+        cmocka_unit_test(hashes_are_fnv),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
