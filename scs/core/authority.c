@@ -394,6 +394,7 @@ static void dispatch(struct authority *a, const struct authority_event *e)
     case AUTHORITY_READ:
     case AUTHORITY_SWAPPED:
     case AUTHORITY_VOTED:
+    case AUTHORITY_ELECTOR_DOWN:
         break;
     }
 }

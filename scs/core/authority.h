@@ -58,6 +58,7 @@ enum authority_event_type {
     AUTHORITY_READ,        /* the register was read: `ok`, `present`, `value`, `revision` */
     AUTHORITY_SWAPPED,     /* `outcome` of the swap under way; LOST carries what is there */
     AUTHORITY_VOTED,       /* an elector's answer */
+    AUTHORITY_ELECTOR_DOWN, /* its connection has ended: `vote.elector`; what it answered was another run's, perhaps */
     AUTHORITY_PEER_UP, AUTHORITY_PEER_DOWN, /* the link to the other controller */
     AUTHORITY_PEER_STATE,  /* what it says of itself */
     AUTHORITY_PEER_HOST,   /* the agent on its host: `host` */

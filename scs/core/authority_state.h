@@ -41,8 +41,8 @@ struct authority_votes {
     mono_t drop_at;        /* a lapsed holder gives its term up */
     struct authority_release releases[RELEASES_KEPT];
     struct {
-        bool heard, yes;
-        uint64_t highest;
+        bool heard, yes; /* on the present connection */
+        uint64_t highest; /* on any */
     } last[SCS_ELECTORS_MAX];
 };
 

@@ -304,6 +304,8 @@ void votes_event(struct authority *a, const struct authority_event *e)
             v->last[e->vote.elector].highest = e->vote.highest;
         }
     }
+    if (e->type == AUTHORITY_ELECTOR_DOWN && e->vote.elector < a->config.n_electors)
+        v->last[e->vote.elector].heard = false;
     if (v->held && authority_count(v->higher) >= majority(a)) {
         if (a->leading)
             authority_drop(a, "a majority of the electors names a higher term");

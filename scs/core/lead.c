@@ -254,8 +254,20 @@ static void note_poll(struct scs_core *c, const struct scs_event *e)
     }
 }
 
-static void note_connection(struct scs_core *c, uint16_t host)
+/* The host's place among the electors, or where they end. */
+static unsigned elector_of(const struct scs_config *config, uint16_t host)
 {
+    unsigned i = 0;
+    while (i < config->n_electors && config->electors[i] != host)
+        i++;
+    return i;
+}
+
+static void note_connection(struct scs_core *c, uint16_t host, bool up)
+{
+    struct authority_event down = {.type = AUTHORITY_ELECTOR_DOWN, .vote.elector = elector_of(c->config, host)};
+    if (!up && down.vote.elector < c->config->n_electors)
+        machine_step(c, &down);
     c->lead.n_hear_peer -= c->hosts[host].hears_peer;
     c->hosts[host].hears_peer = false;
     if (host == scs_config_host(c->config, c->config->scs.peer_host))
@@ -283,7 +295,7 @@ void lead_look(struct scs_core *c, const struct scs_event *e)
     if (e->type == SCS_EV_POLL && c->hosts[e->host].up)
         note_poll(c, e);
     else if (e->type == SCS_EV_HOST_UP || e->type == SCS_EV_HOST_DOWN)
-        note_connection(c, e->host);
+        note_connection(c, e->host, e->type == SCS_EV_HOST_UP);
     else if (e->type == SCS_EV_CONFIG)
         reload(c);
     if (c->lead.heard > c->lead.machine.heard)
@@ -299,21 +311,17 @@ void lead_look(struct scs_core *c, const struct scs_event *e)
 
 static void voted(struct scs_core *c, const struct scs_event *e)
 {
-    struct authority_event v = {.type = AUTHORITY_VOTED};
-    for (unsigned i = 0; i < c->config->n_electors; i++) {
-        if (c->config->electors[i] != e->host)
-            continue;
-        v.vote.elector = i;
-        v.vote.kind = e->vote.kind;
-        v.vote.term = e->vote.term;
-        v.vote.round = e->vote.round;
-        v.vote.highest = e->vote.highest;
-        v.vote.yes = e->vote.yes;
-        v.vote.wait = e->vote.wait;
-        lead_request_voted(c, i, e);
-        machine_step(c, &v);
+    struct authority_event v = {.type = AUTHORITY_VOTED, .vote.elector = elector_of(c->config, e->host)};
+    if (v.vote.elector == c->config->n_electors)
         return;
-    }
+    v.vote.kind = e->vote.kind;
+    v.vote.term = e->vote.term;
+    v.vote.round = e->vote.round;
+    v.vote.highest = e->vote.highest;
+    v.vote.yes = e->vote.yes;
+    v.vote.wait = e->vote.wait;
+    lead_request_voted(c, v.vote.elector, e);
+    machine_step(c, &v);
 }
 
 static void answered(struct scs_core *c, const struct scs_event *e)

@@ -118,7 +118,7 @@ static unsigned elector_of(const struct scs_core *c, const char *name)
 static bool has_voted(const struct authority *a, const char **ret_who, const struct scs_config *config)
 {
     for (unsigned i = 0; i < a->config.n_electors; i++)
-        if (a->votes.last[i].heard && a->votes.last[i].highest) {
+        if (a->votes.last[i].highest) {
             *ret_who = config->hosts[config->electors[i]].name;
             return true;
         }

@@ -355,12 +355,13 @@ def test_no_majority_of_electors(make_duo):
 def test_electors_record_lost(make_duo):
     """It asks the others what it may have voted for before it votes again (V6)."""
     w = make_duo("agents", hosts=("a", "b", "c", "d", "e"), scs={"electors": "a b c"}, on=("d", "e"))
+    leader = w.leader()
     w.power_off("c")
+    wait(lambda: "c" not in voters(w, leader), what="c is gone")
     state = w.lca_conf["c"]["lca"]["state-directory"]
     shutil.rmtree(state)
     state.mkdir(mode=0o700)
     w.power_on("c")
-    leader = w.leader()
     wait(lambda: "c" in voters(w, leader), what="c votes again")
     w.power_off("b")  # from here on the one without a record is needed for a majority
     w.kill_controller(leader)

@@ -86,6 +86,23 @@ static void votes_majority_wins(void **state)
     free(s);
 }
 
+/* What is shown of an elector is of its present connection: another run of it may not vote any more (V6). */
+static void votes_answer_ends_with_connection(void **state)
+{
+    struct authority_action q[3];
+    struct sut *s = votes_lead(q);
+    struct authority_view v;
+    authority_view(&s->a, s->now, &v);
+    assert_int_equal(v.elector[0].answer, ELECTOR_VOTED);
+    step(s, (struct authority_event){.type = AUTHORITY_ELECTOR_DOWN, .vote.elector = 0});
+    authority_view(&s->a, s->now, &v);
+    assert_int_equal(v.elector[0].answer, ELECTOR_SILENT);
+    assert_int_equal(v.elector[1].answer, ELECTOR_VOTED);
+    assert_int_equal(v.elector[0].highest, 100);
+    assert_true(leads(s));
+    free(s);
+}
+
 /* V7, V8 */
 static void votes_failed_term_is_released(void **state)
 {
@@ -196,6 +213,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(votes_majority_wins),
+        cmocka_unit_test(votes_answer_ends_with_connection),
         cmocka_unit_test(votes_failed_term_is_released),
         cmocka_unit_test(votes_minority_raises),
         cmocka_unit_test(votes_majority_deposes),
