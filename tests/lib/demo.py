@@ -183,8 +183,8 @@ class Eyes(threading.Thread):
 
 def make_world(tls):
     w = world.World(tls=tls, others=("client",), name="demo")
-    for name in ("on-primary", "on-backup"):
-        shutil.copy2(tree.SOURCE / "tests/lib/redis" / name, w.bin / name)
+    for name in ("settings", "on-primary", "on-backup"):
+        shutil.copy2(tree.SOURCE / "lca/roles/redis" / name, w.bin / name)
     w.scs_conf["scs"].update({"addp-timeout": "250ms", "addp-remote-timeout": "250ms", "poll-period": "100ms", "haflip-detect-timeout": "0s", "log-level": "info"})
     for host, name, peer in (("a", "redis1", "b"), ("b", "redis2", "a")):
         data = w.path(f"redis-{host}")
