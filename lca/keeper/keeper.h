@@ -91,6 +91,8 @@ struct lease {
     mono_t enforced_at, enforced_end;
     mono_t kill_at;             /* MONO_NEVER: nothing is to be killed */
     struct keeper_start *fence; /* owned; NULL: no command */
+    bool outlived;              /* it was there still when it was killed */
+    char fence_failure[64];     /* how it failed, until it is known whether that mattered; "": it did not */
 };
 
 struct app {

@@ -6,7 +6,8 @@
  * cannot make a lease longer than the agent may say, for the process that is there, of an epoch that is not older.
  *
  * Invariants: a lease's end is enforced from this process's own clock whatever becomes of the agent; a lease whose end
- * has passed is never extended, by no packet that came before or after; once enforced it is not taken back. A start gets
+ * has passed is never extended, by no packet that came before or after; once enforced it is not taken back. An earlier
+ * end than the present one is taken: a holder that was superseded ends at once. A start gets
  * a file of its own, filled with room before it begins, so that a full disk stops no lease and nobody who still has the
  * page of a former start sees the lease of this one. SIGTERM is sent before anything that could take time is tried.
  *
@@ -218,9 +219,21 @@ static void enforce(struct app *a, mono_t now)
 static void kill_all(struct app *a, mono_t now)
 {
     a->lease.kill_at = MONO_NEVER;
+    a->lease.outlived = a->main.state != TREE_NONE;
     tree_kill(&a->main, now);
     tree_kill(&a->role, now);
     tree_kill(&a->fence, now);
+}
+
+/* A command that failed is an error only where it was needed: the application was there until it was killed. */
+static void judge_fence(struct app *a)
+{
+    struct lease *l = &a->lease;
+    if (!l->fence_failure[0] || (a->main.state != TREE_NONE && !l->outlived))
+        return;
+    keeper_log(a->keeper, l->outlived ? REC_FENCE_FAILED : REC_FENCE_LATE, "application", a->name, "reason",
+               l->fence_failure, NULL);
+    l->fence_failure[0] = 0;
 }
 
 mono_t lease_turn(struct app *a, mono_t now)
@@ -228,6 +241,7 @@ mono_t lease_turn(struct app *a, mono_t now)
     struct lease *l = &a->lease;
     if (is_running(l) && mono_reached(l->end, now))
         enforce(a, now);
+    judge_fence(a);
     if (mono_reached(l->kill_at, now))
         kill_all(a, now);
     return is_running(l) ? l->end : l->kill_at;
@@ -262,8 +276,6 @@ static int judge_lease(const struct lease *l, const struct keeper_lease *p, mono
         wrong = "its lease has ended and is being enforced";
     else if (p->term < l->term || (p->term == l->term && p->n < l->n))
         wrong = "a lease of an older epoch than its lease word has";
-    else if (p->end_boot_ns < l->end.ns)
-        wrong = "a lease that ends before the present one";
     else if (span_less(LEASE_AHEAD_MAX, mono_sub((mono_t){p->end_boot_ns}, now)))
         wrong = "a lease that ends more than an hour ahead";
     if (!wrong)

@@ -72,26 +72,27 @@ void tree_deinit(struct tree *t)
     t->cgroup = t->failure_text = NULL;
 }
 
-/* Nobody waits for the command at a lease's end; what went wrong with it is for the log. */
-static void log_fence(const struct tree *t, unsigned what)
+/* Nobody waits for the command at a lease's end; what went wrong with it is for the log. Beside an application that
+ * ends at SIGTERM it may fail: lease.c says what that means when it is seen how the application ended. */
+static void note_fence(const struct tree *t, unsigned what)
 {
-    char how[64];
+    struct lease *l = &t->app->lease;
     const struct tree_exit *e = &t->exit;
     if (what == TELL_FAILED)
-        str_copy(how, sizeof how, t->failure_text ? t->failure_text : strerror(t->failure));
+        keeper_log(t->app->keeper, REC_FENCE_FAILED, "application", t->app->name, "reason",
+                   t->failure_text ? t->failure_text : strerror(t->failure), NULL);
     else if (what != TELL_EXITED || (e->how == KEEPER_EXITED && e->code == 0))
         return;
     else if (e->how == KEEPER_SIGNALLED)
-        snprintf(how, sizeof how, "killed by signal %d", e->signal);
+        snprintf(l->fence_failure, sizeof l->fence_failure, "killed by signal %d", e->signal);
     else
-        snprintf(how, sizeof how, "exit code %d", e->code);
-    keeper_log(t->app->keeper, REC_FENCE_FAILED, "application", t->app->name, "reason", how, NULL);
+        snprintf(l->fence_failure, sizeof l->fence_failure, "exit code %d", e->code);
 }
 
 static void tell(struct tree *t, unsigned what)
 {
     if (t->is_fence) {
-        log_fence(t, what);
+        note_fence(t, what);
         return;
     }
     t->tell |= what;

@@ -147,8 +147,6 @@ static void lease_set(struct world *w, unsigned host, struct slot *s, const stru
         return;
     }
     check_lease(w, host, s, p->epoch, p->end);
-    if (p->end < s->lease.end)
-        return;
     s->lease.end = p->end;
     s->lease.epoch = p->epoch;
     s->lease.fencing = p->fencing;
