@@ -204,6 +204,8 @@ void lca_core_step(struct lca_core *c, const struct lca_event *event, mono_t now
 mono_t lca_core_deadline(const struct lca_core *c);
 /* While `hold`: the snapshot for this controller waits, and its polls behind it; nothing else does. */
 void lca_core_hold(struct lca_core *c, unsigned scs, bool hold);
+/* It is connected and says that it leads. */
+bool lca_core_is_led_by(const struct lca_core *c, unsigned scs);
 /* One line per application: for debugging and transcripts. */
 void lca_core_dump(const struct lca_core *c, mono_t now, struct strbuf *out);
 

@@ -20,6 +20,11 @@ static bool any_up(const struct lca_core *c)
     return false;
 }
 
+bool lca_core_is_led_by(const struct lca_core *c, unsigned scs)
+{
+    return c->scs[scs].up && c->scs[scs].leads;
+}
+
 static span_t silence(const struct lca_core *c)
 {
     return span_mul(c->poll_period, 2);
@@ -65,6 +70,8 @@ mono_t poll_silence(const struct lca_core *c)
 
 void poll_heard(struct lca_core *c, unsigned scs, uint64_t term)
 {
+    if (term < c->term)
+        return; /* superseded: its orders are stale, and its word vouches for nothing */
     c->leader.known = true;
     c->leader.at = c->now;
     c->leader.term = term;
