@@ -110,7 +110,7 @@ static void pack_and_send(struct agent *a, const struct lca_action *action, unsi
         connections_send(a, scs, payload, (size_t)n);
 }
 
-/* --- records for the history, kept while nobody is there to take them --- */
+/* --- records for the history, which who leads writes: kept while nobody is there to take them --- */
 
 static void backlog_keep(struct agent *a, const struct kept_record *r)
 {
@@ -147,6 +147,14 @@ static void backlog_tell(struct agent *a, unsigned scs, mono_t now)
     a->backlog_lost = 0;
 }
 
+static bool is_told_leader(const struct agent *a)
+{
+    for (unsigned scs = 0; scs < LCA_SCS_MAX; scs++)
+        if (connections_told(a, scs) && lca_core_is_led_by(a->core, scs))
+            return true;
+    return false;
+}
+
 void execute_records(struct agent *a, mono_t now)
 {
     for (unsigned i = 0; i < a->later_n; i++) {
@@ -157,7 +165,7 @@ void execute_records(struct agent *a, mono_t now)
         for (unsigned scs = 0; scs < LCA_SCS_MAX; scs++) /* events belong behind the snapshot */
             if (connections_told(a, scs))
                 send_record(a, r, scs, now);
-        if (!connections_told(a, LCA_ALL_SCS))
+        if (!is_told_leader(a))
             backlog_keep(a, r);
     }
     a->later_n = 0;
@@ -181,7 +189,8 @@ static void send_message(struct agent *a, const struct lca_action *action, mono_
         return;
     execute_records(a, now);
     connections_set_told(a, action->scs);
-    backlog_tell(a, action->scs, now);
+    if (lca_core_is_led_by(a->core, action->scs))
+        backlog_tell(a, action->scs, now);
 }
 
 static void send_peer(struct agent *a, const struct lca_action *action, mono_t now)
