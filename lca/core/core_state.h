@@ -211,7 +211,7 @@ struct elector {
     uint8_t hash[32];  /* of their names */
     bool recorded;     /* there is a record of what it voted for */
     uint64_t voted;    /* highest term voted for */
-    uint64_t released; /* highest term that its owner gave back */
+    uint64_t released[4]; /* by owner: the newest term that it gave back; its requests do not overtake its releases */
     uint64_t ticket;   /* of the record that makes `recorded` and `voted` durable */
     mono_t promised;   /* no other term before */
     mono_t ask_at;     /* without a record: when the others are asked; MONO_NEVER: not */

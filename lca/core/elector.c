@@ -82,7 +82,7 @@ static bool is_lower(const struct lca_core *c, const struct lca_vote *v)
 }
 static bool is_given_back(const struct lca_core *c, const struct lca_vote *v)
 {
-    return asks_for_vote(v) && v->term == c->elector.released;
+    return asks_for_vote(v) && v->term == c->elector.released[v->term % OWNERS];
 }
 /* V9: the live holder may raise its own term; the promise is to it. */
 static bool is_raise(const struct lca_core *c, const struct lca_vote *v)
@@ -166,8 +166,7 @@ static void do_release(struct lca_core *c, unsigned scs, const struct lca_vote *
     struct elector *el = &c->elector;
     if (v->term == el->voted)
         el->promised = MONO_ZERO;
-    if (v->term > el->released)
-        el->released = v->term;
+    el->released[v->term % OWNERS] = v->term;
     struct lca_vote_answer a = answer_to(c, v);
     a.yes = true;
     send(c, scs, &a);
