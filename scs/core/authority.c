@@ -96,6 +96,7 @@ void authority_take(struct authority *a, uint64_t term, const char *format, ...)
     va_end(ap);
     assert(!a->leading);
     a->leading = true;
+    a->peer.led = false;
     a->phase = AUTHORITY_LEADING;
     a->term = term;
     authority_use_term(a, term);
@@ -132,10 +133,12 @@ void authority_drop(struct authority *a, const char *format, ...)
 
 /* ---- the other controller ---- */
 
-/* With nobody leading the second configured one waits; else the one that does not lead. */
+/* Which of two is the differing one: who led last is right, also when he is only there again and does not lead yet; with
+ * nobody known to have led, the first configured one is, unless he waits himself. */
 static bool differing_waits(const struct authority *a)
 {
-    return a->differs && !a->forced && !a->leading && (a->config.index != 0 || a->peer.leads);
+    return a->differs && !a->forced && !a->leading &&
+           (a->peer.led || (a->config.index != 0 && a->peer.may_lead));
 }
 
 /* The other one is connected and has not said yet what it is: its first word comes with the connection. */
@@ -187,6 +190,7 @@ static void peer_state(struct authority *a, const struct authority_event *e)
     bool first = !a->peer.told;
     a->peer.told = a->peer.known = true;
     a->peer.leads = e->peer.leads;
+    a->peer.led = (a->peer.led || a->peer.leads) && !a->leading;
     a->peer.may_lead = e->peer.may_lead;
     a->peer.term = e->peer.term;
     str_copy(a->peer.hash, sizeof a->peer.hash, e->peer.config_hash);
@@ -252,7 +256,7 @@ static void handed_over(struct authority *a, const struct authority_event *e)
     /* The operator who moved it has been told where the configurations differ. */
     a->forced = a->differs;
     a->takes_up = true;
-    a->moved = a->peer.leads = false;
+    a->moved = a->peer.leads = a->peer.led = false;
     a->reg.over = e->term;
 }
 

@@ -73,6 +73,7 @@ struct authority {
     char reason[AUTHORITY_REASON];
     struct {
         bool up, told, leads, may_lead;
+        bool led; /* it was the last of the two that led, as far as this run knows */
         bool known; /* its hash was heard, on whatever connection */
         uint64_t term;
         char hash[65];

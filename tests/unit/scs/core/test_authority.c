@@ -190,6 +190,40 @@ static void pair_differing_configurations(void **state)
     free(s);
 }
 
+/* Who led last is not the differing one, whatever is heard of it first when it comes back. */
+static void pair_differing_restarts(void **state)
+{
+    for (unsigned order = 0; order < 3; order++) {
+        struct sut *s = sut_new(ARBITER_PAIR, 0);
+        timer(s);
+        happens(s, AUTHORITY_PEER_UP);
+        peer_says(s, true, true, 90, "bb");
+        pass(s, SPAN_S(5));
+        if (order != 2) { /* killed, and there again: seen as lost first, or not */
+            happens(s, AUTHORITY_PEER_DOWN);
+            host_is(s, order == 0 ? PEER_HOST_LOST : PEER_HOST_LED);
+            assert_false(leads(s));
+            happens(s, AUTHORITY_PEER_UP);
+        }
+        peer_says(s, false, order == 1, 90, "bb");
+        pass(s, SPAN_S(60));
+        timer(s);
+        assert_false(leads(s));
+        struct authority_view v;
+        authority_view(&s->a, s->now, &v);
+        assert_false(v.may_lead); /* which it tells */
+        free(s);
+    }
+    struct sut *s = sut_new(ARBITER_PAIR, 1); /* who comes back knows of nobody, and the first one waits */
+    timer(s);
+    happens(s, AUTHORITY_PEER_UP);
+    peer_says(s, false, true, 90, "bb");
+    assert_false(leads(s));
+    peer_says(s, false, false, 90, "bb");
+    assert_true(leads(s));
+    free(s);
+}
+
 static void pair_is_moved(void **state)
 {
     struct sut *s = pair(0, false);
@@ -390,6 +424,18 @@ static void etcd_differing_configurations(void **state)
     timer(s);
     assert_true(takes_differing(s));
     free(s);
+
+    s = sut_new(ARBITER_ETCD, 0); /* the same, while the other one that waits is there */
+    strcpy(s->a.config.name, "scs2");
+    strcpy(s->a.config.peer, "scs1");
+    s->a.config.index = 1;
+    timer(s);
+    happens(s, AUTHORITY_PEER_UP);
+    peer_says(s, false, true, 40, "cc");
+    assert_false(takes_differing(s)); /* it does not wait: nobody is known to it */
+    peer_says(s, false, false, 40, "cc");
+    assert_true(takes_differing(s));
+    free(s);
 }
 
 static void etcd_empty_register_waits_too(void **state)
@@ -418,6 +464,7 @@ int main(void)
         cmocka_unit_test(pair_two_leaders_meet),
         cmocka_unit_test(pair_higher_term_deposes),
         cmocka_unit_test(pair_differing_configurations),
+        cmocka_unit_test(pair_differing_restarts),
         cmocka_unit_test(pair_is_moved),
         cmocka_unit_test(pair_is_not_moved_where_it_may_not),
         cmocka_unit_test(etcd_refreshes),
