@@ -38,7 +38,7 @@ def model_rows():
     return {name for name in rows if name and not name.startswith("#")}
 
 
-CHECKS = found_in_simulator(r"violation\(\s*w,\s*\"([\w-]+)\"")
+CHECKS = found_in_simulator(r"(?:violation|missing)\(\s*w,\s*\"([\w-]+)\"")
 MUTANTS, KINDS, MODEL = mutants(), fault_kinds(), model_rows()
 MODEL_MUTANTS = {name for name in MODEL if re.search(r"-m\d+", name)}
 

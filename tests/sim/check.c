@@ -34,8 +34,8 @@ uint16_t peer_of(const struct world *w, uint16_t app)
 
 struct slot *app_slot(struct world *w, uint16_t app)
 {
-    const struct site_app *a = &w->site.apps[app];
-    return keeper_slot(w, a->host, a->name, false);
+    struct slot *s = &w->keepers[w->site.apps[app].host].slots[app];
+    return s->used ? s : NULL;
 }
 
 bool app_acts(struct world *w, uint16_t app)
@@ -271,9 +271,9 @@ static int64_t demotion_bound(const struct world *w, unsigned pair)
 static void check_both(struct world *w, unsigned pair)
 {
     struct pair_truth *t = &w->checker.pair[pair];
-    truth_two(w, pair);
-    bool both = app_acts(w, w->site.pairs[pair][0]) && app_acts(w, w->site.pairs[pair][1]) && pair_in_sight(w, pair);
-    if (!both)
+    bool both = app_acts(w, w->site.pairs[pair][0]) && app_acts(w, w->site.pairs[pair][1]);
+    truth_two(w, pair, both);
+    if (!both || !pair_in_sight(w, pair))
         t->both_since = NEVER;
     else if (t->both_since == NEVER)
         t->both_since = w->now;

@@ -70,7 +70,7 @@ struct checker {
     struct member_truth app[APPS_MAX];
     struct pair_truth pair[PAIRS_MAX];
     uint64_t highest_term[CONTROLLERS_MAX];
-    uint64_t agent_term[HOSTS_MAX];
+    uint64_t agent_term[HOSTS_MAX], agent_heard[HOSTS_MAX]; /* the highest it said; it was told in this run */
     struct {
         uint64_t term, id;
         uint16_t app;
@@ -106,6 +106,9 @@ void check_signal(struct world *w, unsigned host, struct slot *s, const char *wh
 bool operator_asked(const struct world *w, uint16_t app, bool forced);
 void check_term(struct world *w, const struct controller *c, bool fresh_run);
 void check_lost(struct world *w, unsigned node, const struct slink *l);
+/* From `faults_end` on: looks, until everything is well for long enough, or the time is up (false). */
+void calm_plan(struct world *w);
+bool calm_next(struct world *w);
 void check_calm(struct world *w);
 
 /* truth.c: who may act. */
@@ -122,7 +125,7 @@ void truth_agent_begins(struct world *w, unsigned host);
 void truth_accepts(struct world *w, unsigned host, uint16_t app, struct epoch epoch);
 void truth_lease(struct world *w, uint16_t app, struct epoch epoch, int64_t end);
 void truth_keeper_back(struct world *w, unsigned host);
-void truth_two(struct world *w, unsigned pair);
+void truth_two(struct world *w, unsigned pair, bool both);
 /* authority.c: who may grant, and how electors vote. */
 void check_authority(struct world *w, struct controller *c);
 void check_vote(struct world *w, unsigned host, enum lca_vote_kind kind, uint64_t term, bool yes);

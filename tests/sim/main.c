@@ -1,9 +1,11 @@
 /* The simulator's command line: which seeds to run, how loudly, and whether the checker itself is on trial.
  *
- *   simulator --seeds 1..200 --coverage  run them; the first violation prints its transcript and how to run it again,
- * and the exit code is 1; --coverage: also where a rule of the engine never fired simulator --seed 17 --verbose one of
- * them, every line as it happens simulator --seed 17 --shrink         a failing one with as few strikes as do it
- *   simulator --mutants --seeds 1..60    each mutant must be caught within these seeds
+ *   simulator --seeds 1..300 --coverage
+ *       run them; the first violation prints its transcript and how to run it again, and the exit code is 1;
+ *       --coverage: also where a rule of the engine never fired
+ *   simulator --seed 17 --verbose        one of them, every line as it happens
+ *   simulator --seed 17 --shrink         a failing one with as few strikes as do it
+ *   simulator --mutants --seeds 1..300   each mutant must be caught within these seeds
  *   simulator --mutant 4 --seed 3        one of them
  *   simulator --bench                    how fast it is, in the machine's own time */
 #include "tests/sim/sim.h"

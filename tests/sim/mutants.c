@@ -68,16 +68,13 @@ const char *mutant_name(enum mutant m)
 /* Where it was caught last, looked at first: seeds give other worlds when the simulator grows, then all are tried. */
 uint64_t mutant_seed(enum mutant m)
 {
-    static const uint8_t seeds[MUTANT_COUNT] = {
-        [MUTANT_DROP_DEMOTE] = 18,   [MUTANT_LYING_ROLE] = 4,       [MUTANT_UNWANTED_START] = 5,
-        [MUTANT_OLD_TERM] = 4,       [MUTANT_LOST_STATE] = 4,       [MUTANT_A1_LATE] = 5,
-        [MUTANT_A2_EARLY] = 3,       [MUTANT_A4_DEAF] = 17,         [MUTANT_V1_MEMORY] = 7,
-        [MUTANT_V2_NO_PROMISE] = 4,  [MUTANT_V3_LOWER] = 4,         [MUTANT_V4_ANSWER_TIME] = 11,
-        [MUTANT_V5_START] = 13,      [MUTANT_V7_REFUSED] = 4,       [MUTANT_V8_ANY_TERM] = 14,
-        [MUTANT_B2_NO_HORIZON] = 6,  [MUTANT_B2_NO_K] = 9,          [MUTANT_B2_NO_LEASE] = 9,
-        [MUTANT_B3_PROMISE] = 7,     [MUTANT_B3_QUARANTINE] = 5,    [MUTANT_B5_LATE_RELEASE] = 8,
-        [MUTANT_PEER_ORDER] = 4,     [MUTANT_KEEPER_OF_FROZEN] = 7, [MUTANT_LINKED_DEAF] = 12,
-        [MUTANT_INTENT_REDONE] = 37,
+    static const uint16_t seeds[MUTANT_COUNT] = {
+        [MUTANT_DROP_DEMOTE] = 62,     [MUTANT_LYING_ROLE] = 12,  [MUTANT_OLD_TERM] = 5,
+        [MUTANT_A1_LATE] = 4,          [MUTANT_A3_AT_ONCE] = 245, [MUTANT_V4_ANSWER_TIME] = 38,
+        [MUTANT_V5_START] = 6,         [MUTANT_V8_ANY_TERM] = 23, [MUTANT_B2_NO_K] = 48,
+        [MUTANT_B2_NO_LEASE] = 48,     [MUTANT_B3_PROMISE] = 31,  [MUTANT_B3_QUARANTINE] = 5,
+        [MUTANT_B5_LATE_RELEASE] = 51, [MUTANT_KEEPER_IDLE] = 5,  [MUTANT_KEEPER_OF_FROZEN] = 274,
+        [MUTANT_LINKED_DEAF] = 93,
     };
     return seeds[m] ? seeds[m] : 1;
 }

@@ -618,7 +618,14 @@ struct world {
     uint64_t steps;      /* of all cores in this run */
     uint64_t rules[SCS_RULES_SEEN]; /* how often each rule of the engine matched, over all runs */
     int64_t now, faults_end;
-    bool calm;
+    bool calm, calm_ordered, calm_long; /* everybody was asked to run, or is not to be; to its very end */
+    bool over;                          /* nothing has been missing for long enough */
+    int64_t holds_since;
+    struct {
+        bool found;
+        const char *invariant;
+        char text[400];
+    } missing; /* of the latest look of the calm */
     struct rng rng_net, rng_process, rng_fault, rng_site, rng_strike;
     const struct plan *plan;
     unsigned n_strikes, strikes_done, strike; /* planned; carried out; the latest one's number */
@@ -650,6 +657,7 @@ struct world {
     int64_t failed_at;
 
     uint8_t *scratch, *arena_memory; /* a message, and what it unpacks to */
+    uint8_t *tap_memory;             /* the same for the tap */
     uint8_t *buffers[NODES_MAX][LINKS_MAX];
 };
 

@@ -53,11 +53,15 @@ static void pairs_generate(struct world *w)
     }
 }
 
-/* Small worlds are as likely as large ones: below `bound`, the lower the likelier. */
+/* Below `bound`, the lower the likelier: small worlds are frequent, large ones remain. */
 static uint64_t few(struct rng *r, uint64_t bound)
 {
-    uint64_t a = chance_below(r, bound), b = chance_below(r, bound);
-    return a < b ? a : b;
+    uint64_t least = bound;
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t one = chance_below(r, bound);
+        least = one < least ? one : least;
+    }
+    return least;
 }
 
 /* One or two, each on a machine of its own or on a host's. With arbiter = pair they are on hosts (DOMAIN row 10). */

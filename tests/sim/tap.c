@@ -6,6 +6,7 @@
 #include "tests/sim/sim.h"
 
 #include "proto/agent.pb-c.h"
+#include "proto/wire.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -25,9 +26,12 @@ static int app_of(const struct world *w, ProtobufCBinaryData name)
     return -1;
 }
 
-static message *message_of(const uint8_t *payload, size_t n)
+/* Until the next one. */
+static message *message_of(const struct world *w, const uint8_t *payload, size_t n)
 {
-    return understudy__agent__message__unpack(NULL, n, payload);
+    static struct arena arena;
+    arena_init(&arena, w->tap_memory, WIRE_ARENA);
+    return understudy__agent__message__unpack(&arena.allocator, n, payload);
 }
 
 /* ---- grants ---- */
@@ -251,7 +255,7 @@ static void extensions_sent(struct world *w, struct controller *c, unsigned host
 
 void tap_scs_sends(struct world *w, struct controller *c, unsigned host, const uint8_t *payload, size_t n)
 {
-    message *m = message_of(payload, n);
+    message *m = message_of(w, payload, n);
     if (!m)
         return;
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT)
@@ -266,7 +270,6 @@ void tap_scs_sends(struct world *w, struct controller *c, unsigned host, const u
         answer_sent(c, host, m->poll_answer->answer, w->now);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL_ANSWER)
         extensions_sent(w, c, host, m->poll_answer);
-    understudy__agent__message__free_unpacked(m, NULL);
 }
 
 static void echo_received(struct controller *c, unsigned host, uint64_t echo)
@@ -291,7 +294,7 @@ static void poll_received(struct world *w, const struct controller *c, unsigned 
 
 void tap_scs_receives(struct world *w, struct controller *c, unsigned host, const uint8_t *payload, size_t n)
 {
-    message *m = message_of(payload, n);
+    message *m = message_of(w, payload, n);
     if (!m)
         return;
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT) {
@@ -305,7 +308,6 @@ void tap_scs_receives(struct world *w, struct controller *c, unsigned host, cons
         echo_received(c, host, m->poll->echo);
         poll_received(w, c, host, m->poll);
     }
-    understudy__agent__message__free_unpacked(m, NULL);
 }
 
 /* ---- the agent's end ---- */
@@ -357,12 +359,22 @@ static void grant_received(struct world *w, unsigned by, const Understudy__Agent
     t->granted_by = (int)by;
 }
 
+static void term_received(struct world *w, unsigned host, uint64_t term)
+{
+    if (term > w->checker.agent_heard[host])
+        w->checker.agent_heard[host] = term;
+}
+
 void tap_agent_receives(struct world *w, unsigned host, unsigned by, const uint8_t *payload, size_t n)
 {
-    message *m = message_of(payload, n);
+    message *m = message_of(w, payload, n);
     if (!m)
         return;
     executing(w, -1, 0, 0);
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL_ANSWER)
+        term_received(w, host, m->poll_answer->term);
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_CONFIGURE)
+        term_received(w, host, m->configure->term);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER)
         order_received(w, m->order);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT)
@@ -374,7 +386,6 @@ void tap_agent_receives(struct world *w, unsigned host, unsigned by, const uint8
         check_vote_asked(w, host, m->vote->term, m->vote->previous_term);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_DEMOTE)
         role_ordered(w, app_of(w, m->demote->application), true, m->demote->term, m->demote->order_id);
-    understudy__agent__message__free_unpacked(m, NULL);
 }
 
 static void released_sent(struct world *w, unsigned host, const Understudy__Agent__Released *r,
@@ -415,6 +426,9 @@ static void poll_sent(struct world *w, unsigned host, const Understudy__Agent__P
     if (p->term_seen < *highest)
         violation(w, "agent-term", "agent of host%u has seen term %llu, and %llu before", host + 1,
                   (unsigned long long)p->term_seen, (unsigned long long)*highest);
+    if (p->term_seen < w->checker.agent_heard[host])
+        violation(w, "agent-term", "agent of host%u has seen term %llu, and was told %llu", host + 1,
+                  (unsigned long long)p->term_seen, (unsigned long long)w->checker.agent_heard[host]);
     *highest = p->term_seen;
     truth_poll(w, host, p->incarnation, p->poll_seq);
     for (size_t i = 0; i < p->n_members; i++)
@@ -424,7 +438,7 @@ static void poll_sent(struct world *w, unsigned host, const Understudy__Agent__P
 
 void tap_agent_sends(struct world *w, unsigned host, const uint8_t *payload, size_t n)
 {
-    message *m = message_of(payload, n);
+    message *m = message_of(w, payload, n);
     if (!m)
         return;
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_RELEASED)
@@ -437,5 +451,4 @@ void tap_agent_sends(struct world *w, unsigned host, const uint8_t *payload, siz
         peer_answered(w, m->peer_answer);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE_ANSWER)
         check_vote(w, host, (enum lca_vote_kind)m->vote_answer->kind, m->vote_answer->term, m->vote_answer->yes);
-    understudy__agent__message__free_unpacked(m, NULL);
 }

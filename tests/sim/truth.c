@@ -135,6 +135,7 @@ void truth_promised(struct world *w, uint16_t app, uint64_t incarnation, uint64_
 void truth_agent_begins(struct world *w, unsigned host)
 {
     int64_t now = node_now(w, host).ns;
+    w->checker.agent_heard[host] = 0;
     for (unsigned i = 0; i < w->site.n_apps; i++) {
         const struct slot *s = &w->keepers[host].slots[i];
         if (w->site.apps[i].host != host || !app_leased(w, (uint16_t)i))
@@ -233,11 +234,10 @@ static bool uncovered(const struct world *w, uint16_t app)
     return back >= end - need && w->now < back + need;
 }
 
-void truth_two(struct world *w, unsigned pair)
+void truth_two(struct world *w, unsigned pair, bool both)
 {
     uint16_t a = w->site.pairs[pair][0], b = w->site.pairs[pair][1];
     struct pair_truth *p = &w->checker.pair[pair];
-    bool both = app_acts(w, a) && app_acts(w, b);
     if (!both || p->both) {
         p->both = both;
         return;

@@ -8,6 +8,7 @@
 
 #include "lca/core/core_state.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -248,6 +249,8 @@ static const struct plan everything;
 
 struct world *world_new(void)
 {
+    /* A core is large and mostly untouched: fresh pages are cheaper than wiping it at each start. */
+    mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
     struct world *w = calloc(1, sizeof *w);
     if (!w)
         abort();
@@ -255,6 +258,7 @@ struct world *world_new(void)
     w->lines = calloc(SAY_LINES, SAY_WIDTH);
     w->scratch = malloc(FRAME_PAYLOAD_MAX);
     w->arena_memory = malloc(1024 * 1024);
+    w->tap_memory = malloc(1024 * 1024);
     for (unsigned i = 0; i < CONTROLLERS_MAX; i++) {
         w->controllers[i].config = calloc(1, sizeof(struct scs_config));
         w->controllers[i].next = calloc(1, sizeof(struct scs_config));
@@ -299,6 +303,7 @@ void world_free(struct world *w)
     }
     free(w->heap);
     free(w->arena_memory);
+    free(w->tap_memory);
     free(w->scratch);
     free(w->lines);
     free(w);
@@ -344,7 +349,7 @@ static void world_reset(struct world *w, uint64_t seed, enum mutant mutant)
     w->seed = seed;
     w->mutant = mutant;
     w->now = 0;
-    w->calm = w->failed = false;
+    w->calm = w->over = w->failed = false;
     memset(&w->reg, 0, sizeof w->reg);
     w->n_lines = w->steps = 0;
     world_seed(w, seed);
@@ -375,29 +380,17 @@ static void calm_begins(struct world *w, uint64_t a, uint64_t b)
     faults_heal(w);
 }
 
-/* Everybody who is to run is asked to: failures of the storm are forgotten. */
-static void calm_orders(struct world *w, uint64_t app, uint64_t what)
+/* Short ones are likelier than long ones. */
+static int64_t storm_length(struct world *w, int64_t longest)
 {
-    controller_ask(w, what ? SO_START : SO_RESET, (uint16_t)app, false);
+    int64_t a = chance_span(&w->rng_fault, longest / 6, longest), b = chance_span(&w->rng_fault, longest / 6, longest);
+    return a < b ? a : b;
 }
-
-static void calm_plan(struct world *w)
-{
-    if (chance(&w->rng_fault, 25))
-        return;
-    for (unsigned i = 0; i < w->site.n_apps; i++) {
-        int64_t at = w->faults_end + SEC(20) + MS(i);
-        world_at(w, at, calm_orders, i, 0);
-        world_at(w, at + MS(300), calm_orders, i, 1);
-    }
-}
-
-#define CALM SEC(75)
 
 void world_run(struct world *w, uint64_t seed, enum mutant mutant, int64_t faults_last)
 {
     world_reset(w, seed, mutant);
-    w->faults_end = SEC(5) + faults_last;
+    w->faults_end = SEC(5) + storm_length(w, faults_last);
     for (unsigned i = 0; i < w->site.n_hosts; i++)
         world_at(w, chance_span(&w->rng_fault, 0, SEC(1)), begin_host, i, 0);
     for (unsigned i = 0; i < w->site.n_controllers; i++)
@@ -406,7 +399,7 @@ void world_run(struct world *w, uint64_t seed, enum mutant mutant, int64_t fault
     faults_begin(w);
     world_at(w, w->faults_end, calm_begins, 0, 0);
     calm_plan(w);
-    while (!w->failed && world_next(w, w->faults_end + CALM))
+    while (!w->failed && calm_next(w))
         check_now(w);
     if (!w->failed)
         check_calm(w);
