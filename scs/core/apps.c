@@ -161,7 +161,6 @@ static void order_result(struct scs_core *c, uint16_t app, const struct scs_even
 {
     struct core_app *a = &c->apps[app];
     uint16_t pair = c->config->apps[app].pair;
-    core_raise_term(c, e->result.term_seen);
     if (pair != SCS_NONE)
         pair_hear_epoch(c, pair, e->result.epoch);
     if (e->result.outcome == OUTCOME_STALE) {

@@ -55,6 +55,7 @@ void pair_mode_event(struct authority *a, const struct authority_event *e)
         return;
     authority_drop(a, "a higher term was heard: %llu", (unsigned long long)a->heard);
     a->yields_until = mono_add(a->now, a->config.peer_silence);
+    a->peer.told = false; /* what it said of itself is older than that term */
 }
 
 static void take(struct authority *a, const char *why)

@@ -139,6 +139,7 @@ void scs_core_step(struct scs_core *c, const struct scs_event *event, mono_t now
     c->now = now;
     lead_turn(c);
     announce(c);
+    lead_hear(c, event);
     dispatch(c, event);
     lead_look(c, event);
     while (emit_room(c) >= WORK_ROOM && timers_pop(&c->timers, now, &i))

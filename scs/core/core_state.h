@@ -258,7 +258,10 @@ void lead_init(struct scs_core *c, uint64_t seed);
 void lead_turn(struct scs_core *c);
 /* SCS_EV_REGISTER_*, SCS_EV_VOTE, SCS_EV_CONTROLLER_*, SCS_EV_HANDOVER. */
 void lead_event(struct scs_core *c, const struct scs_event *e);
-/* Behind every event: what it says of the other controller, and of terms (SAFETY A4). */
+/* Before an event is taken in: a higher term that it names ends the authority, so nothing is extended or ordered for it
+ * (SAFETY A4). */
+void lead_hear(struct scs_core *c, const struct scs_event *e);
+/* Behind every event: what it says of the other controller, and of terms. */
 void lead_look(struct scs_core *c, const struct scs_event *e);
 mono_t lead_deadline(const struct scs_core *c);
 void lead_machine_event(struct scs_core *c, const struct authority_event *e);

@@ -291,7 +291,6 @@ static void poll(struct scs_core *c, uint16_t host, const struct scs_event *e)
     bool first = !h->polled;
     if (!first && h->incarnation == e->poll.incarnation && e->poll.poll_seq <= h->poll_seq)
         return; /* answered already: only the newest poll may be granted */
-    core_raise_term(c, e->poll.term_seen);
     h->polled = true;
     h->incarnation = e->poll.incarnation;
     h->poll_seq = e->poll.poll_seq;

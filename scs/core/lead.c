@@ -290,6 +290,21 @@ static enum authority_host peer_host(const struct scs_core *c)
     return c->lead.host;
 }
 
+static void terms_heard(struct scs_core *c)
+{
+    if (c->lead.heard > c->lead.machine.heard)
+        machine_step(c, &(struct authority_event){.type = AUTHORITY_TERM_SEEN, .term = c->lead.heard});
+}
+
+void lead_hear(struct scs_core *c, const struct scs_event *e)
+{
+    if (e->type == SCS_EV_POLL && c->hosts[e->host].up)
+        core_raise_term(c, e->poll.term_seen);
+    else if (e->type == SCS_EV_ORDER_RESULT && c->hosts[e->host].up)
+        core_raise_term(c, e->result.term_seen);
+    terms_heard(c);
+}
+
 void lead_look(struct scs_core *c, const struct scs_event *e)
 {
     if (e->type == SCS_EV_POLL && c->hosts[e->host].up)
@@ -298,8 +313,7 @@ void lead_look(struct scs_core *c, const struct scs_event *e)
         note_connection(c, e->host, e->type == SCS_EV_HOST_UP);
     else if (e->type == SCS_EV_CONFIG)
         reload(c);
-    if (c->lead.heard > c->lead.machine.heard)
-        machine_step(c, &(struct authority_event){.type = AUTHORITY_TERM_SEEN, .term = c->lead.heard});
+    terms_heard(c);
     enum authority_host host = peer_host(c);
     if (host != c->lead.host) {
         c->lead.host = host;

@@ -375,8 +375,8 @@ void request_result(struct scs_core *c, uint16_t app, const struct scs_event *e)
 {
     struct core_request *r = &c->requests[c->apps[app].request - 1];
     const char *text = e->text && e->text[0] ? e->text : "the agent gave no reason";
-    if (r->phase != RQ_ORDER || r->order_id != e->result.order_id)
-        return;
+    if (r->phase != RQ_ORDER || r->order_id != e->result.order_id || !c->leads)
+        return; /* without the authority it ends at once */
     switch (e->result.outcome) {
     case OUTCOME_NONE:
     case OUTCOME_ACCEPTED:

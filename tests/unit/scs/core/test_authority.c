@@ -151,6 +151,19 @@ static void pair_higher_term_deposes(void **state)
     assert_true(leads(s));
     assert_int_equal(authority_term(&s->a), 108);
     free(s);
+    s = pair(0, false); /* the other one is connected: its next word says whether it is its term */
+    step(s, (struct authority_event){.type = AUTHORITY_TERM_SEEN, .term = 105});
+    assert_non_null(did(s, AUTHORITY_DO_LOSE));
+    assert_false(leads(s));
+    pass(s, SPAN_S(5));
+    timer(s);
+    assert_false(leads(s));
+    peer_says(s, true, true, 105, "aa");
+    assert_false(leads(s));
+    peer_says(s, false, true, 105, "aa");
+    assert_true(leads(s));
+    assert_int_equal(authority_term(&s->a), 108);
+    free(s);
 }
 
 static void pair_differing_configurations(void **state)

@@ -12,6 +12,11 @@
     "[scs]\nname = scs1\ntls = off\npeer = scs2\npeer-address = 127.0.0.1\npeer-host = b\nadmin-address = 127.0.0.1\narbiter = agents\n" \
     "electors = a b c\n[license]\nha = yes\n[host a]\naddress = 192.0.2.1\n[host b]\naddress = 192.0.2.2\n[host c]\naddress = 192.0.2.3\n"
 
+#define PAIR                                                                                                           \
+    "[scs]\nname = scs1\ntls = off\npeer = scs2\npeer-address = 127.0.0.1\npeer-host = b\nadmin-address = 127.0.0.1\narbiter = pair\n" \
+    "[license]\nha = yes\n[host a]\naddress = 192.0.2.1\n[host b]\naddress = 192.0.2.2\n"                               \
+    "[application a1]\nhost = a\ncommand = /bin/one\nbackup = b1\n[application b1]\nhost = b\ncommand = /bin/two\n"
+
 struct site {
     struct scs_config *config;
     struct scs_core *core;
@@ -112,6 +117,49 @@ static struct scs_action asked(struct site *s, int kind)
     const struct scs_action *a = message(s, SM_VOTE, kind);
     assert_non_null(a);
     return *a;
+}
+
+/* Host a's agent polls: a1 is primary, epoch 90.1, and the newest answer has come. True: the answer extends its lease. */
+static bool polled(struct site *s, uint64_t seq, uint64_t term_seen)
+{
+    const uint16_t host = scs_config_host(s->config, "a"), app = scs_config_app(s->config, "a1");
+    const struct scs_member_poll member = {.app = "a1", .role = SR_PRIMARY, .epoch = {90, 1}};
+    struct scs_event e = {.type = SCS_EV_POLL, .host = host};
+    e.poll.incarnation = 7;
+    e.poll.poll_seq = seq;
+    e.poll.echo = s->core->hosts[host].next_answer;
+    e.poll.term_seen = term_seen;
+    e.poll.n_members = 1;
+    e.poll.members = &member;
+    s->now = mono_add(s->now, SPAN_MS(500));
+    step(s, e);
+    assert_non_null(message(s, SM_POLL_ANSWER, 0));
+    return s->core->apps[app].extended_answer == s->core->hosts[host].next_answer;
+}
+
+/* SAFETY A4: the poll that names a higher term is answered without an extension. */
+static void a_higher_term_extends_nothing(void **state)
+{
+    struct site *s = site_open(PAIR);
+    struct authority_view v;
+    uint64_t seq = 0;
+    step(s, (struct scs_event){.type = SCS_EV_CONTROLLER_UP, .host = SCS_NONE});
+    struct scs_event says = {.type = SCS_EV_CONTROLLER_STATE, .host = SCS_NONE};
+    says.controller.may_lead = true;
+    str_copy(says.controller.config_hash, sizeof says.controller.config_hash, s->config->common_hash);
+    step(s, says);
+    host_up(s, "a");
+    struct scs_event e = {.type = SCS_EV_REPORT, .host = scs_config_host(s->config, "a"), .app = "a1"};
+    e.report = (struct scs_report){.status = ST_STARTED, .role = SR_PRIMARY, .epoch = {90, 1}, .wanted = SW_UP, .start_id = 3, .pid = 9};
+    step(s, e);
+    step(s, (struct scs_event){.type = SCS_EV_REPORT_END, .host = e.host});
+    while (!polled(s, ++seq, 400))
+        assert_true(seq < 20);
+    assert_true(seq > 5); /* RECOVERING extends nothing either */
+    assert_false(polled(s, ++seq, 405));
+    scs_core_authority(s->core, s->now, &v);
+    assert_false(v.leads);
+    site_close(s);
 }
 
 static void electors_make_it_lead(void **state)
@@ -259,6 +307,7 @@ static void nonsense_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_higher_term_extends_nothing),
         cmocka_unit_test(electors_make_it_lead),
         cmocka_unit_test(electors_are_installed),
         cmocka_unit_test(moving_needs_somebody),
