@@ -230,6 +230,7 @@ span_t lease_length(const struct scs_core *c);
 void horizon_raise(struct scs_core *c, uint16_t app, span_t lease);
 /* B5: clears the horizon if everything granted is covered. */
 void horizon_released(struct scs_core *c, uint16_t app, uint64_t incarnation, uint64_t seq);
+/* What was granted and released under an earlier authority counts for nothing any more. */
 void horizon_forget(struct scs_core *c, uint16_t app);
 bool poll_is_released(const struct scs_core *c, uint16_t app);
 bool horizon_runs(const struct scs_core *c, uint16_t pair, uint8_t member);

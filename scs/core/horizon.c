@@ -66,6 +66,7 @@ void horizon_forget(struct scs_core *c, uint16_t app)
     struct core_app *a = &c->apps[app];
     a->horizon = MONO_ZERO;
     a->granted_incarnation = a->granted_seq = 0;
+    a->released = false; /* somebody else may have granted since it was said; a poll says it again */
 }
 
 /* The poll that is answered was released: no grant for it is used (B5). */
