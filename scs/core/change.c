@@ -243,6 +243,11 @@ static bool grant_is_useful(const struct scs_core *c, uint16_t pair, uint8_t m)
                                      !span_less(lease_length(c), c->config->timing.margin));
 }
 
+static bool serves(const struct core_app *a)
+{
+    return a->status == ST_STARTED || a->status == ST_SERVICE_UNAVAILABLE;
+}
+
 static bool step_grant(struct scs_core *c, uint16_t pair)
 {
     struct core_change *ch = &c->pairs[pair].change;
@@ -259,15 +264,14 @@ static bool step_grant(struct scs_core *c, uint16_t pair)
         change_target_failed(c, pair, why);
         return true;
     }
-    bool serves = a->status == ST_STARTED || a->status == ST_SERVICE_UNAVAILABLE;
-    if (serves && host_proven(c, host) && grant_is_useful(c, pair, m) && !other_may_act(c, pair, m)) {
+    if (serves(a) && host_proven(c, host) && grant_is_useful(c, pair, m) && !other_may_act(c, pair, m)) {
         change_enter(c, pair, CH_CONFIRM, span_add(member_role_timeout(c, pair, m), ORDER_MARGIN));
         change_send_grant(c, pair, m);
         return false;
     }
     if (mono_reached(ch->deadline, c->now)) {
         change_target_failed(c, pair,
-                             !serves                ? "it did not become ready in time"
+                             !serves(a)             ? "it did not become ready in time"
                              : host_proven(c, host) ? "the other member may be primary"
                                                     : "the round trip to its agent could not be proven");
         return true;
@@ -309,8 +313,8 @@ static bool step_confirm(struct scs_core *c, uint16_t pair)
         change_enter_kill(c, pair, CH_KILL_NEW, SPAN_ZERO);
         return true;
     }
-    if (!speaks || ch->connection == c->hosts[host].connection || !host_proven(c, host))
-        return false;
+    if (!speaks || ch->connection == c->hosts[host].connection || !host_proven(c, host) || !serves(a))
+        return false; /* one that is ending is waited for: its end decides */
     if (other_is_back(c, pair, m))
         return true;
     if (grant_is_useful(c, pair, m) && !other_may_act(c, pair, m))
