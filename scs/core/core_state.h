@@ -312,6 +312,8 @@ bool member_is_gone(const struct scs_core *c, uint16_t pair, uint8_t member);
 bool member_is_stale(const struct scs_core *c, uint16_t pair, uint8_t member);
 /* A promise or a quarantine is in its agent's way. */
 bool member_bound(const struct scs_core *c, uint16_t pair, uint8_t member);
+/* Able but for what comes and goes by itself: the proof of the round trip, a promise, a quarantine. */
+bool member_almost_able(const struct scs_core *c, uint16_t pair, uint8_t member, bool forced);
 bool member_able(const struct scs_core *c, uint16_t pair, uint8_t member, bool forced);
 uint8_t pair_principal(const struct scs_core *c, uint16_t pair);
 mono_t pair_deadline(const struct scs_core *c, uint16_t pair);

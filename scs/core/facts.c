@@ -35,8 +35,7 @@ static bool being_stopped(const struct scs_core *c, const struct core_app *a)
     return a->request && c->requests[a->request - 1].kind == SO_STOP;
 }
 
-/* Able but for the proof of the round trip. */
-static bool almost_able(const struct scs_core *c, uint16_t pair, uint8_t m, bool forced)
+bool member_almost_able(const struct scs_core *c, uint16_t pair, uint8_t m, bool forced)
 {
     const struct core_app *a = member(c, pair, m);
     if (!host_speaks(c, member_host(c, pair, m)) || a->failed || a->unanswered || a->becoming || a->role != SR_BACKUP ||
@@ -55,7 +54,7 @@ bool member_bound(const struct scs_core *c, uint16_t pair, uint8_t m)
 
 bool member_able(const struct scs_core *c, uint16_t pair, uint8_t m, bool forced)
 {
-    return almost_able(c, pair, m, forced) && host_proven(c, member_host(c, pair, m)) && !member_bound(c, pair, m);
+    return member_almost_able(c, pair, m, forced) && host_proven(c, member_host(c, pair, m)) && !member_bound(c, pair, m);
 }
 
 uint8_t pair_principal(const struct scs_core *c, uint16_t pair)
@@ -116,7 +115,7 @@ bool host_delayed(const struct scs_core *c, uint16_t host)
 /* Able but for a promise or a quarantine. */
 static bool waits_bound(const struct scs_core *c, uint16_t pair, uint8_t m)
 {
-    return almost_able(c, pair, m, false) && host_proven(c, member_host(c, pair, m)) && member_bound(c, pair, m);
+    return member_almost_able(c, pair, m, false) && host_proven(c, member_host(c, pair, m)) && member_bound(c, pair, m);
 }
 
 /* What leases say of the principal: silence and expiry take the place of the lost host. */
@@ -172,7 +171,7 @@ static uint64_t standby_facts(const struct scs_core *c, uint16_t pair, uint8_t m
     bool uncertain = speaks ? !c->hosts[host].polled : host_awaited(c, host) || host_seen_by_peer(c, host, &by),
          delayed = !speaks && host_delayed(c, host);
     uint64_t f = bit(able, FACT(S_ABLE)) |
-                 bit(!able && almost_able(c, pair, m, false) && host_proving(c, host), FACT(S_PROVING));
+                 bit(!able && member_almost_able(c, pair, m, false) && host_proving(c, host), FACT(S_PROVING));
     f |= bit(speaks && app_is_live(a), FACT(S_LIVE)) | bit(!speaks, FACT(S_HOST_GONE));
     bool guesses = !pair_leased(c, pair); /* with leases a horizon says it */
     f |= bit(guesses && ((uncertain && !a->known && p->holder == MEMBER_NONE) || ((uncertain || delayed) && a->may_act)),

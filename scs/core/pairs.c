@@ -118,11 +118,12 @@ static void note_unavailable(struct scs_core *c, uint16_t pair, uint8_t principa
         p->both_unavailable = true;
 }
 
-/* The wait for the configured primary begins when somebody else could do its work. */
+/* The wait for the configured primary begins when somebody else could do its work. A proof that lapses for a moment
+ * does not begin it anew. */
 static void note_first_wait(struct scs_core *c, uint16_t pair, uint8_t principal, uint64_t f)
 {
     struct core_pair *p = &c->pairs[pair];
-    if ((f & (FACT(PRIMARY) | FACT(EVER))) || !(f & FACT(S_ABLE)))
+    if ((f & (FACT(PRIMARY) | FACT(EVER))) || !member_almost_able(c, pair, other_member(principal), false))
         p->first_wait = MONO_NEVER;
     else if (p->first_wait.ns == MONO_NEVER.ns)
         p->first_wait = mono_add(c->now, c->config->apps[pair_app(c, pair, principal)].startup_timeout);
