@@ -220,11 +220,8 @@ void elector_durable(struct lca_core *c)
             return;
         }
         w->used = false;
-        if (c->durable.failed) {
-            w->answer.yes = false;
-            w->answer.reason = "the record on this host's disk cannot be written";
-        }
-        if (c->scs[w->scs].up)
+        /* Judged again: meanwhile it may have been given back, and another one voted for. */
+        if (c->scs[w->scs].up && !refuse(c, w->scs, &w->answer.asked))
             send(c, w->scs, &w->answer);
     }
 }
