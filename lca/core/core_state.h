@@ -450,7 +450,9 @@ void poll_answered(struct lca_core *c, const struct lca_event *e);
 void poll_snapshot(struct lca_core *c, unsigned scs);
 void poll_peer(struct lca_core *c, const struct lca_event *e, bool seen);
 void poll_step(struct lca_core *c);
-bool poll_controlled(const struct lca_core *c);
+/* Somebody decides about it: with fencing = lease a controller that leads and is heard; without, one whose connection
+ * stands, because what it was told before the silence it acts on after it. */
+bool poll_controlled(const struct lca_core *c, const struct app *a);
 bool poll_led(const struct lca_core *c); /* a controller that leads was heard within two poll periods */
 void poll_heard(struct lca_core *c, unsigned scs, uint64_t term);
 void poll_control(struct lca_core *c, const char *reason); /* says whether somebody controls this host, when that changes */

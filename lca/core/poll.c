@@ -7,11 +7,6 @@
 
 #include <string.h>
 
-bool poll_controlled(const struct lca_core *c)
-{
-    return c->controlled;
-}
-
 static bool any_up(const struct lca_core *c)
 {
     for (unsigned i = 0; i < LCA_SCS_MAX; i++)
@@ -44,7 +39,12 @@ static const struct scs_link *link_in_charge(const struct lca_core *c)
     return NULL;
 }
 
-/* With fenced pairs a connection alone says nothing: somebody who leads has to be heard. */
+bool poll_controlled(const struct lca_core *c, const struct app *a)
+{
+    return a->def.fencing ? c->controlled : link_in_charge(c) != NULL;
+}
+
+/* On a host with fenced pairs a connection alone says nothing: somebody who leads has to be heard. */
 void poll_control(struct lca_core *c, const char *reason)
 {
     const struct scs_link *s = link_in_charge(c);
@@ -86,6 +86,9 @@ void poll_scs_up(struct lca_core *c, const struct lca_event *e)
     s->up = true;
     str_copy(s->name, sizeof s->name, e->name ? e->name : "");
     poll_control(c, "");
+    for (unsigned i = 0; i < c->n_slots; i++)
+        if (c->apps[i].used && poll_controlled(c, &c->apps[i]))
+            role_controlled(c, &c->apps[i]);
 }
 
 void poll_scs_down(struct lca_core *c, const struct lca_event *e)

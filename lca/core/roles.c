@@ -8,7 +8,8 @@
  *
  * Row 15: while no controller has been heard for two poll periods, a primary that died becomes primary again in place,
  * with its epoch, once it is ready; it has released nothing until then, and a controller that returns first decides
- * instead. With fencing = lease only while the peer vouches for it (SAFETY B5).
+ * instead. With fencing = lease only while the peer vouches for it (SAFETY B5); without, only while no connection stands,
+ * over which a controller may still learn of the death.
  *
  * With fencing = lease a grant waits for the durable record (S8) before anything is done, the keeper gets the lease
  * before on-primary runs, and the leases end before anybody hears that the role has. */
@@ -311,7 +312,7 @@ void role_app_gone(struct lca_core *c, struct app *a, enum after_end then)
     bool again = then == AFTER_START || then == AFTER_WAIT;
     bool attempt = a->change.kind == CHANGE_PRIMARY, held = a->role == APP_PRIMARY || a->demote_first;
     bool vouched = !a->def.fencing || (!a->lease.over && mono_before(c->now, a->lease.peer_end));
-    bool in_place = !poll_controlled(c) && again && !a->exit_asked && vouched &&
+    bool in_place = !poll_controlled(c, a) && again && !a->exit_asked && vouched &&
                     (a->in_place_due || (a->role == APP_PRIMARY && !attempt && a->change.kind == CHANGE_NONE));
     bool release = held || attempt || a->in_place_due || (a->change.kind == CHANGE_BACKUP && a->change.epoch.term);
     struct epoch epoch = a->change.epoch.term ? a->change.epoch : a->epoch;
@@ -334,7 +335,7 @@ void role_app_ready(struct lca_core *c, struct app *a)
 {
     if (a->demote_first)
         role_unknown(c, a);
-    if (a->in_place_due && !poll_controlled(c)) {
+    if (a->in_place_due && !poll_controlled(c, a)) {
         mono_t heard = a->def.fencing && c->leader.known ? c->leader.at : c->uncontrolled_since;
         mono_t quiet = mono_add(heard, span_mul(c->poll_period, 2));
         a->in_place_at = mono_before(quiet, c->now) ? c->now : quiet;
@@ -354,7 +355,7 @@ void role_controlled(struct lca_core *c, struct app *a)
 
 static void begin_in_place(struct lca_core *c, struct app *a)
 {
-    if (poll_controlled(c) || !app_runs(a) || a->change.kind != CHANGE_NONE || a->change.running)
+    if (poll_controlled(c, a) || !app_runs(a) || a->change.kind != CHANGE_NONE || a->change.running)
         return;
     if (a->def.fencing && !mono_before(c->now, a->lease.peer_end)) {
         role_not_in_place(c, a);

@@ -99,7 +99,7 @@ static void role_asked(struct world *w, struct model_app *m, const struct lca_ac
     assert_true(again || epoch_compare(a->epoch, m->highest) > 0);
     assert_true(epoch_compare(a->epoch, m->released) > 0);
     if (again)
-        assert_false(poll_controlled(w->core));
+        assert_false(poll_controlled(w->core, &w->core->apps[a->app]));
     if (m == &w->apps[FENCED])
         model_role(&m->lease, a, again, w->now);
     m->highest = a->epoch;
