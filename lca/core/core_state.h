@@ -244,6 +244,10 @@ struct lca_core {
     struct leader leader;
     bool led; /* a controller that leads has configured this run */
     struct lease_timing timing, timing_before; /* before: of the former agent, whose promises may still run */
+    struct {
+        span_t horizon; /* of a grant under longer times than the present ones */
+        mono_t until;   /* one may be out */
+    } former;
     span_t poll_period;
     mono_t poll_at;
     bool poll_now;
@@ -379,6 +383,10 @@ mono_t lease_end(const struct app *a);
 bool lease_holds(const struct lca_core *c, const struct app *a);
 /* When this poll was sent, to a controller or to peers; false: not by this agent, or too long ago to be remembered. */
 bool lease_sent_at(const struct lca_core *c, uint64_t poll_seq, bool peer, mono_t *ret_at);
+/* Times become shorter: what was granted under those of `t` and `k` may be out still. */
+void lease_shortened(struct lca_core *c, const struct lease_timing *t, span_t k);
+/* How long such a grant may last; zero: none can be out any more. */
+span_t lease_former(const struct lca_core *c);
 void lease_note_sent(struct lca_core *c, uint64_t poll_seq, bool peer);
 /* An accepted grant's lease. */
 void lease_begin(struct lca_core *c, struct app *a, const struct lca_order *o);

@@ -203,7 +203,8 @@ int define_set(struct lca_core *c, struct app *a, const uint8_t *bytes, size_t n
     }
     if (!define_check(m, why))
         return -EPROTO;
-    bool was_member = a->has_definition && a->def.member;
+    bool was_member = a->has_definition && a->def.member, was_fenced = a->has_definition && a->def.fencing;
+    span_t was_k = a->def.k;
     if (m->pair && !was_member && c->members >= LCA_MEMBERS_MAX) {
         strbuf_printf(why, "there are %d pair members on this host already", LCA_MEMBERS_MAX);
         return -EPROTO;
@@ -212,6 +213,8 @@ int define_set(struct lca_core *c, struct app *a, const uint8_t *bytes, size_t n
     values_read(m, &d);
     pool_put(c, a, bytes, n);
     a->def = d;
+    if (was_fenced && span_less(d.k, was_k))
+        lease_shortened(c, &c->timing, was_k);
     if (d.member)
         c->members++;
     if (d.fencing)
@@ -268,9 +271,20 @@ static bool is_follower(const struct lca_core *c, unsigned scs)
     return false;
 }
 
+static span_t largest_k(const struct lca_core *c)
+{
+    span_t k = SPAN_ZERO;
+    for (unsigned i = 0; i < c->n_slots; i++)
+        if (c->apps[i].used && c->apps[i].def.fencing)
+            k = span_max(k, c->apps[i].def.k);
+    return k;
+}
+
 static void timing_set(struct lca_core *c, const struct lease_timing *t)
 {
     struct lease_timing was = c->timing;
+    if (span_less(t->lease, was.lease) || span_less(t->margin, was.margin))
+        lease_shortened(c, &was, largest_k(c));
     if (t->poll.ns > 0)
         c->poll_period = t->poll;
     c->timing = *t;

@@ -31,6 +31,20 @@ span_t lease_left(const struct lca_core *c, mono_t end)
     return left.ns > 0 ? left : SPAN_ZERO;
 }
 
+/* --- former definitions --- */
+
+void lease_shortened(struct lca_core *c, const struct lease_timing *t, span_t k)
+{
+    span_t horizon = lease_horizon(t->lease, k, t->margin);
+    c->former.horizon = span_max(horizon, lease_former(c));
+    c->former.until = mono_add(c->now, span_drift(c->former.horizon));
+}
+
+span_t lease_former(const struct lca_core *c)
+{
+    return mono_before(c->now, c->former.until) ? c->former.horizon : SPAN_ZERO;
+}
+
 /* --- sending times --- */
 
 void lease_note_sent(struct lca_core *c, uint64_t poll_seq, bool peer)
@@ -250,5 +264,5 @@ mono_t lease_quarantine(const struct lca_core *c, const struct app *a)
         return MONO_ZERO;
     span_t l = span_max(c->timing.lease, c->timing_before.lease);
     span_t margin = span_max(c->timing.margin, c->timing_before.margin);
-    return mono_add(c->started_at, lease_horizon(l, a->def.k, margin));
+    return mono_add(c->started_at, span_max(lease_horizon(l, a->def.k, margin), lease_former(c)));
 }

@@ -463,6 +463,7 @@ static int poll_pack(const struct lca_core *c, const struct lca_action *action, 
     leader.term = c->leader.term;
     leader.age_ms = ms_up(mono_sub(c->now, c->leader.at));
     p.leader = c->leader.known ? &leader : NULL;
+    p.former_horizon_ms = ms_up(lease_former(c));
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_POLL;
     m.poll = &p;
     return pack(&m, out, size);

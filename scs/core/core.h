@@ -146,6 +146,7 @@ struct scs_event {
             const char *leader; /* the controller whose answer as a leading one came last; "": none ever */
             uint64_t leader_term;
             span_t leader_age;
+            span_t former_horizon; /* of a grant under longer times than the present ones, which may be out */
         } poll;
         struct {
             uint64_t incarnation, poll_seq;

@@ -171,6 +171,7 @@ struct scs_core {
     bool announced, recovered;
     unsigned n_unlearned;
     mono_t started_at, now;
+    span_t former_horizon; /* the longest that agents told under the present authority */
     struct scs_actions *out; /* during a step */
     struct timers timers;
     uint16_t host_queue[SCS_HOSTS_MAX], pair_queue[SCS_PAIRS_MAX];
@@ -232,6 +233,10 @@ void horizon_raise(struct scs_core *c, uint16_t app, span_t lease);
 void horizon_released(struct scs_core *c, uint16_t app, uint64_t incarnation, uint64_t seq);
 /* What was granted and released under an earlier authority counts for nothing any more. */
 void horizon_forget(struct scs_core *c, uint16_t app);
+/* RECOVERING of a pair: as long as anything granted by another run may last. */
+span_t horizon_recovery(const struct scs_core *c, uint16_t pair);
+/* An agent tells of a former configuration with longer times: who was not heard may hold a grant of it. */
+void horizon_former(struct scs_core *c, span_t horizon);
 bool poll_is_released(const struct scs_core *c, uint16_t app);
 bool horizon_runs(const struct scs_core *c, uint16_t pair, uint8_t member);
 /* disconnect-switchover-timeout runs behind the horizon. */

@@ -69,6 +69,38 @@ void horizon_forget(struct scs_core *c, uint16_t app)
     a->released = false; /* somebody else may have granted since it was said; a poll says it again */
 }
 
+/* ---- of other runs ---- */
+
+span_t horizon_recovery(const struct scs_core *c, uint16_t pair)
+{
+    return span_max(lease_recovery(&c->config->timing, c->config->pairs[pair].k), c->former_horizon);
+}
+
+static void wait_for_former(struct scs_core *c, uint16_t pair)
+{
+    struct core_pair *p = &c->pairs[pair];
+    mono_t until = mono_add(c->started_at, c->former_horizon);
+    if (!p->learned && !p->relearn && mono_before(p->learn_deadline, until))
+        p->learn_deadline = until;
+    for (uint8_t m = 0; p->learned && m < 2; m++) {
+        struct core_app *a = &c->apps[pair_app(c, pair, m)];
+        if (!c->hosts[member_host(c, pair, m)].polled && mono_before(a->horizon, until))
+            a->horizon = until;
+    }
+    queue_pair(c, pair);
+}
+
+void horizon_former(struct scs_core *c, span_t horizon)
+{
+    span_t most = span_max(horizon, c->former_horizon);
+    if (!span_less(c->former_horizon, most))
+        return;
+    c->former_horizon = most;
+    for (unsigned i = 0; c->leads && i < c->config->n_pairs; i++)
+        if (pair_leased(c, (uint16_t)i))
+            wait_for_former(c, (uint16_t)i);
+}
+
 /* The poll that is answered was released: no grant for it is used (B5). */
 bool poll_is_released(const struct scs_core *c, uint16_t app)
 {

@@ -295,6 +295,7 @@ static void poll(struct scs_core *c, uint16_t host, const struct scs_event *e)
     h->incarnation = e->poll.incarnation;
     h->poll_seq = e->poll.poll_seq;
     h->echo = e->poll.echo;
+    horizon_former(c, e->poll.former_horizon);
     for (unsigned i = 0; i < e->poll.n_members; i++)
         poll_member(c, host, &e->poll.members[i]);
     poll_answer(c, host);

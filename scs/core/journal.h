@@ -11,7 +11,7 @@
 #include "proto/wire.h"
 #include "scs/core/core.h"
 
-#define JOURNAL_FORMAT 1
+#define JOURNAL_FORMAT 2
 #define JOURNAL_HEAD 8
 #define JOURNAL_BODY_MAX (16u * 1024 * 1024) /* a configuration is the longest thing in it */
 

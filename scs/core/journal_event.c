@@ -134,6 +134,7 @@ static void put_poll(struct journal_writer *w, const struct scs_event *e)
     put_text(w, e->poll.leader);
     put_number(w, e->poll.leader_term);
     put_signed(w, e->poll.leader_age.ns);
+    put_signed(w, e->poll.former_horizon.ns);
     put_number(w, e->poll.n_members);
     for (unsigned i = 0; i < e->poll.n_members; i++)
         put_member(w, &e->poll.members[i]);
@@ -149,6 +150,7 @@ static void get_poll(struct journal_reader *r, struct scs_member_poll *members, 
     e->poll.leader = get_text(r);
     e->poll.leader_term = get_below(r, SCS_TERM_MAX);
     e->poll.leader_age = get_age(r);
+    e->poll.former_horizon = get_age(r);
     e->poll.n_members = (unsigned)get_below(r, SCS_POLL_MEMBERS + 1);
     e->poll.members = members;
     for (unsigned i = 0; i < e->poll.n_members && !r->bad; i++)

@@ -23,6 +23,7 @@ void core_lead(struct scs_core *c)
 {
     c->leads = true;
     c->started_at = c->now;
+    c->former_horizon = SPAN_ZERO; /* every agent is told and polls anew */
     c->announced = c->recovered = false;
     pairs_relearn(c);
     tell_hosts(c);

@@ -15,7 +15,7 @@ void pair_init(struct scs_core *c, uint16_t pair)
     for (uint8_t m = 0; m < 2; m++)
         wait = span_max(wait, span_mul(c->config->hosts[member_host(c, pair, m)].timeout, 2));
     if (pair_leased(c, pair)) { /* SAFETY section 7: what another run granted is over then */
-        wait = lease_recovery(&c->config->timing, c->config->pairs[pair].k);
+        wait = horizon_recovery(c, pair);
         horizon_forget(c, pair_app(c, pair, 0));
         horizon_forget(c, pair_app(c, pair, 1));
     }

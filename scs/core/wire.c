@@ -130,6 +130,7 @@ static int read_poll(const Understudy__Agent__Poll *p, struct arena *a, struct s
     e->poll.term_seen = p->term_seen;
     e->poll.n_members = (unsigned)p->n_members;
     e->poll.members = members;
+    e->poll.former_horizon = SPAN_MS(p->former_horizon_ms);
     return wire_read_leader(p->leader, a, e, why);
 }
 

@@ -44,6 +44,8 @@ static void say_poll(struct world *w, unsigned scs, const Understudy__Agent__Pol
                           (unsigned long long)m->released->epoch->n, (unsigned)(m->released->poll_seq >> 32),
                           (unsigned)m->released->poll_seq);
     }
+    if (p->former_horizon_ms)
+        strbuf_printf(&b, " former horizon %ums", p->former_horizon_ms);
     say(w, "scs%u poll %u:%u echo %llu%s", scs, (unsigned)(p->poll_seq >> 32), (unsigned)p->poll_seq,
         (unsigned long long)p->echo, text);
 }

@@ -318,6 +318,12 @@ static void on_quarantine(struct script *s, const struct line *l)
     s->w->apps[world_app(s->w, word(l, 1))].quarantined_until = mono_add(s->w->now, d);
 }
 
+static void on_former(struct script *s, const struct line *l)
+{
+    if (!span_parse(word(l, 2), &s->w->hosts[world_host(s->w, word(l, 1))].former))
+        die("not a duration", word(l, 2));
+}
+
 /* Late, as a lost packet that comes after all. */
 static void on_released(struct script *s, const struct line *l)
 {
@@ -485,6 +491,7 @@ static const struct {
     {"freeze", on_freeze},
     {"vouch", on_vouch},
     {"quarantine", on_quarantine},
+    {"former", on_former},
     {"released", on_released},
     {"lead", on_lead},
     {"unlead", on_unlead},

@@ -177,6 +177,7 @@ static void poll(struct world *w, unsigned host)
     e.poll.term_seen = h->term_seen;
     e.poll.n_members = n;
     e.poll.members = members;
+    e.poll.former_horizon = h->former;
     h->poll_at = mono_add(w->now, w->config->timing.poll);
     world_step(w, &e);
 }

@@ -48,6 +48,7 @@ struct model_host {
     bool up, told, deaf, mute, frozen;
     enum { VIEW_NONE, VIEW_SEEN, VIEW_UNSEEN } views[WORLD_HOSTS]; /* of the other hosts */
     uint64_t incarnation, poll_seq, answer, term_seen;
+    span_t former; /* horizon under a former configuration */
     uint64_t seen_id[WORLD_PENDING]; /* order ids carried out */
     unsigned n_seen;
     mono_t poll_at;

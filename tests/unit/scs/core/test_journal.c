@@ -86,6 +86,7 @@ static void some_poll(struct scs_event *e)
     e->poll.leader = pick(3) ? some_text(2) : NULL;
     e->poll.leader_term = some_term();
     e->poll.leader_age = some_age();
+    e->poll.former_horizon = some_age();
     e->poll.members = sent;
     for (unsigned i = 0; i < e->poll.n_members; i++) {
         bool released = pick(2);
@@ -520,7 +521,7 @@ static void nothing_was_added_unseen(void **state)
     const struct scs_event e = {.type = SCS_EV_TIMER};
     assert_int_equal(offsetof(struct scs_event, report), 32);
     assert_int_equal(sizeof e.report, 80);
-    assert_int_equal(sizeof e.poll, 80);
+    assert_int_equal(sizeof e.poll, 88);
     assert_int_equal(sizeof e.released, 32);
     assert_int_equal(sizeof e.result, 56);
     assert_int_equal(sizeof e.agent_event - sizeof(struct record), 8);
