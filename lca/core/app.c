@@ -52,6 +52,7 @@ static void app_launch(struct lca_core *c, struct app *a)
         a->start_id = rng_next(&c->rng);
     while (a->start_id == 0);
     a->lease.told = MONO_ZERO; /* the word of a fresh start says nothing */
+    sync_begin(a);
     a->role = a->def.member ? APP_BACKUP : APP_NO_ROLE;
     struct lca_action *action = core_act(c, LCA_DO_START, a);
     action->role = a->role;

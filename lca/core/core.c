@@ -82,7 +82,7 @@ void lca_core_init(struct lca_core *c, const struct lca_core_config *config, mon
     c->now = c->uncontrolled_since = now;
     c->poll_period = POLL_DEFAULT;
     c->started_at = now;
-    c->poll_at = c->nearest = c->elector.ask_at = MONO_NEVER;
+    c->poll_at = c->nearest = c->sync_at = c->elector.ask_at = MONO_NEVER;
 }
 
 static void start_failed(struct lca_core *c, struct app *a, const struct lca_event *e)
@@ -256,6 +256,7 @@ static void run_timers(struct lca_core *c)
     if (mono_reached(poll_silence(c), c->now))
         poll_control(c, "no controller that leads has been heard for two poll periods");
     elector_timer(c);
+    sync_timer(c);
     for (unsigned i = 0; i < c->n_slots; i++) {
         if (!mono_reached(c->due[i], c->now) || !c->apps[i].used)
             continue;
@@ -294,7 +295,7 @@ static void run_stop_all(struct lca_core *c)
 
 static mono_t nearest_of(const struct lca_core *c)
 {
-    mono_t t = mono_min(mono_min(c->poll_at, poll_silence(c)), elector_deadline(c));
+    mono_t t = mono_min(mono_min(c->poll_at, c->sync_at), mono_min(poll_silence(c), elector_deadline(c)));
     for (unsigned i = 0; i < c->n_slots; i++)
         t = mono_min(t, c->due[i]);
     return t;

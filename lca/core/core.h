@@ -34,6 +34,12 @@ static inline int epoch_compare(struct epoch a, struct epoch b)
     return a.n < b.n ? -1 : a.n > b.n;
 }
 
+/* What a primary's peer had acknowledged (SAFETY S9), and the epoch of that primary. mark 0: nothing. */
+struct sync_point {
+    struct epoch epoch;
+    uint64_t mark;
+};
+
 struct exit_info {
     enum { EXIT_NONE, EXIT_CODE, EXIT_SIGNAL, EXIT_ADOPTED, EXIT_NOT_STARTED } how;
     int code, signal;
@@ -49,6 +55,7 @@ struct lca_order {
     uint64_t incarnation, poll_seq; /* grant */
     span_t lease;            /* grant; 0: fencing = none */
     uint64_t released_incarnation, released_seq; /* grant: what the other member released last (SAFETY B5) */
+    uint64_t sync_point;     /* grant: it has to have that much (S9); 0: it is not looked at */
     span_t deadline;         /* from arrival; 0: none */
     const char *reason;
 };
@@ -120,7 +127,7 @@ struct lca_event {
         struct { unsigned count; } define_end;
         struct { uint64_t answer, poll_seq, term; bool leads; unsigned n_leases; const struct lca_extension *leases; } poll_answer;
         /* `name` is the peer host; `app` the member of this host. epoch: of the asking side; of an answer: a higher one that is known there, or none */
-        struct { const char *app; uint64_t incarnation, poll_seq; struct epoch epoch; span_t promise; } peer;
+        struct { const char *app; uint64_t incarnation, poll_seq; struct epoch epoch; span_t promise; struct sync_point sync_point; } peer;
         struct lca_vote vote;
         struct { uint64_t nonce, highest; bool recorded; uint8_t electors_hash[32]; } highest; /* `name`: the elector */
         struct lca_order order;

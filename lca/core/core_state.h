@@ -109,6 +109,14 @@ struct change {
     char reason[64];
 };
 
+/* Sync marks (sync.c), in the application's own order. */
+struct sync_state {
+    uint64_t position;       /* what this start has, as it says; 0: it says none */
+    uint64_t final;          /* and of the process that held the role released last */
+    struct sync_point point; /* the highest one known here, of either member */
+    bool due;                /* not stored and told yet */
+};
+
 struct app {
     char name[NAME_SIZE];
     bool used, forgotten;
@@ -159,6 +167,7 @@ struct app {
     uint64_t granted_seq, released_seq;
     struct epoch released_epoch;
     bool released; /* told in every poll until the next grant */
+    struct sync_state sync;
 
     bool store_due, report_due, released_due;
     mono_t ready_by, stop_by, gone_by, restart_at, beat_by, link_by, in_place_at, text_at;
@@ -251,6 +260,7 @@ struct lca_core {
     span_t poll_period;
     mono_t poll_at;
     bool poll_now;
+    mono_t sync_at, sync_told; /* when marks that are due are told; MONO_NEVER: none is; and when some were */
     struct {
         uint64_t seq;
         mono_t at;
@@ -410,6 +420,19 @@ mono_t lease_deadline(const struct app *a);
 void lease_resume(struct lca_core *c, struct app *a, const struct lca_event *e);
 mono_t lease_quarantine(const struct lca_core *c, const struct app *a); /* its end; MONO_ZERO: none */
 span_t lease_left(const struct lca_core *c, mono_t end);                /* never negative */
+
+/* --- sync marks (sync.c) --- */
+/* What the application's process has, and what its peer has acknowledged, as it says: the one place where they come in.
+ * 0: it says none. Of a member that is not primary the second is left aside. */
+void app_sync(struct lca_core *c, struct app *a, uint64_t position, uint64_t acknowledged);
+/* The other member's agent told it. */
+void sync_heard(struct lca_core *c, struct app *a, struct sync_point point);
+void sync_begin(struct app *a);   /* a fresh process has said nothing */
+void sync_primary(struct lca_core *c, struct app *a); /* it has become primary */
+void sync_release(struct app *a); /* what it has said is final for the role that ends */
+/* A grant that asks for so much is not for this member. */
+bool sync_lacks(const struct app *a, uint64_t point);
+void sync_timer(struct lca_core *c);
 
 /* --- the other member's agent (peer.c) --- */
 void peer_poll_step(struct lca_core *c); /* goes on with the round of peer polls */

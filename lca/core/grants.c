@@ -2,7 +2,7 @@
  *
  * Numbered rows, first match wins; the row's sentence goes into the result. The order of the rows is that of SAFETY B3
  * and 6: which poll is answered, which term and epoch, whether the application can, then what leases ask for: quarantine,
- * promise, record (S7, S8). The term itself is row 1 of order.c. roles.c carries out what no row refuses. */
+ * promise, record (S7, S8), and its data (S9). The term itself is row 1 of order.c. roles.c carries out what no row refuses. */
 #include "lca/core/core_state.h"
 
 #include <string.h>
@@ -81,6 +81,10 @@ static bool is_not_backup(const struct lca_core *c, const struct app *a, const s
 {
     return a->role != APP_BACKUP || a->demote_first || a->change.kind == CHANGE_BACKUP;
 }
+static bool is_behind(const struct lca_core *c, const struct app *a, const struct lca_order *o)
+{
+    return sync_lacks(a, o->sync_point);
+}
 
 static const struct role_row grant_rows[] = {
     {21, RESULT_STALE, NULL, "it answers a poll of another incarnation", is_foreign},
@@ -98,6 +102,7 @@ static const struct role_row grant_rows[] = {
     {44, RESULT_REFUSED, "ApplicationNotReady", "its quarantine after the agent's start is not over", is_quarantined},
     {45, RESULT_REFUSED, "ApplicationNotReady", "its promise to the peer is not over", is_promised},
     {46, RESULT_REFUSED, "UnableToExecute", "the record on this host's disk cannot be written", is_unwritable},
+    {47, RESULT_REFUSED, "ApplicationNotReady", "it has less than was acknowledged, or does not say what it has (S9)", is_behind},
 };
 
 static bool refuse(struct lca_core *c, unsigned scs, struct app *a, const struct lca_order *o,

@@ -66,6 +66,8 @@ void health_notify(struct lca_core *c, struct app *a, const char *data, size_t n
         set_text(c, a, said.text);
     if (said.x_status != NOTIFY_X_NONE)
         set_available(c, a, said.x_status == NOTIFY_X_STARTED);
+    if (said.position.said || said.acknowledged.said)
+        app_sync(c, a, said.position.said ? said.position.value : a->sync.position, said.acknowledged.value);
     if (said.ready && !said.reloading && !said.stopping)
         app_ready(c, a);
     if (said.watchdog)

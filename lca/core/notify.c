@@ -50,6 +50,21 @@ static void refuse(struct notify *ret, const char *why)
         ret->why = why;
 }
 
+/* A decimal number of 64 bits, nothing else. */
+static void mark_take(struct notify *ret, struct notify_mark *mark, const char *value, size_t n)
+{
+    uint64_t sum = 0;
+    bool good = n > 0;
+    for (size_t i = 0; i < n && good; i++) {
+        unsigned digit = (unsigned)(unsigned char)value[i] - '0';
+        good = digit <= 9 && !__builtin_mul_overflow(sum, 10u, &sum) && !__builtin_add_overflow(sum, digit, &sum);
+    }
+    if (good)
+        *mark = (struct notify_mark){true, sum};
+    else
+        refuse(ret, "a sync mark that is no number of 64 bits");
+}
+
 static void line_read(const char *line, size_t n, struct notify *ret)
 {
     const char *equals = memchr(line, '=', n);
@@ -71,6 +86,10 @@ static void line_read(const char *line, size_t n, struct notify *ret)
         ret->reloading = ret->reloading || one;
     else if (name_is(line, name_len, "STATUS"))
         text_take(ret, value, value_len);
+    else if (name_is(line, name_len, "X_SYNC_POSITION"))
+        mark_take(ret, &ret->position, value, value_len);
+    else if (name_is(line, name_len, "X_SYNC_ACKNOWLEDGED"))
+        mark_take(ret, &ret->acknowledged, value, value_len);
     else if (name_is(line, name_len, "X_STATUS")) {
         if (value_is(value, value_len, "Started"))
             ret->x_status = NOTIFY_X_STARTED;

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define NOTIFY_TEXT 128
 
@@ -14,6 +15,10 @@ struct notify {
     char text[NOTIFY_TEXT]; /* STATUS=, cut at the last whole character that fits */
     unsigned refused;       /* lines that are not NAME=VALUE or not text; the others count */
     const char *why;        /* of the first one refused */
+    struct notify_mark {
+        bool said;
+        uint64_t value;
+    } position, acknowledged; /* X_SYNC_POSITION=, X_SYNC_ACKNOWLEDGED= */
 };
 
 /* Reads `n` bytes. Always fills `ret_notify`. Names that are not ours (EXTEND_TIMEOUT_USEC=, MAINPID=, …) are left

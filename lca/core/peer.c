@@ -159,6 +159,7 @@ void peer_polled(struct lca_core *c, const struct lca_event *e)
     if (e->peer.poll_seq <= *g.answered)
         return;
     *g.answered = e->peer.poll_seq;
+    sync_heard(c, a, e->peer.sync_point);
     struct epoch known = a->epoch_seen;
     bool higher = epoch_compare(e->peer.epoch, known) > 0;
     if (higher && holds_anything(c, a) && lease_end(a).ns != 0)

@@ -27,12 +27,20 @@ static bool peer_fill(struct lca_event *e, ProtobufCBinaryData app, const Unders
     return e->peer.epoch.term < WIRE_TERM_MAX && e->peer.epoch.n < WIRE_TERM_MAX;
 }
 
+static bool point_fill(struct lca_event *e, const Understudy__Agent__SyncPoint *m)
+{
+    if (!m || !m->epoch)
+        return true;
+    e->peer.sync_point = (struct sync_point){{m->epoch->term, m->epoch->n}, m->mark};
+    return m->epoch->term < WIRE_TERM_MAX && m->epoch->n < WIRE_TERM_MAX;
+}
+
 static bool poll_read(const Understudy__Agent__PeerPoll *m, struct arena *a, struct lca_event *e)
 {
     e->type = LCA_EV_PEER_POLL;
     e->peer.incarnation = m->incarnation;
     e->peer.poll_seq = m->poll_seq;
-    return peer_fill(e, m->application, m->epoch, a) && e->peer.epoch.term != 0;
+    return peer_fill(e, m->application, m->epoch, a) && e->peer.epoch.term != 0 && point_fill(e, m->sync_point);
 }
 
 static bool answer_read(const Understudy__Agent__PeerAnswer *m, struct arena *a, struct lca_event *e)
@@ -101,6 +109,17 @@ static void epoch_fill(Understudy__Agent__Epoch *m, struct epoch e)
     m->n = e.n;
 }
 
+Understudy__Agent__SyncPoint *sync_point_fill(struct sync_point_room *room, struct sync_point point)
+{
+    if (point.mark == 0)
+        return NULL;
+    understudy__agent__sync_point__init(&room->point);
+    epoch_fill(&room->epoch, point.epoch);
+    room->point.epoch = &room->epoch;
+    room->point.mark = point.mark;
+    return &room->point;
+}
+
 static const char *asked_app(const struct lca_core *c, const struct lca_action *action)
 {
     return action->app < LCA_APPS_MAX ? c->apps[action->app].def.peer_application : "";
@@ -116,6 +135,9 @@ static int poll_pack(const struct lca_core *c, const struct lca_action *action, 
     p.incarnation = action->peer_message.incarnation;
     p.poll_seq = action->peer_message.poll_seq;
     p.epoch = &epoch;
+    struct sync_point_room point;
+    if (action->app < LCA_APPS_MAX)
+        p.sync_point = sync_point_fill(&point, c->apps[action->app].sync.point);
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_POLL;
     m.peer_poll = &p;
     return pack(&m, out, size);

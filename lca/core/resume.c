@@ -27,6 +27,7 @@ void resume_welcome(struct lca_core *c, const struct lca_event *e)
 static void take_unknown_start(struct lca_core *c, struct app *a, const struct lca_event *e)
 {
     a->start_id = e->start_id;
+    sync_begin(a);
     a->phase = PHASE_INITIALIZING;
     a->cause = END_UNASKED;
     a->intent = INTENT_NONE;

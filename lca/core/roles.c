@@ -35,6 +35,7 @@ void role_release(struct lca_core *c, struct app *a, struct epoch epoch)
     a->in_place_due = false; /* the role comes back by a grant only */
     a->in_place_at = MONO_NEVER;
     lease_clear(a);
+    sync_release(a);
     a->released = a->released_due = true;
     if (epoch_compare(epoch, a->released_epoch) > 0)
         a->released_epoch = epoch; /* never back (S3) */
@@ -87,6 +88,7 @@ static void became_primary(struct lca_core *c, struct app *a)
     a->epoch = a->change.epoch;
     a->in_place_due = false;
     a->intent = INTENT_NONE;
+    sync_primary(c, a);
     app_store(c, a);
     role_answer(c, a, RESULT_DONE, NULL, NULL);
     record_str(core_record(c, REC_ROLE_PRIMARY, a), "epoch", shown);

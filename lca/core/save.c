@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define SAVE_VERSION 2
+#define SAVE_VERSION 3
 #define HOST_VERSION 0x82
 #define PEER_BYTES (2 * 8 + 3 + 2 + 2 * NAME_SIZE) /* most that one peer takes */
 
@@ -154,6 +154,10 @@ int lca_app_save(const struct lca_core *c, unsigned app, uint8_t *out, size_t si
     byte_put(&w, a->granted_seq, 8);
     byte_put(&w, a->released_seq, 8);
     put_epoch(&w, a->released_epoch);
+    byte_put(&w, a->sync.position, 8);
+    byte_put(&w, a->sync.final, 8);
+    byte_put(&w, a->sync.point.mark, 8);
+    put_epoch(&w, a->sync.point.epoch);
     const struct waiter *stop = stop_waiter(a);
     const struct order_key none = {0};
     byte_put(&w, stop != NULL, 1);
@@ -179,6 +183,10 @@ static void restore_orders(struct byte_reader *r, struct app *a)
     a->granted_seq = byte_get(r, 8);
     a->released_seq = byte_get(r, 8);
     a->released_epoch = get_epoch(r);
+    a->sync.position = byte_get(r, 8);
+    a->sync.final = byte_get(r, 8);
+    a->sync.point.mark = byte_get(r, 8);
+    a->sync.point.epoch = get_epoch(r);
     struct waiter *w = &a->waiters[0];
     w->used = get_enum(r, 1);
     w->key = get_key(r);

@@ -150,6 +150,7 @@ static int grant_read(const Understudy__Agent__Grant *m, struct arena *a, struct
                                   .lease = SPAN_MS(m->lease_ms),
                                   .released_incarnation = m->released_incarnation,
                                   .released_seq = m->released_seq,
+                                  .sync_point = m->sync_point,
                                   .deadline = SPAN_MS(m->deadline_ms)};
     e->order.term = e->order.epoch.term;
     if (e->order.term == 0) {
@@ -377,32 +378,40 @@ static int report_end_pack(const struct lca_core *c, uint8_t *out, size_t size)
     return pack(&m, out, size);
 }
 
-static void released_fill(Understudy__Agent__Released *r, Understudy__Agent__Epoch *epoch, const struct lca_core *c,
-                          const struct app *a)
+struct released_room {
+    Understudy__Agent__Released released;
+    Understudy__Agent__Epoch epoch;
+    struct sync_point_room point;
+};
+
+static void released_fill(struct released_room *room, const struct lca_core *c, const struct app *a)
 {
+    Understudy__Agent__Released *r = &room->released;
     understudy__agent__released__init(r);
-    epoch_fill(epoch, a->released_epoch);
+    epoch_fill(&room->epoch, a->released_epoch);
     r->application = wire_text(a->name);
     r->incarnation = c->incarnation;
-    r->epoch = epoch;
+    r->epoch = &room->epoch;
     r->poll_seq = a->released_seq;
+    r->sync_position = a->sync.final;
+    r->sync_point = sync_point_fill(&room->point, a->sync.point);
 }
 
 static int released_pack(const struct lca_core *c, const struct app *a, uint8_t *out, size_t size)
 {
     Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
-    Understudy__Agent__Released r;
-    Understudy__Agent__Epoch epoch;
-    released_fill(&r, &epoch, c, a);
+    struct released_room room;
+    released_fill(&room, c, a);
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_RELEASED;
-    m.released = &r;
+    m.released = &room.released;
     return pack(&m, out, size);
 }
 
 struct member_room {
     Understudy__Agent__Member member;
-    Understudy__Agent__Released released;
-    Understudy__Agent__Epoch epoch, released_epoch;
+    Understudy__Agent__Epoch epoch;
+    struct sync_point_room point;
+    struct released_room released;
 };
 
 /* Rounded up: what is refused so long must not look over. */
@@ -431,10 +440,12 @@ static void member_fill(struct member_room *r, const struct lca_core *c, const s
     r->member.role = (Understudy__Agent__AppRole)role_reported(a);
     r->member.epoch = &r->epoch;
     r->member.granted_seq = a->granted_seq;
+    r->member.sync_position = a->sync.position;
+    r->member.sync_point = sync_point_fill(&r->point, a->sync.point);
     if (!a->released)
         return;
-    released_fill(&r->released, &r->released_epoch, c, a);
-    r->member.released = &r->released;
+    released_fill(&r->released, c, a);
+    r->member.released = &r->released.released;
 }
 
 static int poll_pack(const struct lca_core *c, const struct lca_action *action, uint8_t *out, size_t size)

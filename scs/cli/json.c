@@ -172,6 +172,10 @@ static void pair(struct json *j, const struct row *row)
     number(j, "horizon_ms", p->horizon_ms);
     number(j, "held_ms", p->held_ms);
     seconds(j, "dual_primary_seconds", p->dual_ms);
+    number(j, "primary_position", p->primary_position);
+    number(j, "backup_position", p->backup_position);
+    number(j, "lag", p->lag);
+    number(j, "sync_point", p->sync_point);
 }
 
 static void history(struct json *j, const struct row *row)

@@ -109,6 +109,10 @@ static void read_pair(const Understudy__Admin__Pair *from, struct row_pair *to)
     to->held_ms = from->held_ms;
     to->term = from->term;
     to->dual_ms = from->dual_ms;
+    to->primary_position = from->primary_position;
+    to->backup_position = from->backup_position;
+    to->sync_point = from->sync_point;
+    to->lag = from->lag;
     to->licence = from->licence;
 }
 

@@ -62,7 +62,7 @@ struct row_pair {
     char vouched[16];
     struct row_epoch epoch;
     uint32_t rule, changes, lease_ms, peer_lease_ms, k_ms, horizon_ms, held_ms;
-    uint64_t term, dual_ms;
+    uint64_t term, dual_ms, primary_position, backup_position, sync_point, lag;
     bool licence;
 };
 

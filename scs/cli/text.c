@@ -232,6 +232,30 @@ static void text_dual(FILE *out, const struct answer *a)
     }
 }
 
+static void text_position(FILE *out, const char *who, uint64_t position)
+{
+    if (position)
+        fprintf(out, "%s has %" PRIu64, who, position);
+    else
+        fprintf(out, "%s says none", who);
+}
+
+static void text_sync(FILE *out, const struct answer *a)
+{
+    for (unsigned i = 0; i < a->n; i++) {
+        const struct row_pair *p = &a->rows[i]->pair;
+        if (a->rows[i]->type != ROW_PAIR || (!p->primary_position && !p->backup_position && !p->sync_point))
+            continue;
+        fputs("sync marks: ", out);
+        put(out, p->name);
+        text_position(out, p->primary[0] ? ": the primary" : ": the last primary", p->primary_position);
+        text_position(out, ", the other", p->backup_position);
+        if (p->lag)
+            fprintf(out, ", %" PRIu64 " behind", p->lag);
+        fprintf(out, "; %" PRIu64 " is acknowledged\n", p->sync_point);
+    }
+}
+
 static void text_status(FILE *out, const struct cli *cli, const struct answer *a, unsigned width)
 {
     for (unsigned i = 0; i < a->n; i++)
@@ -240,6 +264,7 @@ static void text_status(FILE *out, const struct cli *cli, const struct answer *a
     if (has_unfenced(a))
         fputs("fencing: none: a cut host can leave two primaries until it heals\n", out);
     text_dual(out, a);
+    text_sync(out, a);
     for (size_t k = 0; k < sizeof(tables) / sizeof(tables[0]); k++) {
         if (cli->object[0] && !str_equal(cli->object, tables[k].object))
             continue;

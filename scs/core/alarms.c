@@ -13,7 +13,15 @@ static void raise_no_primary(struct scs_core *c, uint16_t pair, const struct scs
     p->alarm_no_primary = true;
     struct record *r = emit_record(c, REC_NO_PRIMARY);
     record_str(r, "pair", pair_name(c, pair));
-    record_printf(r, "reason", "%s (rule %u); %s", rule->sentence, rule->number, p->cause);
+    char lack[200] = "";
+    struct strbuf b;
+    strbuf_init(&b, lack, sizeof lack);
+    if (rule->need & (FACT(S_BEHIND) | FACT(P_BEHIND))) {
+        uint8_t principal = pair_principal(c, pair), m = rule->need & FACT(P_BEHIND) ? principal : other_member(principal);
+        strbuf_add(&b, "; ");
+        sync_print_lack(c, pair, m, p->sync.mark, &b);
+    }
+    record_printf(r, "reason", "%s (rule %u)%s; %s", rule->sentence, rule->number, lack, p->cause);
 }
 
 static void normal(struct scs_core *c, uint16_t pair)

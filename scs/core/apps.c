@@ -92,6 +92,8 @@ static void report(struct scs_core *c, uint16_t app, const struct scs_report *r)
     bool changed = !a->known || a->status != r->status || a->role != r->role || a->start_id != r->start_id ||
                    a->failed != r->failed;
     a->changed_at = changed ? event_time(c, r->age) : a->changed_at;
+    if (a->start_id != r->start_id)
+        a->position = 0; /* another process: it says anew what it has */
     set_status(c, app, r->status, a->changed_at);
     a->known = true;
     a->reported_on = c->hosts[app_host(c, app)].connection;
@@ -149,6 +151,8 @@ static void released(struct scs_core *c, uint16_t app, const struct scs_event *e
         return;
     a->becoming = false;
     horizon_released(c, app, e->released.incarnation, e->released.poll_seq);
+    a->final = e->released.position;
+    sync_hear(c, pair, e->released.sync_point);
     if (a->released_incarnation == a->granted_incarnation && a->released_seq >= a->granted_seq)
         app_grant_over(c, app);
     /* A late one says nothing of a newer grant. */

@@ -1,8 +1,9 @@
 /* Changes: a decision carried out in steps, each with a deadline.
  *
- *   demote ── released ──► grant ── proven poll ──► confirm ──► done
- *     │ no answer             ▲                       │ died, declined, failed: the old one gets it back (return)
- *     └──► kill old ── gone ──┘                       └ no answer: kill new, then return
+ *   demote ── released ──► sync ── the new one has it all ──► grant ── proven poll ──► confirm ──► done
+ *     │ no answer             ▲  │ not in time: return            │                      │ died, declined, failed: the old
+ *     └──► kill old ── gone ──┘  └ the old one is gone ───────────┘                      │ one gets it back (return)
+ *                                                                                        └ no answer: kill new, then return
  *
  * It owns the orders of a change and what every answer, death, loss and silence does to it. It refuses to decide
  * whether there should be a change. Invariants: a grant goes out only when the other member is certainly gone or
@@ -162,7 +163,8 @@ static bool old_is_gone(struct scs_core *c, uint16_t pair)
                                                   : "the older primary is gone");
         return false;
     }
-    change_enter_grant(c, pair);
+    if (!change_enter_sync(c, pair))
+        change_enter_grant(c, pair);
     return true;
 }
 
@@ -264,14 +266,20 @@ static bool step_grant(struct scs_core *c, uint16_t pair)
         change_target_failed(c, pair, why);
         return true;
     }
-    if (serves(a) && host_proven(c, host) && grant_is_useful(c, pair, m) && !other_may_act(c, pair, m)) {
+    bool behind = !ch->forced && member_behind(c, pair, m); /* S9 */
+    if (serves(a) && !behind && host_proven(c, host) && grant_is_useful(c, pair, m) && !other_may_act(c, pair, m)) {
         change_enter(c, pair, CH_CONFIRM, span_add(member_role_timeout(c, pair, m), ORDER_MARGIN));
         change_send_grant(c, pair, m);
         return false;
     }
     if (mono_reached(ch->deadline, c->now)) {
+        char lack[200];
+        struct strbuf b;
+        strbuf_init(&b, lack, sizeof lack);
+        sync_print_lack(c, pair, m, c->pairs[pair].sync.mark, &b);
         change_target_failed(c, pair,
                              !serves(a)             ? "it did not become ready in time"
+                             : behind               ? lack
                              : host_proven(c, host) ? "the other member may be primary"
                                                     : "the round trip to its agent could not be proven");
         return true;
@@ -363,6 +371,9 @@ void change_step(struct scs_core *c, uint16_t pair)
         case CH_KILL_OLD:
             more = step_kill_old(c, pair);
             break;
+        case CH_SYNC:
+            more = change_step_sync(c, pair);
+            break;
         case CH_GRANT:
             more = step_grant(c, pair);
             break;
@@ -437,6 +448,7 @@ void change_start(struct scs_core *c, uint16_t pair, const struct scs_rule *rule
         ch->request = p->request;
         p->request = 0;
         ch->forced = p->forced;
+        ch->planned = true;
         str_copy(p->ordered_by, sizeof p->ordered_by, c->requests[ch->request - 1].operator);
     }
     ch->trip =

@@ -80,6 +80,7 @@ void change_send_grant(struct scs_core *c, uint16_t pair, uint8_t m)
     a->lease = lease;
     a->released_incarnation = lease.ns && other->released ? other->released_incarnation : 0;
     a->released_seq = lease.ns && other->released ? other->released_seq : 0;
+    a->sync_point = sync_asked(c, pair, m, ch->forced);
     a->order_id = ch->order_id;
     a->deadline = member_role_timeout(c, pair, m);
     reason_text(ch, a->text, sizeof a->text);
@@ -210,6 +211,7 @@ void change_result(struct scs_core *c, uint16_t pair, const struct scs_event *e)
         return;
     case CH_NONE:
     case CH_KILL_OLD:
+    case CH_SYNC:
     case CH_GRANT:
     case CH_KILL_NEW:
         return; /* a kill shows itself in the report */

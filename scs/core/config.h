@@ -94,6 +94,8 @@ struct scs_app_config {
     span_t fencing_timeout; /* as written; zero: the profile's */
     span_t role_timeout;
     int64_t declined_exit_code;
+    int64_t max_lag; /* in the configured primary's section, for both; 0: not looked at */
+    span_t sync_timeout; /* likewise */
     /* resolved by scs_config_check() */
     uint16_t host; /* index */
     uint16_t pair; /* index of its pair, SCS_NONE */

@@ -186,6 +186,8 @@ static void check_roles(const struct scs_app_config *a, struct complaints *to)
         complaint_add(to, a->line, "[application %s] has role commands but is not one half of a pair", a->name);
     if (a->redundancy == REDUNDANCY_HOT)
         complaint_add(to, a->line, "[application %s] redundancy-type without backup", a->name);
+    if (a->max_lag)
+        complaint_add(to, a->line, "[application %s] max-lag without backup", a->name);
 }
 
 /* The section of `name`'s backup, or NULL with the complaint. */
@@ -230,6 +232,9 @@ static void check_pair(struct scs_config *c, struct scs_app_config *a, struct co
     if (b->fencing == FENCING_NONE && a->fencing != FENCING_NONE)
         complaint_add(to, b->line, "[application %s] fencing = none, but its pair has fencing = lease: the section of %s (line %d) says it for both",
                       b->name, a->name, a->line);
+    if (b->max_lag && b->max_lag != a->max_lag)
+        complaint_add(to, b->line, "[application %s] max-lag differs from that of %s (line %d), whose backup it is", b->name, a->name,
+                      a->line);
     if (a->host != SCS_NONE && a->host == b->host)
         complaint_warn(to, a->line, "[application %s] and its backup %s are both on host %s: a lost host takes both",
                        a->name, b->name, a->host_name);

@@ -50,6 +50,12 @@ static inline int scs_epoch_compare(struct scs_epoch a, struct scs_epoch b)
     return a.n < b.n ? -1 : a.n > b.n;
 }
 
+/* What a primary's peer had acknowledged, so that it must survive (SAFETY S9), and that primary's epoch. mark 0: nothing */
+struct scs_sync_point {
+    struct scs_epoch epoch;
+    uint64_t mark;
+};
+
 /* Terms are below this, so that an order id (term × SCS_ORDERS_PER_TERM + count) never wraps; wire.c refuses an agent
  * that says otherwise. */
 #define SCS_TERM_MAX (UINT64_C(1) << 40)
@@ -94,7 +100,9 @@ struct scs_member_poll {
     bool has_released;
     uint64_t released_incarnation, released_seq;
     struct scs_epoch released_epoch;
-    uint64_t sync_mark;
+    uint64_t released_position;
+    uint64_t sync_position; /* what it has; 0: it says none */
+    struct scs_sync_point sync_point; /* the highest one its agent knows of the pair */
     span_t lease, peer_lease, promise, quarantine; /* what is left of each when it was sent */
 };
 
@@ -149,8 +157,9 @@ struct scs_event {
             span_t former_horizon; /* of a grant under longer times than the present ones, which may be out */
         } poll;
         struct {
-            uint64_t incarnation, poll_seq;
+            uint64_t incarnation, poll_seq, position;
             struct scs_epoch epoch;
+            struct scs_sync_point sync_point;
         } released;
         struct {
             uint64_t order_id;
@@ -226,6 +235,7 @@ struct scs_action {
     span_t deadline;
     span_t lease; /* SM_GRANT; 0: fencing = none. Extensions are packed from the core's state with SM_POLL_ANSWER */
     uint64_t released_incarnation, released_seq; /* SM_GRANT: of the other member */
+    uint64_t sync_point; /* SM_GRANT: so much the member has to have */
     struct {
         int kind; /* of agent.Vote.Kind */
         uint64_t term, round, previous_term;
@@ -325,6 +335,8 @@ struct scs_pair_view {
     span_t horizon_left; /* how long a member that is not primary may still act, for what was granted to it; 0: none */
     span_t dual;         /* how long there were two primaries in this run, as far as was seen */
     span_t held_left;    /* automatic switchover is held so long: flapping */
+    uint64_t primary_position, backup_position; /* of the primary or the one that was last, and of the other; 0: none is said */
+    uint64_t sync_point, lag; /* what was acknowledged; how far the other one is behind */
     uint16_t rule;
     const char *sentence;
     unsigned changes;

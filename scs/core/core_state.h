@@ -89,14 +89,14 @@ struct core_app {
     mono_t lease_until, peer_lease_until;     /* as its agent said last; MONO_ZERO: none */
     mono_t promised_until, quarantined_until; /* it refuses PRIMARY so long */
     mono_t insists_until; /* it refused a grant for its promise, whatever the other one released */
-    uint64_t sync_mark;
+    uint64_t position, final; /* sync.c: what it has; and had when it released last, while that is told; 0: it says none */
     uint64_t extended_answer; /* the answer that extends its lease, on that connection, so long, with that epoch */
     uint32_t extended_on;
     span_t extended_lease;
     struct scs_epoch extended_epoch;
 };
 
-enum change_phase { CH_NONE, CH_DEMOTE, CH_KILL_OLD, CH_GRANT, CH_CONFIRM, CH_KILL_NEW };
+enum change_phase { CH_NONE, CH_DEMOTE, CH_KILL_OLD, CH_SYNC, CH_GRANT, CH_CONFIRM, CH_KILL_NEW };
 
 struct core_change {
     enum change_phase phase;
@@ -110,8 +110,9 @@ struct core_change {
     mono_t deadline, started_at;
     mono_t kill_at;    /* KILL goes out then: an agent that reported the failure itself has killed already */
     unsigned attempts; /* after STALE */
-    bool kill_sent, returning, trip,
-        forced;      /* returning: the old one gets the role back; trip: an automatic exchange, counted for flapping */
+    bool kill_sent, returning, trip, planned,
+        forced;      /* returning: the old one gets the role back; trip: an automatic exchange, counted for flapping;
+                        planned: an operator ordered it */
     uint8_t request; /* slot + 1 */
     char why[200];   /* of a failure that is being undone */
 };
@@ -128,6 +129,7 @@ struct core_pair {
     bool trouble, held, alarm_no_primary, alarm_two, alarm_licence;
     bool wants_poll, queued;
     struct scs_epoch heard, epoch; /* highest heard of; of the holder */
+    struct scs_sync_point sync;    /* the recorded sync point; outlives an authority */
     mono_t learn_deadline, held_until, first_wait, last_trip;
     mono_t primary_since; /* of the holder, as far as this run knows */
     mono_t dual_since;    /* two primaries are seen, or may be there, since; MONO_ZERO: they are not */
@@ -258,6 +260,22 @@ bool member_quarantined(const struct scs_core *c, uint16_t pair, uint8_t member)
 /* When neither of both is in the way any more. */
 mono_t member_bound_until(const struct scs_core *c, uint16_t pair, uint8_t member);
 
+/* sync.c: sync marks */
+void sync_hear(struct scs_core *c, uint16_t pair, struct scs_sync_point point);
+void sync_poll(struct scs_core *c, uint16_t app, const struct scs_member_poll *m);
+/* It has less than the recorded sync point, or does not say what it has. */
+bool member_behind(const struct scs_core *c, uint16_t pair, uint8_t member);
+/* It has more than the other one. */
+bool member_further(const struct scs_core *c, uint16_t pair, uint8_t member);
+/* How far the other one is behind the principal. */
+uint64_t sync_lag(const struct scs_core *c, uint16_t pair, uint8_t principal);
+/* What a grant to this member asks for; 0: nothing. */
+uint64_t sync_asked(const struct scs_core *c, uint16_t pair, uint8_t member, bool forced);
+/* What it had when its role ended. */
+uint64_t sync_final(const struct scs_core *c, uint16_t pair, uint8_t member);
+/* "b1 has 95, 100 is acknowledged (S9)" */
+void sync_print_lack(const struct scs_core *c, uint16_t pair, uint8_t member, uint64_t asked, struct strbuf *out);
+
 /* lead.c: the authority (authority.h) and the core */
 void lead_init(struct scs_core *c, uint64_t seed);
 /* First thing of every step: an authority that has ended by the clock is not used for anything (SAFETY A1). */
@@ -349,6 +367,11 @@ void change_target_failed(struct scs_core *c, uint16_t pair, const char *why);
 /* `wait`: how long the agent, which told the failure itself, may take to show its end. */
 void change_enter_kill(struct scs_core *c, uint16_t pair, enum change_phase phase, span_t wait);
 void change_mark_unanswered(struct scs_core *c, uint16_t pair, uint8_t m, const char *role);
+
+/* change_sync.c */
+/* The old one has released: false where there is nothing to wait for. */
+bool change_enter_sync(struct scs_core *c, uint16_t pair);
+bool change_step_sync(struct scs_core *c, uint16_t pair); /* true: the next phase can be looked at at once */
 
 /* change_orders.c */
 void change_send_demote(struct scs_core *c, uint16_t pair);

@@ -76,6 +76,17 @@ static void lease_facts(const struct scs_core *c, uint16_t pair, uint8_t princip
         wait_fact(c, pair, principal, "promise or quarantine", member_bound_until(c, pair, principal), d);
 }
 
+static void sync_fact(const struct scs_core *c, uint16_t pair, uint8_t principal, struct scs_decision *d)
+{
+    uint64_t has = c->apps[pair_app(c, pair, principal)].position,
+             other = c->apps[pair_app(c, pair, other_member(principal))].position, mark = c->pairs[pair].sync.mark;
+    if (!has && !other && !mark)
+        return;
+    struct strbuf b = add_fact(d, "sync marks");
+    strbuf_printf(&b, "the principal has %llu, the standby %llu; %llu is acknowledged", (unsigned long long)has,
+                  (unsigned long long)other, (unsigned long long)mark);
+}
+
 static void bit_facts(uint64_t bits, const char *value, struct scs_decision *d)
 {
     for (unsigned i = 0; i < FACT_COUNT; i++)
@@ -102,6 +113,7 @@ void decision_describe(const struct scs_core *c, uint16_t pair, const struct scs
     host_fact(c, app_host(c, first), "principal's host", d);
     host_fact(c, app_host(c, second), "standby's host", d);
     lease_facts(c, pair, principal, d);
+    sync_fact(c, pair, principal, d);
     bit_facts(rule->need & facts, "yes", d);
     bit_facts(rule->never & ~facts, "no", d);
 }

@@ -151,7 +151,8 @@ static uint64_t principal_facts(const struct scs_core *c, uint16_t pair, uint8_t
     f |= bit(ended, FACT(P_ENDED)) | bit(a->hung, FACT(P_HUNG));
     f |= bit(acts && speaks && a->status == ST_SERVICE_UNAVAILABLE && !p->unavailable_accepted, FACT(P_UNAVAILABLE));
     f |= bit(by_order && !acts, FACT(P_BY_ORDER));
-    f |= bit(member_able(c, pair, m, false), FACT(P_READY));
+    bool able = member_able(c, pair, m, false);
+    f |= bit(able, FACT(P_READY)) | bit(able && member_behind(c, pair, m), FACT(P_BEHIND));
     f |= bit(speaks && !acts && !a->failed && (live || a->wanted == SW_UP), FACT(P_RISING));
     f |= bit(lost, FACT(P_LOST)) | bit(host_awaited(c, host), FACT(P_AWAITED));
     if (pair_leased(c, pair)) /* who sees it says so by a promise */
@@ -181,6 +182,8 @@ static uint64_t standby_facts(const struct scs_core *c, uint16_t pair, uint8_t m
              FACT(DECLINED));
     f |= bit(member_is_stale(c, pair, m), FACT(S_STALE));
     f |= bit(able && p->both_unavailable, FACT(BOTH_UNAVAILABLE));
+    f |= bit(able && member_behind(c, pair, m), FACT(S_BEHIND));
+    f |= bit(able && member_able(c, pair, other_member(m), false) && member_further(c, pair, m), FACT(S_FURTHER));
     return f;
 }
 

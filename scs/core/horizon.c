@@ -199,7 +199,6 @@ void horizon_poll(struct scs_core *c, uint16_t app, const struct scs_member_poll
     a->peer_lease_until = rest(c, m->peer_lease);
     a->promised_until = rest(c, m->promise.ns > 0 ? span_drift(m->promise) : m->promise);
     a->quarantined_until = rest(c, m->quarantine.ns > 0 ? span_drift(m->quarantine) : m->quarantine);
-    a->sync_mark = m->sync_mark;
     if (bound && !mono_before(c->now, a->promised_until) && !mono_before(c->now, a->quarantined_until))
         queue_pair(c, pair);
     if (m->has_released)

@@ -283,6 +283,7 @@ static void poll_member(struct scs_core *c, uint16_t host, const struct scs_memb
     app_set_role(c, app, m->role, m->epoch);
     app_note_claim(c, app);
     horizon_poll(c, app, m);
+    sync_poll(c, app, m);
 }
 
 static void poll(struct scs_core *c, uint16_t host, const struct scs_event *e)

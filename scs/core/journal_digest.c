@@ -92,6 +92,7 @@ static void mix_action(uint64_t *h, const struct scs_action *a)
     mix(h, (uint64_t)a->lease.ns);
     mix(h, a->released_incarnation);
     mix(h, a->released_seq);
+    mix(h, a->sync_point);
     mix(h, (uint64_t)a->vote.kind);
     mix(h, a->vote.term);
     mix(h, a->vote.round);

@@ -26,6 +26,18 @@ static struct scs_epoch get_epoch(struct journal_reader *r)
     return (struct scs_epoch){term, get_below(r, SCS_TERM_MAX)};
 }
 
+static void put_point(struct journal_writer *w, struct scs_sync_point p)
+{
+    put_number(w, p.mark);
+    put_epoch(w, p.epoch);
+}
+
+static struct scs_sync_point get_point(struct journal_reader *r)
+{
+    uint64_t mark = get_number(r);
+    return (struct scs_sync_point){get_epoch(r), mark};
+}
+
 static const char *get_name(struct journal_reader *r)
 {
     const char *name = get_text(r);
@@ -88,7 +100,8 @@ static void put_member(struct journal_writer *w, const struct scs_member_poll *m
     put_number(w, (uint64_t)m->role);
     put_epoch(w, m->epoch);
     put_number(w, m->granted_seq);
-    put_number(w, m->sync_mark);
+    put_number(w, m->sync_position);
+    put_point(w, m->sync_point);
     put_signed(w, m->lease.ns);
     put_signed(w, m->peer_lease.ns);
     put_signed(w, m->promise.ns);
@@ -99,6 +112,7 @@ static void put_member(struct journal_writer *w, const struct scs_member_poll *m
     put_number(w, m->released_incarnation);
     put_number(w, m->released_seq);
     put_epoch(w, m->released_epoch);
+    put_number(w, m->released_position);
 }
 
 static void get_member(struct journal_reader *r, struct scs_member_poll *m)
@@ -109,7 +123,8 @@ static void get_member(struct journal_reader *r, struct scs_member_poll *m)
     m->role = (enum scs_role)get_below(r, SR_EXITING + 1);
     m->epoch = get_epoch(r);
     m->granted_seq = get_number(r);
-    m->sync_mark = get_number(r);
+    m->sync_position = get_number(r);
+    m->sync_point = get_point(r);
     m->lease = get_age(r);
     m->peer_lease = get_age(r);
     m->promise = get_age(r);
@@ -120,6 +135,7 @@ static void get_member(struct journal_reader *r, struct scs_member_poll *m)
     m->released_incarnation = get_number(r);
     m->released_seq = get_number(r);
     m->released_epoch = get_epoch(r);
+    m->released_position = get_number(r);
 }
 
 static void put_poll(struct journal_writer *w, const struct scs_event *e)
@@ -322,6 +338,8 @@ void journal_put_event(struct journal_writer *w, const struct scs_event *e)
         put_number(w, e->released.incarnation);
         put_number(w, e->released.poll_seq);
         put_epoch(w, e->released.epoch);
+        put_number(w, e->released.position);
+        put_point(w, e->released.sync_point);
         return;
     case SCS_EV_ORDER_RESULT:
         put_result(w, e);
@@ -384,6 +402,8 @@ void journal_get_event(struct journal_reader *r, struct scs_member_poll *members
         e->released.incarnation = get_number(r);
         e->released.poll_seq = get_number(r);
         e->released.epoch = get_epoch(r);
+        e->released.position = get_number(r);
+        e->released.sync_point = get_point(r);
         return;
     case SCS_EV_ORDER_RESULT:
         get_result(r, e);

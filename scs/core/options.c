@@ -207,6 +207,13 @@ static const struct option application_options[] = {
     {"declined-exit-code", OPT_INT, .min = 0, .max = 255, .fallback = "75", .reload = OPT_LIVE,
      FIELD(declined_exit_code),
      .help = "exit code of a role command that means: declined, roles stay as they are; 0: none does"},
+    {"max-lag", OPT_INT, .min = 0, .max = INT64_MAX, .fallback = "0", .reload = OPT_LIVE, FIELD(max_lag),
+     .help = "how far the backup's sync position may be behind the primary's when a switchover is ordered, in the "
+             "application's numbers; written in the configured primary's section only; 0: it is not looked at"},
+    {"sync-timeout", OPT_SPAN, .min = 10000000, .max = INT64_C(600000000000), .fallback = "5s", .reload = OPT_LIVE,
+     FIELD(sync_timeout),
+     .help = "how long a planned switchover waits for the backup to have what the primary ended with, before the primary "
+             "gets its role back; the configured primary's section says it for both"},
 };
 #undef FIELD
 

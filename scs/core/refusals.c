@@ -32,6 +32,32 @@ static bool refuse_behind(const struct scs_core *c, uint8_t slot, struct refusal
     return refuse(ret, "AlreadyInProgress", "%s is under way", text);
 }
 
+/* Of a planned switchover, before anything is touched: what would only fail, or lose what may be had. */
+static bool refuse_lag(const struct scs_core *c, uint16_t pair, uint8_t principal, const char *way_out, struct refusal *ret)
+{
+    uint16_t standby = pair_app(c, pair, other_member(principal));
+    uint64_t has = c->apps[pair_app(c, pair, principal)].position, other = c->apps[standby].position,
+             lag = sync_lag(c, pair, principal), most = (uint64_t)c->config->apps[pair_app(c, pair, 0)].max_lag;
+    if (has && !other)
+        return refuse(ret, "ApplicationNotReady", "%s does not say what it has, and %s has %llu (%s)", app_name(c, standby),
+                      member_name(c, pair, principal), (unsigned long long)has, way_out);
+    return most && lag > most &&
+           refuse(ret, "ApplicationNotReady", "%s is %llu behind: it has %llu, %s has %llu, and max-lag is %llu (%s)",
+                  app_name(c, standby), (unsigned long long)lag, (unsigned long long)other, member_name(c, pair, principal),
+                  (unsigned long long)has, (unsigned long long)most, way_out);
+}
+
+static bool refuse_behind_mark(const struct scs_core *c, uint16_t pair, uint8_t standby, struct refusal *ret)
+{
+    char text[240];
+    struct strbuf b;
+    if (!member_behind(c, pair, standby))
+        return false;
+    strbuf_init(&b, text, sizeof text);
+    sync_print_lack(c, pair, standby, c->pairs[pair].sync.mark, &b);
+    return refuse(ret, "ApplicationNotReady", "%s (--force overrides this)", text);
+}
+
 static bool refuse_standby(const struct scs_core *c, uint16_t pair, uint8_t standby, bool force, struct refusal *ret)
 {
     uint16_t app = pair_app(c, pair, standby), host = app_host(c, app);
@@ -95,7 +121,12 @@ bool refuse_switchover(const struct scs_core *c, uint16_t pair, bool force, stru
         return refuse(ret, "ApplicationNotReady",
                       "%s missed the last primary's time, its host was lost (--force overrides this)",
                       app_name(c, pair_app(c, pair, other_member(principal))));
-    return refuse_standby(c, pair, other_member(principal), force, ret);
+    if (refuse_standby(c, pair, other_member(principal), force, ret))
+        return true;
+    if (force)
+        return false;
+    return member_acts(c, pair, principal) ? refuse_lag(c, pair, principal, "--force overrides this", ret)
+                                           : refuse_behind_mark(c, pair, other_member(principal), ret);
 }
 
 static bool refuse_busy_pair(const struct scs_core *c, uint16_t pair, struct refusal *ret)
@@ -128,6 +159,10 @@ static bool refuse_order(const struct scs_core *c, uint16_t app, enum scs_order_
                       app_name(c, pair_app(c, pair, 0)));
     if (!a->known)
         return refuse(ret, "UnableToExecute", "%s: %s", app_name(c, app), a->reason);
+    if (kind == SO_STOP && pair != SCS_NONE && c->config->license.ha && member_acts(c, pair, app_member(c, app)) &&
+        member_able(c, pair, other_member(app_member(c, app)), false) &&
+        refuse_lag(c, pair, app_member(c, app), "with its backup stopped it is stopped without a switchover", ret))
+        return true;
     if (kind == SO_START && a->failed)
         return refuse(ret, "UnableToExecute", "%s failed and stays down until it is reset: %s", app_name(c, app),
                       a->reason);

@@ -43,6 +43,9 @@
     X(S_HOST_GONE, "the standby's host is not connected")                                                                         \
     X(S_UNHEARD, "the standby may be primary: its host is not connected but not certainly lost")                                  \
     X(DECLINED, "a member declined a role a short while ago")                                                                     \
+    X(P_BEHIND, "the principal could be primary but has less than was acknowledged, or does not say what it has")                 \
+    X(S_BEHIND, "the standby has less than was acknowledged, or does not say what it has")                                        \
+    X(S_FURTHER, "the principal runs as backup too, and the standby has more than it")                                            \
     X(S_STALE, "the standby missed the last primary's time: its host was lost")                                                   \
     X(BOTH_UNAVAILABLE, "both were ServiceUnavailable, the standby recovered first")                                              \
     X(LICENCE, "HA licence")                                                                                                      \

@@ -148,6 +148,10 @@ bool scs_core_pair(const struct scs_core *c, uint16_t pair, struct scs_pair_view
                                        .dual = pair_dual(c, pair),
                                        .held_left = p->held ? left(c, p->held_until) : SPAN_ZERO};
     ret_view->term = ret_view->epoch.term;
+    ret_view->primary_position = c->apps[pair_app(c, pair, m)].position;
+    ret_view->backup_position = c->apps[pair_app(c, pair, other_member(m))].position;
+    ret_view->sync_point = p->sync.mark;
+    ret_view->lag = sync_lag(c, pair, m);
     lease_view(c, pair, m, acts, ret_view);
     return true;
 }

@@ -84,6 +84,16 @@ static int read_report(const Understudy__Agent__Report *r, struct arena *a, stru
     return 0;
 }
 
+static struct scs_sync_point point_of(const Understudy__Agent__SyncPoint *m)
+{
+    return m ? (struct scs_sync_point){epoch_of(m->epoch), m->mark} : (struct scs_sync_point){{0, 0}, 0};
+}
+
+static bool point_is_sane(const Understudy__Agent__SyncPoint *m)
+{
+    return !m || epoch_is_sane(m->epoch);
+}
+
 static int read_member(const Understudy__Agent__Member *m, struct scs_member_poll *to, struct strbuf *why)
 {
     memset(to, 0, sizeof *to);
@@ -91,12 +101,13 @@ static int read_member(const Understudy__Agent__Member *m, struct scs_member_pol
         return wrong(why, "poll: application is not a name");
     if ((unsigned)m->role > SR_EXITING)
         return wrong(why, "poll: unknown role");
-    if (!epoch_is_sane(m->epoch) || (m->released && !epoch_is_sane(m->released->epoch)))
+    if (!epoch_is_sane(m->epoch) || (m->released && !epoch_is_sane(m->released->epoch)) || !point_is_sane(m->sync_point))
         return wrong(why, "poll: epoch out of range");
     to->role = (enum scs_role)m->role;
     to->epoch = epoch_of(m->epoch);
     to->granted_seq = m->granted_seq;
-    to->sync_mark = m->sync_mark;
+    to->sync_position = m->sync_position;
+    to->sync_point = point_of(m->sync_point);
     to->lease = SPAN_MS(m->lease_ms);
     to->peer_lease = SPAN_MS(m->peer_lease_ms);
     to->promise = SPAN_MS(m->promise_ms);
@@ -106,6 +117,7 @@ static int read_member(const Understudy__Agent__Member *m, struct scs_member_pol
         to->released_incarnation = m->released->incarnation;
         to->released_seq = m->released->poll_seq;
         to->released_epoch = epoch_of(m->released->epoch);
+        to->released_position = m->released->sync_position;
     }
     return 0;
 }
@@ -138,11 +150,13 @@ static int read_released(const Understudy__Agent__Released *r, struct arena *a, 
 {
     e->type = SCS_EV_RELEASED;
     e->app = name_of(r->application, a);
-    if (!e->app || !epoch_is_sane(r->epoch))
+    if (!e->app || !epoch_is_sane(r->epoch) || !point_is_sane(r->sync_point))
         return wrong(why, "released: no name, or epoch out of range");
     e->released.incarnation = r->incarnation;
     e->released.poll_seq = r->poll_seq;
     e->released.epoch = epoch_of(r->epoch);
+    e->released.position = r->sync_position;
+    e->released.sync_point = point_of(r->sync_point);
     return 0;
 }
 

@@ -179,6 +179,7 @@ static int pack_grant(const struct scs_core *core, const struct scs_action *acti
     g.lease_ms = ms(action->lease);
     g.released_incarnation = action->released_incarnation;
     g.released_seq = action->released_seq;
+    g.sync_point = action->sync_point;
     g.reason = wire_text(action->text);
     m->body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT;
     m->grant = &g;

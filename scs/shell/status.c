@@ -229,6 +229,10 @@ static bool status_pair(struct shell *s, unsigned i, mono_t now, Understudy__Adm
     p->horizon_ms = span_ms32(v.horizon_left);
     p->held_ms = span_ms32(v.held_left);
     p->dual_ms = (uint64_t)span_to_ms(v.dual);
+    p->primary_position = v.primary_position;
+    p->backup_position = v.backup_position;
+    p->sync_point = v.sync_point;
+    p->lag = v.lag;
     reply->body_case = UNDERSTUDY__ADMIN__REPLY__BODY_PAIR;
     reply->pair = p;
     return true;

@@ -167,6 +167,7 @@ static void send_grant(struct world *w, unsigned scs, const char *app, const cha
     g.lease_ms = ms_of(line, "lease", SPAN_ZERO);
     g.released_seq = number_of(line, "released", 0);
     g.released_incarnation = g.released_seq ? number_of(line, "of", 9) : 0;
+    g.sync_point = number_of(line, "needs", 0);
     g.reason = wire_text("rule 1");
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT;
     m.grant = &g;

@@ -11,11 +11,15 @@
 
 static void say_peer(struct world *w, const char *host, const Understudy__Agent__Message *m)
 {
-    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_POLL)
-        say(w, "peer %s poll %.*s %u:%u epoch %llu.%llu", host, TEXT(m->peer_poll->application),
+    char point[96] = "";
+    struct strbuf b;
+    strbuf_init(&b, point, sizeof point);
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_POLL) {
+        print_point(m->peer_poll->sync_point, &b);
+        say(w, "peer %s poll %.*s %u:%u epoch %llu.%llu%s", host, TEXT(m->peer_poll->application),
             (unsigned)(m->peer_poll->poll_seq >> 32), (unsigned)m->peer_poll->poll_seq,
-            (unsigned long long)m->peer_poll->epoch->term, (unsigned long long)m->peer_poll->epoch->n);
-    else if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_ANSWER && m->peer_answer->superseded)
+            (unsigned long long)m->peer_poll->epoch->term, (unsigned long long)m->peer_poll->epoch->n, point);
+    } else if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_ANSWER && m->peer_answer->superseded)
         say(w, "peer %s answer %.*s to %llu superseded by %llu.%llu", host, TEXT(m->peer_answer->application),
             (unsigned long long)m->peer_answer->poll_seq, (unsigned long long)m->peer_answer->superseded->term,
             (unsigned long long)m->peer_answer->superseded->n);
@@ -97,6 +101,14 @@ static void peer_polls(struct world *w, const char *host, const char *app, const
     p.incarnation = number_of(line, "of", 9);
     p.poll_seq = number_of(line, "seq", 1);
     p.epoch = &epoch;
+    Understudy__Agent__SyncPoint point = UNDERSTUDY__AGENT__SYNC_POINT__INIT;
+    Understudy__Agent__Epoch by = UNDERSTUDY__AGENT__EPOCH__INIT;
+    char text[64];
+    if (value_of(line, "by", text, sizeof text) && sscanf(text, "%lu.%lu", (unsigned long *)&by.term, (unsigned long *)&by.n) == 2) {
+        point.epoch = &by;
+        point.mark = number_of(line, "acknowledged", 0);
+        p.sync_point = &point;
+    }
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_POLL;
     m.peer_poll = &p;
     receive_peer(w, host, &m);

@@ -26,6 +26,26 @@ static void say_report(struct world *w, unsigned scs, const Understudy__Agent__R
         wanted[r->wanted], r->restarts, TEXT(r->reason), r->status_text.len ? " says " : "", TEXT(r->status_text));
 }
 
+void print_point(const Understudy__Agent__SyncPoint *p, struct strbuf *out)
+{
+    if (p)
+        strbuf_printf(out, " acknowledged %llu of %llu.%llu", (unsigned long long)p->mark,
+                      (unsigned long long)p->epoch->term, (unsigned long long)p->epoch->n);
+}
+
+static void say_released(struct world *w, unsigned scs, const Understudy__Agent__Released *r)
+{
+    char text[128] = "";
+    struct strbuf b;
+    strbuf_init(&b, text, sizeof text);
+    if (r->sync_position)
+        strbuf_printf(&b, " has %llu", (unsigned long long)r->sync_position);
+    print_point(r->sync_point, &b);
+    say(w, "scs%u released %.*s epoch %llu.%llu to %u:%u%s", scs, TEXT(r->application),
+        (unsigned long long)r->epoch->term, (unsigned long long)r->epoch->n, (unsigned)(r->poll_seq >> 32),
+        (unsigned)r->poll_seq, text);
+}
+
 static void say_poll(struct world *w, unsigned scs, const Understudy__Agent__Poll *p)
 {
     char text[2048];
@@ -39,6 +59,9 @@ static void say_poll(struct world *w, unsigned scs, const Understudy__Agent__Pol
             strbuf_printf(&b, " lease %ums peer %ums", m->lease_ms, m->peer_lease_ms);
         if (m->promise_ms || m->quarantine_ms)
             strbuf_printf(&b, " promise %ums quarantine %ums", m->promise_ms, m->quarantine_ms);
+        if (m->sync_position)
+            strbuf_printf(&b, " has %llu", (unsigned long long)m->sync_position);
+        print_point(m->sync_point, &b);
         if (m->released)
             strbuf_printf(&b, " released %llu.%llu to %u:%u", (unsigned long long)m->released->epoch->term,
                           (unsigned long long)m->released->epoch->n, (unsigned)(m->released->poll_seq >> 32),
@@ -71,9 +94,7 @@ static void say_message(struct world *w, const struct lca_action *action)
     else if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL)
         say_poll(w, scs, m->poll);
     else if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_RELEASED)
-        say(w, "scs%u released %.*s epoch %llu.%llu to %u:%u", scs, TEXT(m->released->application),
-            (unsigned long long)m->released->epoch->term, (unsigned long long)m->released->epoch->n,
-            (unsigned)(m->released->poll_seq >> 32), (unsigned)m->released->poll_seq);
+        say_released(w, scs, m->released);
     else if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER_RESULT)
         say(w, "scs%u result %llu %.*s %s%s%.*s \"%.*s\" epoch %llu.%llu", scs,
             (unsigned long long)m->order_result->order_id, TEXT(m->order_result->application),

@@ -59,6 +59,8 @@ void controller_receive(struct world *w, unsigned scs, const Understudy__Agent__
 /* fellow.c: the agents of other hosts, voting controllers and the disk. False: not a word of theirs. */
 bool fellow_line(struct world *w, const char *verb, const char *first, const char *second, const char *line);
 void fellow_told(struct world *w, const struct lca_action *action);
+/* " acknowledged 100 of 5.1"; nothing where there is none */
+void print_point(const Understudy__Agent__SyncPoint *p, struct strbuf *out);
 void say_vote_answer(struct world *w, unsigned scs, const Understudy__Agent__VoteAnswer *v);
 
 /* runner.c: one event, and what is due at once behind it. */

@@ -324,6 +324,19 @@ static void on_former(struct script *s, const struct line *l)
         die("not a duration", word(l, 2));
 }
 
+/* Told in a poll at once, as agents do. */
+static void on_sync(struct script *s, const struct line *l)
+{
+    struct model_app *a = &s->w->apps[world_app(s->w, word(l, 1))];
+    const char *position = value(l, "position"), *acknowledged = value(l, "acknowledged");
+    if (position)
+        a->position = strtoull(position, NULL, 10);
+    if (acknowledged)
+        a->point = (struct scs_sync_point){value(l, "epoch") ? epoch_of(value(l, "epoch")) : a->epoch,
+                                           strtoull(acknowledged, NULL, 10)};
+    world_poll(s->w, a->host);
+}
+
 /* Late, as a lost packet that comes after all. */
 static void on_released(struct script *s, const struct line *l)
 {
@@ -492,6 +505,7 @@ static const struct {
     {"vouch", on_vouch},
     {"quarantine", on_quarantine},
     {"former", on_former},
+    {"sync", on_sync},
     {"released", on_released},
     {"lead", on_lead},
     {"unlead", on_unlead},

@@ -37,6 +37,8 @@ static void tell_send(struct world *w, const struct scs_action *a)
             fprintf(w->out, " lease %lldms", (long long)span_to_ms(a->lease));
         if (a->released_seq)
             fprintf(w->out, " released %llu", (unsigned long long)a->released_seq);
+        if (a->sync_point)
+            fprintf(w->out, " needs %llu", (unsigned long long)a->sync_point);
         fprintf(w->out, " \"%s\"\n", a->text);
         return;
     case SM_DEMOTE:
@@ -166,6 +168,9 @@ void tell_status(struct world *w)
             fprintf(w->out, " lease %lldms peer %lldms vouched %s horizon %lldms K %lldms", (long long)span_to_ms(p.lease_left),
                     (long long)span_to_ms(p.peer_lease_left), p.vouched, (long long)span_to_ms(p.horizon_left),
                     (long long)span_to_ms(p.k));
+        if (p.primary_position || p.backup_position || p.sync_point)
+            fprintf(w->out, " positions %llu %llu lag %llu acknowledged %llu", (unsigned long long)p.primary_position,
+                    (unsigned long long)p.backup_position, (unsigned long long)p.lag, (unsigned long long)p.sync_point);
         if (p.held_left.ns)
             fprintf(w->out, " held %lldms", (long long)span_to_ms(p.held_left));
         if (p.dual.ns)

@@ -163,6 +163,9 @@ static void poll(struct world *w, unsigned host)
                                               .released_incarnation = h->incarnation,
                                               .released_seq = a->released_seq,
                                               .released_epoch = a->released_epoch,
+                                              .released_position = a->final,
+                                              .sync_position = a->position,
+                                              .sync_point = a->point,
                                               .lease = rest(w, a->lease_until),
                                               .peer_lease = a->vouched ? w->config->timing.lease : SPAN_ZERO,
                                               .promise = rest(w, a->promised_until),
@@ -182,6 +185,12 @@ static void poll(struct world *w, unsigned host)
     world_step(w, &e);
 }
 
+void world_poll(struct world *w, unsigned host)
+{
+    if (w->hosts[host].told && !w->hosts[host].frozen)
+        poll(w, host);
+}
+
 void world_release(struct world *w, unsigned app)
 {
     struct model_app *a = &w->apps[app];
@@ -189,6 +198,7 @@ void world_release(struct world *w, unsigned app)
     a->released = true;
     a->released_epoch = a->epoch;
     a->released_seq = h->poll_seq;
+    a->final = a->position;
     a->lease_until = MONO_ZERO;
     if (!h->told || h->frozen)
         return;
@@ -198,6 +208,8 @@ void world_release(struct world *w, unsigned app)
     e.released.incarnation = h->incarnation;
     e.released.poll_seq = h->poll_seq;
     e.released.epoch = a->epoch;
+    e.released.position = a->final;
+    e.released.sync_point = a->point;
     world_step(w, &e);
 }
 
@@ -396,6 +408,10 @@ static void do_grant(struct world *w, const struct pending *p)
         answer(w, p->app, p->action.order_id, OUTCOME_REFUSED, "ApplicationNotReady", "its agent has promised the peer");
         return;
     }
+    if (a->position < p->action.sync_point) {
+        answer(w, p->app, p->action.order_id, OUTCOME_REFUSED, "ApplicationNotReady", "it has less than was acknowledged");
+        return;
+    }
     a->role = SR_PRIMARY;
     a->epoch = p->action.epoch;
     a->released = false;
@@ -422,6 +438,7 @@ static void begin_start(struct world *w, unsigned app)
 {
     struct model_app *a = &w->apps[app];
     a->start_id++;
+    a->position = 0;
     change(w, app, ST_START_PENDING, "started by an order");
     if (a->on_start != OBEY)
         return;

@@ -37,6 +37,8 @@ struct model_app {
     bool released;
     struct scs_epoch released_epoch;
     uint64_t released_seq, granted_seq;
+    uint64_t position, final; /* sync marks, as told */
+    struct scs_sync_point point;
     /* with fencing = lease */
     bool vouched;       /* its peer's agent promises to it */
     mono_t lease_until; /* MONO_ZERO: none */
@@ -99,6 +101,7 @@ struct world {
 void world_models(struct world *w);
 void world_step(struct world *w, const struct scs_event *e);
 void world_run(struct world *w, mono_t until);
+void world_poll(struct world *w, unsigned host); /* if it is connected */
 void world_connect(struct world *w, unsigned host);
 void world_report(struct world *w, unsigned app);
 void world_die(struct world *w, unsigned app, const char *how);

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -26,6 +27,25 @@ static void plain_lines(void **state)
     n = read_text("X_STATUS=ServiceUnavailable\nX_STATUS=Started");
     assert_int_equal(n.x_status, NOTIFY_X_STARTED);
     assert_true(read_text("STATUS=").has_text);
+}
+
+static void sync_marks(void **state)
+{
+    struct notify n = read_text("X_SYNC_POSITION=120\nREADY=1\nX_SYNC_ACKNOWLEDGED=0");
+    assert_true(n.ready && n.refused == 0);
+    assert_true(n.position.said && n.position.value == 120 && n.acknowledged.said && n.acknowledged.value == 0);
+    n = read_text("X_SYNC_POSITION=1\nX_SYNC_POSITION=18446744073709551615");
+    assert_true(n.position.value == UINT64_MAX && !n.acknowledged.said);
+    static const char *const bad[] = {"",  "-1",     "+1",  " 1", "1 ", "0x10", "1.5",
+                                      "A", "1e3",    "1\t", "18446744073709551616", "99999999999999999999999999"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char line[80];
+        (void)snprintf(line, sizeof line, "X_SYNC_POSITION=7\nX_SYNC_POSITION=%s", bad[i]);
+        n = read_text(line);
+        assert_int_equal(n.refused, 1);
+        assert_string_equal(n.why, "a sync mark that is no number of 64 bits");
+        assert_true(n.position.said && n.position.value == 7); /* the good one stays */
+    }
 }
 
 static void what_others_say(void **state)
@@ -91,6 +111,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_lines),
+        cmocka_unit_test(sync_marks),
         cmocka_unit_test(what_others_say),
         cmocka_unit_test(bad_lines_do_not_spoil_good_ones),
         cmocka_unit_test(long_text_is_cut_between_characters),

@@ -51,6 +51,17 @@ static void peer_poll(void **state)
     epoch.n = WIRE_TERM_MAX;
     assert_true(read_message(true, &m, &e) < 0);
     epoch.n = 8;
+    Understudy__Agent__SyncPoint point = UNDERSTUDY__AGENT__SYNC_POINT__INIT;
+    Understudy__Agent__Epoch by = UNDERSTUDY__AGENT__EPOCH__INIT;
+    point.epoch = &by;
+    point.mark = 90;
+    by.term = 6;
+    p.sync_point = &point;
+    assert_int_equal(read_message(true, &m, &e), 0);
+    assert_true(e.peer.sync_point.mark == 90 && e.peer.sync_point.epoch.term == 6);
+    by.term = WIRE_TERM_MAX;
+    assert_true(read_message(true, &m, &e) < 0);
+    by.term = 6;
     p.application = wire_text("../redis2");
     assert_true(read_message(true, &m, &e) < 0);
 }

@@ -27,6 +27,7 @@ static struct lca_core *full_core(void)
     a->window_at = (mono_t){99};
     a->granted_seq = (UINT64_C(1) << 32) + 5;
     a->released_seq = 3;
+    a->sync = (struct sync_state){.position = 120, .final = 119, .point = {{5, 8}, 100}};
     a->notify_started = true;
     a->done[1].key = (struct order_key){.kind = ORDER_GRANT, .term = 5, .order_id = 11, .epoch = {5, 9}};
     a->done[1].outcome = RESULT_DONE;
@@ -48,6 +49,8 @@ static void round_trip(void **state)
     assert_int_equal(a->role, APP_PRIMARY);
     assert_int_equal(a->def.role.ns, SPAN_S(2).ns);
     assert_string_equal(a->reason, "because");
+    assert_true(a->sync.position == 120 && a->sync.final == 119);
+    assert_true(a->sync.point.mark == 100 && a->sync.point.epoch.term == 5 && a->sync.point.epoch.n == 8);
     free(c);
     free(d);
 }

@@ -114,6 +114,10 @@ void sample_status(void)
     row.pair.k_ms = 600;
     row.pair.held_ms = 8100;
     row.pair.dual_ms = 61007;
+    row.pair.primary_position = 120;
+    row.pair.backup_position = 95;
+    row.pair.lag = 25;
+    row.pair.sync_point = 90;
     add();
     answer_end(&answer, true, "", "");
 }

@@ -28,11 +28,12 @@ static void status(void **state)
         "\"status_text\":\"ready \\\"now\\\"\"}],"
         "\"pairs\":[{\"name\":\"redis1\",\"primary\":\"redis1\",\"backup\":\"\",\"redundancy\":\"warm\",\"fencing\":\"none\",\"state\":\"degraded\","
         "\"epoch\":null,\"rule\":40,\"sentence\":\"the primary serves, the backup cannot\",\"licence\":false,\"changes\":0,"
-        "\"term\":0,\"lease_ms\":0,\"peer_lease_ms\":0,\"vouched\":\"\",\"k_ms\":0,\"horizon_ms\":0,\"held_ms\":0,\"dual_primary_seconds\":0.000},"
+        "\"term\":0,\"lease_ms\":0,\"peer_lease_ms\":0,\"vouched\":\"\",\"k_ms\":0,\"horizon_ms\":0,\"held_ms\":0,\"dual_primary_seconds\":0.000,"
+        "\"primary_position\":0,\"backup_position\":0,\"lag\":0,\"sync_point\":0},"
         "{\"name\":\"db1\",\"primary\":\"db2\",\"backup\":\"db1\",\"redundancy\":\"hot\",\"fencing\":\"lease\",\"state\":\"held\","
         "\"epoch\":{\"term\":7104800004,\"n\":9},\"rule\":12,\"sentence\":\"the backup serves as primary\",\"licence\":false,\"changes\":4,"
         "\"term\":7104800004,\"lease_ms\":1400,\"peer_lease_ms\":1900,\"vouched\":\"both\",\"k_ms\":600,\"horizon_ms\":0,\"held_ms\":8100,"
-        "\"dual_primary_seconds\":61.007}]," RESULT_OK);
+        "\"dual_primary_seconds\":61.007,\"primary_position\":120,\"backup_position\":95,\"lag\":25,\"sync_point\":90}]," RESULT_OK);
 }
 
 /* Without an answer the members are there all the same. */

@@ -19,6 +19,7 @@ static void status(void **state)
                         "tls: on\n"
                         "fencing: none: a cut host can leave two primaries until it heals\n"
                         "two primaries: db1 had them for 61.007s in this run\n"
+                        "sync marks: db1: the primary has 120, the other has 95, 25 behind; 90 is acknowledged\n"
                         "\n"
                         "HOST   STATUS       SINCE  ADDRESS          ADDP           APPLICATIONS  REASON\n"
                         "alpha  Running      59s    192.0.2.11:4999  1000ms/2000ms  1             -\n"
@@ -43,6 +44,7 @@ static void status_of_one_part(void **state)
                         "tls: on\n"
                         "fencing: none: a cut host can leave two primaries until it heals\n"
                         "two primaries: db1 had them for 61.007s in this run\n"
+                        "sync marks: db1: the primary has 120, the other has 95, 25 behind; 90 is acknowledged\n"
                         "\n"
                         "APPLICATION  HOST   STATUS   ROLE     P…\n"
                         "redis1       alpha  Started  Primary  r…\n");

@@ -93,7 +93,8 @@ static void some_poll(struct scs_event *e)
         sent[i] = (struct scs_member_poll){.role = (enum scs_role)pick(SR_EXITING + 1),
                                            .epoch = some_epoch(),
                                            .granted_seq = some_number(),
-                                           .sync_mark = some_number(),
+                                           .sync_position = some_number(),
+                                           .sync_point = {some_epoch(), some_number()},
                                            .lease = some_age(),
                                            .peer_lease = some_age(),
                                            .promise = some_age(),
@@ -103,6 +104,7 @@ static void some_poll(struct scs_event *e)
             sent[i].released_incarnation = some_number();
             sent[i].released_seq = some_number();
             sent[i].released_epoch = some_epoch();
+            sent[i].released_position = some_number();
         }
         str_copy(sent[i].app, sizeof sent[i].app, some_name());
     }
@@ -176,6 +178,8 @@ static void some_event(enum scs_event_type type, struct scs_event *e)
         e->released.incarnation = some_number();
         e->released.poll_seq = some_number();
         e->released.epoch = some_epoch();
+        e->released.position = some_number();
+        e->released.sync_point = (struct scs_sync_point){some_epoch(), some_number()};
         return;
     case SCS_EV_ORDER_RESULT:
         e->result.order_id = some_number();
@@ -253,9 +257,11 @@ static void same_members(const struct scs_event *a, const struct scs_event *b)
         assert_string_equal(x->app, y->app);
         assert_memory_equal(&x->role, &y->role, sizeof x->role);
         assert_memory_equal(&x->epoch, &y->epoch, sizeof x->epoch);
-        assert_true(x->granted_seq == y->granted_seq && x->sync_mark == y->sync_mark && x->has_released == y->has_released);
+        assert_true(x->granted_seq == y->granted_seq && x->sync_position == y->sync_position && x->has_released == y->has_released);
         assert_true(x->released_incarnation == y->released_incarnation && x->released_seq == y->released_seq);
         assert_memory_equal(&x->released_epoch, &y->released_epoch, sizeof x->released_epoch);
+        assert_memory_equal(&x->sync_point, &y->sync_point, sizeof x->sync_point);
+        assert_true(x->released_position == y->released_position);
     }
 }
 
@@ -475,6 +481,7 @@ static void every_member_of_an_action_counts(void **state)
     TELLS(lease.ns, 1);
     TELLS(released_incarnation, 1);
     TELLS(released_seq, 1);
+    TELLS(sync_point, 1);
     TELLS(vote.kind, 1);
     TELLS(vote.term, 1);
     TELLS(vote.round, 1);
@@ -522,7 +529,7 @@ static void nothing_was_added_unseen(void **state)
     assert_int_equal(offsetof(struct scs_event, report), 32);
     assert_int_equal(sizeof e.report, 80);
     assert_int_equal(sizeof e.poll, 88);
-    assert_int_equal(sizeof e.released, 32);
+    assert_int_equal(sizeof e.released, 64);
     assert_int_equal(sizeof e.result, 56);
     assert_int_equal(sizeof e.agent_event - sizeof(struct record), 8);
     assert_int_equal(sizeof e.view, 24);
@@ -531,9 +538,9 @@ static void nothing_was_added_unseen(void **state)
     assert_int_equal(sizeof e.reg, 176);
     assert_int_equal(sizeof e.vote, 48);
     assert_int_equal(sizeof e.controller, 104);
-    assert_int_equal(sizeof(struct scs_member_poll), 176);
+    assert_int_equal(sizeof(struct scs_member_poll), 208);
     assert_int_equal(sizeof(struct scs_core_config), 24);
-    assert_int_equal(sizeof(struct scs_action) - sizeof(struct record), 632);
+    assert_int_equal(sizeof(struct scs_action) - sizeof(struct record), 640);
     assert_int_equal(sizeof(struct scs_decision), 4616);
 }
 

@@ -47,7 +47,7 @@ static void some_rule_always_matches(void **state)
 }
 
 /* Over random facts: nothing before the state is learned; no automatic exchange without licence, while held, or while
- * another agent sees the primary's host. */
+ * another agent sees the primary's host; nobody whose data is behind what was acknowledged (S9). */
 static void no_row_breaks_the_preconditions(void **state)
 {
     (void)state;
@@ -65,10 +65,12 @@ static void no_row_breaks_the_preconditions(void **state)
             assert_true(f & FACT(S_ABLE));
             assert_false(f & FACT(P_SEEN));
             assert_false(f & FACT(P_AWAITED));
-            assert_false((f & FACT(HELD)) && rule->number != 19);
+            assert_false((f & FACT(HELD)) && rule->number != 19 && rule->number != 21);
         }
+        if (rule->verdict == VERDICT_TAKEOVER)
+            assert_false(f & FACT(S_BEHIND));
         if (rule->verdict == VERDICT_RESTORE)
-            assert_true((f & FACT(P_READY)) && !(f & FACT(PRIMARY)));
+            assert_true((f & FACT(P_READY)) && !(f & (FACT(PRIMARY) | FACT(P_BEHIND))));
         if (rule->verdict == VERDICT_TAKEOVER && rule->number != 7)
             assert_true((f & FACT(P_ENDED)) || !(f & FACT(PRIMARY)));
     }

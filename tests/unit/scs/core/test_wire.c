@@ -141,6 +141,21 @@ static void a_poll_is_read(void **state)
     p.term_seen = SCS_TERM_MAX;
     assert_int_equal(read_message(&m, &e), -EPROTO);
     p.term_seen = 100;
+    Understudy__Agent__SyncPoint point = UNDERSTUDY__AGENT__SYNC_POINT__INIT;
+    Understudy__Agent__Epoch epoch = UNDERSTUDY__AGENT__EPOCH__INIT;
+    point.epoch = &epoch;
+    point.mark = 90;
+    epoch.term = 7;
+    epoch.n = 2;
+    member.sync_position = 95;
+    member.sync_point = &point;
+    released.sync_position = 94;
+    assert_int_equal(read_message(&m, &e), 0);
+    assert_true(e.poll.members[0].sync_position == 95 && e.poll.members[0].released_position == 94);
+    assert_true(e.poll.members[0].sync_point.mark == 90 && e.poll.members[0].sync_point.epoch.n == 2);
+    epoch.n = SCS_TERM_MAX;
+    assert_int_equal(read_message(&m, &e), -EPROTO);
+    epoch.n = 2;
     member.application = wire_text("");
     assert_int_equal(read_message(&m, &e), -EPROTO);
 }
