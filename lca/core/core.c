@@ -369,6 +369,9 @@ static void dump_elector(const struct lca_core *c, mono_t now, struct strbuf *ou
     const struct elector *el = &c->elector;
     strbuf_printf(out, "elector %s term %llu", el->recorded ? "recorded" : "without a record",
                   (unsigned long long)el->voted);
+    if (el->recorded)
+        strbuf_printf(out, " set %llu of %u electors%s", (unsigned long long)el->set.number, el->set.n,
+                      el->confirmed ? "" : " not confirmed");
     dump_left("promise", el->promised, now, out);
     strbuf_add(out, "\n");
 }
@@ -394,6 +397,6 @@ void lca_core_dump(const struct lca_core *c, mono_t now, struct strbuf *out)
         dump_deadline(app_deadline(a), now, out);
         strbuf_add(out, "\n");
     }
-    if (c->elector.member)
+    if (c->elector.member || c->elector.recorded)
         dump_elector(c, now, out);
 }

@@ -91,11 +91,14 @@ struct lca_extension {
     span_t lease;
 };
 
-enum lca_vote_kind { VOTE_NONE, VOTE_ASK, VOTE_REQUEST, VOTE_RELEASE, VOTE_INSTALL }; /* as Vote.Kind */
+enum lca_vote_kind { VOTE_NONE, VOTE_ASK, VOTE_REQUEST, VOTE_RELEASE, VOTE_INSTALL, VOTE_CHANGE, VOTE_CONFIRM }; /* as Vote.Kind */
 struct lca_vote {
     enum lca_vote_kind kind;
     uint64_t term, round, previous_term;
     uint8_t electors_hash[32];
+    unsigned electors; /* of the set, and which one it is: INSTALL, CHANGE, CONFIRM */
+    uint64_t number;
+    bool force;
 };
 struct lca_vote_answer {
     struct lca_vote asked;
@@ -129,7 +132,7 @@ struct lca_event {
         /* `name` is the peer host; `app` the member of this host. epoch: of the asking side; of an answer: a higher one that is known there, or none */
         struct { const char *app; uint64_t incarnation, poll_seq; struct epoch epoch; span_t promise; struct sync_point sync_point; } peer;
         struct lca_vote vote;
-        struct { uint64_t nonce, highest; bool recorded; uint8_t electors_hash[32]; } highest; /* `name`: the elector */
+        struct { uint64_t nonce, highest, number; bool recorded; uint8_t electors_hash[32]; } highest; /* `name`: the elector */
         struct lca_order order;
     };
 };
@@ -155,7 +158,7 @@ enum lca_action_type {
 #define LCA_ALL_SCS (~0u)
 
 /* What is sent; the packer reads the rest from the core. */
-enum lca_message { MSG_REPORT, MSG_REPORT_END, MSG_POLL, MSG_RELEASED, MSG_ORDER_RESULT, MSG_EVENT, MSG_PEER_VIEW, MSG_VOTE_ANSWER,
+enum lca_message { MSG_REPORT, MSG_REPORT_END, MSG_POLL, MSG_RELEASED, MSG_ORDER_RESULT, MSG_EVENT, MSG_PEER_VIEW, MSG_VOTE_ANSWER, MSG_ELECTOR_RECORD,
                    MSG_PEER_POLL, MSG_PEER_ANSWER, MSG_HIGHEST_ASK, MSG_HIGHEST };
 
 struct lca_result {

@@ -176,7 +176,7 @@ struct app {
 struct scs_link {
     bool up, configured,
         told; /* connected; its Configure has come; its definitions are complete and the snapshot is under way */
-    bool leads;
+    bool leads, votes; /* votes: electors decide which controller leads */
     char name[NAME_SIZE];
     uint64_t term;
     uint64_t answer, poll_seq;
@@ -213,18 +213,27 @@ struct durable {
     } epochs[LCA_MEMBERS_MAX];
 };
 
-/* This host as one of the voters (elector.c). */
+/* A set of electors: the hash of their names, how many they are, and which one in the row of sets it is. */
+struct elector_set {
+    uint8_t hash[32];
+    unsigned n;
+    uint64_t number;
+};
+
+/* This host as one of the voters (elector.c, elector_set.c). */
 struct elector {
-    bool configured, member;
-    unsigned n;        /* electors in all */
-    uint8_t hash[32];  /* of their names */
-    bool recorded;     /* there is a record of what it voted for */
+    bool member;       /* of the set that the controller names */
+    struct elector_set named; /* n 0: none; without a number */
+    bool recorded;     /* there is a record: what follows, up to `voted`, is what is on disk, or will be */
+    struct elector_set set, former; /* former: what it left for this one; n 0: none */
+    bool confirmed;    /* it votes in `set` */
     uint64_t voted;    /* highest term voted for */
     uint64_t released[4]; /* by owner: the newest term that it gave back; its requests do not overtake its releases */
-    uint64_t ticket;   /* of the record that makes `recorded` and `voted` durable */
+    uint64_t ticket;   /* of the newest record asked for */
+    bool untold;       /* controllers are to be told of the set when the record is on disk */
     mono_t promised;   /* no other term before */
-    mono_t ask_at;     /* without a record: when the others are asked; MONO_NEVER: not */
-    uint64_t nonce, heard;
+    mono_t ask_at;     /* without a record of the set named: when the others are asked; MONO_NEVER: not */
+    uint64_t nonce, heard, heard_number;
     uint64_t answered; /* bit i: peer i has named its highest term */
     struct {
         bool used;
@@ -464,6 +473,18 @@ void elector_durable(struct lca_core *c);
 void elector_scs_down(struct lca_core *c, unsigned scs);
 void elector_timer(struct lca_core *c);
 mono_t elector_deadline(const struct lca_core *c);
+void elector_snapshot(struct lca_core *c, unsigned scs);
+/* Its record has this set, and it votes in it. */
+bool elector_is_of(const struct lca_core *c, const uint8_t hash[32]);
+bool elector_is_on_disk(const struct lca_core *c);
+/* Voting: the yes to `v`, once the record is on disk; and what the record becomes. elector.c */
+void elector_agree(struct lca_core *c, unsigned scs, const struct lca_vote *v);
+void elector_write(struct lca_core *c, uint64_t term, const char *what);
+/* CHANGE, CONFIRM, INSTALL that no row refuses. elector_set.c */
+void elector_install(struct lca_core *c, const struct lca_vote *v);
+void elector_change(struct lca_core *c, const struct lca_vote *v);
+void elector_confirm(struct lca_core *c, const struct lca_vote *v);
+void elector_tell(struct lca_core *c);
 
 /* --- definitions (define.c) --- */
 void define_configure(struct lca_core *c, const struct lca_event *e);

@@ -307,6 +307,7 @@ void define_configure(struct lca_core *c, const struct lca_event *e)
     struct scs_link *s = &c->scs[e->scs];
     s->term = e->configure.term;
     s->configured = true;
+    s->votes = e->configure.n_electors > 0;
     s->leads = e->configure.leads;
     core_hear_term(c, e->configure.term);
     if (s->leads && !is_follower(c, e->scs))

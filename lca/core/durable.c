@@ -1,7 +1,7 @@
 /* The durable record of a host: what must survive its boot (SAFETY section 8), and who waits for it to be on disk (S8).
  *
- * Owns the record's content and its tickets: highest term, the highest epoch of each fenced pair, and what this host
- * voted for. It refuses to know how a record is kept (slots, checksums and the writer thread are the shell's). A ticket
+ * Owns the record's content and its tickets: highest term, the highest epoch of each fenced pair, and this host as an
+ * elector: its set, the one it left, and what it voted for. It refuses to know how a record is kept (slots, checksums and the writer thread are the shell's). A ticket
  * names a write; the bytes are taken when the write is carried out, which can only be newer than what was asked for.
  * Writes end in their order, at most two are under way, and what changes meanwhile becomes the next one.
  *
@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-#define RECORD_VERSION 1
+#define RECORD_VERSION 2
 #define UNDER_WAY 2 /* the shell's queue is short, and one write holds everything */
 
 static const char magic[4] = {'l', 'c', 'a', 'r'};
@@ -35,6 +35,22 @@ static void get_name(struct byte_reader *r, char name[NAME_SIZE])
         r->bad = true;
 }
 
+static void put_set(struct byte_writer *w, const struct elector_set *s)
+{
+    byte_put_run(w, s->hash, sizeof s->hash);
+    byte_put(w, s->n, 2);
+    byte_put(w, s->number, 8);
+}
+
+static void get_set(struct byte_reader *r, struct elector_set *s)
+{
+    const uint8_t *hash = byte_get_run(r, sizeof s->hash);
+    if (hash)
+        memcpy(s->hash, hash, sizeof s->hash);
+    s->n = (unsigned)byte_get(r, 2);
+    s->number = byte_get(r, 8);
+}
+
 size_t lca_core_durable(const struct lca_core *c, uint8_t *out, size_t size)
 {
     struct byte_writer w = {out, out + size, false};
@@ -44,8 +60,10 @@ size_t lca_core_durable(const struct lca_core *c, uint8_t *out, size_t size)
     put_name(&w, c->config.host);
     byte_put(&w, c->term, 8);
     byte_put(&w, c->elector.recorded, 1);
+    byte_put(&w, c->elector.confirmed, 1);
     byte_put(&w, c->elector.voted, 8);
-    byte_put_run(&w, c->elector.hash, sizeof c->elector.hash);
+    put_set(&w, &c->elector.set);
+    put_set(&w, &c->elector.former);
     byte_put(&w, c->durable.n, 2);
     for (unsigned i = 0; i < c->durable.n; i++) {
         put_name(&w, c->durable.epochs[i].app);
@@ -70,14 +88,15 @@ static bool head_read(struct byte_reader *r, const struct lca_core *c)
 
 static bool record_read(struct lca_core *c, const uint8_t *bytes, size_t n)
 {
-    static const size_t hash_size = sizeof c->elector.hash;
+    struct elector_set set = {0}, former = {0};
     struct byte_reader r = {bytes, bytes + n, false};
     if (!head_read(&r, c))
         return false;
-    uint64_t term = byte_get(&r, 8), recorded = byte_get(&r, 1), voted = byte_get(&r, 8);
-    const uint8_t *hash = byte_get_run(&r, hash_size);
+    uint64_t term = byte_get(&r, 8), recorded = byte_get(&r, 1), confirmed = byte_get(&r, 1), voted = byte_get(&r, 8);
+    get_set(&r, &set);
+    get_set(&r, &former);
     unsigned count = (unsigned)byte_get(&r, 2);
-    if (r.bad || recorded > 1 || count > LCA_MEMBERS_MAX)
+    if (r.bad || recorded > 1 || confirmed > 1 || count > LCA_MEMBERS_MAX)
         return false;
     struct durable *d = &c->durable;
     for (unsigned i = 0; i < count; i++) {
@@ -91,7 +110,9 @@ static bool record_read(struct lca_core *c, const uint8_t *bytes, size_t n)
     c->term = term > c->term ? term : c->term;
     c->elector.recorded = recorded;
     c->elector.voted = voted;
-    memcpy(c->elector.hash, hash, hash_size);
+    c->elector.confirmed = confirmed;
+    c->elector.set = set;
+    c->elector.former = former;
     return true;
 }
 

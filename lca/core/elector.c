@@ -1,13 +1,12 @@
 /* This host as one of the voters for the controllers' authority (SAFETY section 2, V1 to V9, the elector's side).
  *
  * Owns one durable number, the highest term it voted for, and one promise in time: no vote for another term before it
- * is over. The owner of a term follows from the term (mod 4). It refuses to know who leads and what leading means.
+ * is over. The owner of a term follows from the term (mod 4). It refuses to know who leads and what leading means; which
+ * set it votes in, and how it comes to another one, is elector_set.c's.
  *
  * Requests are judged by numbered rows, first match wins; the row's sentence goes into the answer. A vote for another
- * term is answered when its record is on disk (V1); a refresh of the same term writes nothing. After a start it behaves
- * as if it had just voted for its recorded term (V5). Without a record it votes for nobody: it waits as long as a
- * promise of its own could last, then asks the other electors for their highest terms, and begins with the maximum once
- * a majority that has records answered (V6). */
+ * term is answered when its record is on disk (V1); a refresh of the same term writes nothing. It votes in the set of
+ * its record, whatever set a controller names, and not while it is changing to another one. */
 #include "lca/core/core_state.h"
 
 #include <string.h>
@@ -44,7 +43,7 @@ static void send_when_durable(struct lca_core *c, unsigned scs, const struct lca
 /* --- may it vote --- */
 
 /* What it voted for last, and that it has a record at all. */
-static bool is_on_disk(const struct lca_core *c)
+bool elector_is_on_disk(const struct lca_core *c)
 {
     return c->elector.ticket <= c->durable.done;
 }
@@ -54,27 +53,62 @@ static bool is_promised(const struct lca_core *c)
     return mono_before(c->now, c->elector.promised);
 }
 
+/* May begin a record. */
+static bool begins(const struct lca_vote *v)
+{
+    return v->kind == VOTE_INSTALL || (v->kind == VOTE_CHANGE && v->force);
+}
+static bool is_forced(const struct lca_vote *v)
+{
+    return v->kind == VOTE_INSTALL && v->force;
+}
 static bool is_not_elector(const struct lca_core *c, const struct lca_vote *v)
 {
-    return !c->elector.configured || !c->elector.member || c->timing.lease.ns <= 0;
+    return c->timing.lease.ns <= 0 || c->elector.named.n == 0 ||
+           (!c->elector.member && !c->elector.recorded && !begins(v));
+}
+static bool has_set(const struct lca_core *c, const struct lca_vote *v)
+{
+    return c->elector.recorded && memcmp(v->electors_hash, c->elector.set.hash, sizeof v->electors_hash) == 0;
 }
 static bool is_other_set(const struct lca_core *c, const struct lca_vote *v)
 {
-    return memcmp(v->electors_hash, c->elector.hash, sizeof c->elector.hash) != 0;
+    return c->elector.recorded && !has_set(c, v) && v->kind != VOTE_CHANGE && !is_forced(v);
 }
 /* A refresh needs no write, if the vote that it refreshes was written. */
+static bool asks_for_vote(const struct lca_vote *v)
+{
+    return v->kind == VOTE_ASK || v->kind == VOTE_REQUEST;
+}
 static bool is_unwritable(const struct lca_core *c, const struct lca_vote *v)
 {
-    bool refresh = v->kind != VOTE_INSTALL && v->term == c->elector.voted && c->elector.recorded && is_on_disk(c);
+    bool refresh = asks_for_vote(v) && v->term == c->elector.voted && c->elector.recorded && elector_is_on_disk(c);
     return c->durable.failed && !refresh && v->kind != VOTE_RELEASE;
 }
 static bool is_unrecorded(const struct lca_core *c, const struct lca_vote *v)
 {
-    return !c->elector.recorded && v->kind != VOTE_INSTALL;
+    return !c->elector.recorded && !begins(v);
 }
-static bool asks_for_vote(const struct lca_vote *v)
+/* Between CHANGE and CONFIRM it has no vote: neither in the set that it left nor in the one it took. */
+static bool is_changing(const struct lca_core *c, const struct lca_vote *v)
 {
-    return v->kind == VOTE_ASK || v->kind == VOTE_REQUEST;
+    return c->elector.recorded && !c->elector.confirmed && v->kind != VOTE_CHANGE && v->kind != VOTE_CONFIRM &&
+           !is_forced(v);
+}
+/* A number above shows that the set it was changing from is over, whoever followed it. */
+static bool is_taken(const struct lca_core *c, const struct lca_vote *v)
+{
+    bool again = has_set(c, v) && v->number == c->elector.set.number;
+    return v->kind == VOTE_CHANGE && c->elector.recorded && !c->elector.confirmed && !again &&
+           v->number <= c->elector.set.number;
+}
+static bool is_followed(const struct lca_core *c, const struct lca_vote *v)
+{
+    if (!c->elector.recorded || v->number > c->elector.set.number)
+        return false;
+    if (v->kind == VOTE_CHANGE)
+        return c->elector.confirmed && !has_set(c, v);
+    return v->kind == VOTE_CONFIRM && !c->elector.confirmed && v->number < c->elector.set.number;
 }
 static bool is_lower(const struct lca_core *c, const struct lca_vote *v)
 {
@@ -101,9 +135,12 @@ static const struct {
     bool (*holds)(const struct lca_core *c, const struct lca_vote *v);
 } rows[] = {
     {51, "this host is not an elector", is_not_elector},
-    {52, "the sets of electors differ", is_other_set},
+    {52, "its record is of another set of electors: scsctl elector change", is_other_set},
     {53, "the record on this host's disk cannot be written", is_unwritable},
     {54, "it has no record of its votes and asks the other electors first (V6)", is_unrecorded},
+    {58, "it is changing sets and waits for the confirmation (E2)", is_changing},
+    {59, "it is changing to another set already (E3)", is_taken},
+    {60, "a later set of electors has followed (E1)", is_followed},
     {55, "it voted for a higher term (V3)", is_lower},
     {56, "this term was given back (V8)", is_given_back},
     {57, "it has promised itself to another term (V2)", is_bound},
@@ -135,8 +172,8 @@ static void say(struct lca_core *c, const char *what)
     record_int(&action->record, "term", (int64_t)c->elector.voted);
 }
 
-/* Takes a term as the highest one voted for; its ticket. */
-static uint64_t term_take(struct lca_core *c, uint64_t term, const char *what)
+/* `term` is voted for from here on, if it is higher, and the record is written. */
+void elector_write(struct lca_core *c, uint64_t term, const char *what)
 {
     struct elector *el = &c->elector;
     el->voted = term > el->voted ? term : el->voted;
@@ -144,21 +181,25 @@ static uint64_t term_take(struct lca_core *c, uint64_t term, const char *what)
     el->ask_at = MONO_NEVER;
     el->ticket = durable_request(c);
     say(c, what);
-    return el->ticket;
+}
+
+void elector_agree(struct lca_core *c, unsigned scs, const struct lca_vote *v)
+{
+    struct lca_vote_answer a = answer_to(c, v);
+    a.yes = true;
+    if (elector_is_on_disk(c))
+        send(c, scs, &a);
+    else
+        send_when_durable(c, scs, &a, c->elector.ticket);
 }
 
 static void do_request(struct lca_core *c, unsigned scs, const struct lca_vote *v)
 {
     struct elector *el = &c->elector;
     if (v->term != el->voted)
-        term_take(c, v->term, "votes for");
+        elector_write(c, v->term, "votes for");
     el->promised = mono_add(c->now, lease_takeover(&c->timing));
-    struct lca_vote_answer a = answer_to(c, v);
-    a.yes = true;
-    if (is_on_disk(c))
-        send(c, scs, &a);
-    else
-        send_when_durable(c, scs, &a, el->ticket);
+    elector_agree(c, scs, v);
 }
 
 static void do_release(struct lca_core *c, unsigned scs, const struct lca_vote *v)
@@ -170,18 +211,6 @@ static void do_release(struct lca_core *c, unsigned scs, const struct lca_vote *
     struct lca_vote_answer a = answer_to(c, v);
     a.yes = true;
     send(c, scs, &a);
-}
-
-static void do_install(struct lca_core *c, unsigned scs, const struct lca_vote *v)
-{
-    if (!c->elector.recorded)
-        term_take(c, v->term, "is installed and begins with");
-    struct lca_vote_answer a = answer_to(c, v);
-    a.yes = true;
-    if (is_on_disk(c))
-        send(c, scs, &a);
-    else
-        send_when_durable(c, scs, &a, c->elector.ticket);
 }
 
 void elector_vote(struct lca_core *c, const struct lca_event *e)
@@ -204,13 +233,23 @@ void elector_vote(struct lca_core *c, const struct lca_event *e)
         do_release(c, e->scs, v);
         break;
     case VOTE_INSTALL:
-        do_install(c, e->scs, v);
+        elector_install(c, v);
+        elector_agree(c, e->scs, v);
+        break;
+    case VOTE_CHANGE:
+        elector_change(c, v);
+        elector_agree(c, e->scs, v);
+        break;
+    case VOTE_CONFIRM:
+        elector_confirm(c, v);
+        elector_agree(c, e->scs, v);
         break;
     }
 }
 
 void elector_durable(struct lca_core *c)
 {
+    elector_tell(c);
     for (unsigned i = 0; i < LCA_VOTES_WAITING; i++) {
         __typeof__(c->elector.waiting[0]) *w = &c->elector.waiting[i];
         if (!w->used || (!c->durable.failed && !durable_is_done(c, w->ticket)))
@@ -231,96 +270,4 @@ void elector_scs_down(struct lca_core *c, unsigned scs)
     for (unsigned i = 0; i < LCA_VOTES_WAITING; i++)
         if (c->elector.waiting[i].scs == scs)
             c->elector.waiting[i].used = false;
-}
-
-/* --- the set, and the start --- */
-
-/* Both waits, V5's and V6's, begin with the agent's start: nothing was promised since. */
-static void wait_from_start(struct lca_core *c)
-{
-    struct elector *el = &c->elector;
-    mono_t over = mono_add(c->started_at, lease_takeover(&c->timing));
-    if (!el->recorded && el->member)
-        el->ask_at = over;
-    else if (el->recorded && mono_before(el->promised, over))
-        el->promised = over;
-}
-
-void elector_configure(struct lca_core *c, const struct lca_event *e)
-{
-    struct elector *el = &c->elector;
-    bool same = el->configured && el->n == e->configure.n_electors && el->member == e->configure.elector &&
-                memcmp(el->hash, e->configure.electors_hash, sizeof el->hash) == 0;
-    if (same || c->timing.lease.ns <= 0)
-        return;
-    bool first = !el->configured;
-    el->configured = e->configure.n_electors > 0;
-    el->n = e->configure.n_electors;
-    el->member = e->configure.elector;
-    memcpy(el->hash, e->configure.electors_hash, sizeof el->hash);
-    el->heard = el->answered = 0;
-    if (first || !el->recorded)
-        wait_from_start(c);
-    if (!el->member)
-        el->ask_at = MONO_NEVER;
-}
-
-/* --- without a record --- */
-
-mono_t elector_deadline(const struct lca_core *c)
-{
-    return c->elector.member && !c->elector.recorded && !c->durable.failed ? c->elector.ask_at : MONO_NEVER;
-}
-
-void elector_timer(struct lca_core *c)
-{
-    if (!mono_reached(elector_deadline(c), c->now))
-        return;
-    if (!core_has_room(c, LCA_PEERS_MAX / 2)) {
-        c->more = true;
-        return;
-    }
-    c->elector.nonce = rng_next(&c->rng);
-    c->elector.heard = c->elector.answered = 0;
-    c->elector.ask_at = mono_add(c->now, c->poll_period);
-    for (unsigned i = 0; i < c->n_peers && core_has_room(c, 2); i++) {
-        if (!c->peers[i].elector || !c->peer_states[i].seen)
-            continue;
-        struct lca_action *action = core_act(c, LCA_DO_SEND_PEER, NULL);
-        action->message = MSG_HIGHEST_ASK;
-        action->peer = i;
-        action->nonce = c->elector.nonce;
-    }
-}
-
-void elector_asked(struct lca_core *c, const struct lca_event *e)
-{
-    int peer = peer_find(c, e->name);
-    if (peer < 0 || !c->elector.member || memcmp(e->highest.electors_hash, c->elector.hash, 32) != 0)
-        return;
-    struct lca_action *action = core_act(c, LCA_DO_SEND_PEER, NULL);
-    action->message = MSG_HIGHEST;
-    action->peer = (unsigned)peer;
-    action->nonce = e->highest.nonce;
-}
-
-static unsigned answers_count(const struct elector *el)
-{
-    unsigned n = 0;
-    for (uint64_t left = el->answered; left; left &= left - 1)
-        n++;
-    return n;
-}
-
-void elector_named(struct lca_core *c, const struct lca_event *e)
-{
-    struct elector *el = &c->elector;
-    int peer = peer_find(c, e->name);
-    if (peer < 0 || !c->peers[peer].elector || !el->member || el->recorded || !e->highest.recorded ||
-        e->highest.nonce != el->nonce || el->nonce == 0)
-        return;
-    el->answered |= UINT64_C(1) << peer;
-    el->heard = e->highest.highest > el->heard ? e->highest.highest : el->heard;
-    if (answers_count(el) >= el->n / 2 + 1)
-        term_take(c, el->heard, "has learned from the others and begins with");
 }

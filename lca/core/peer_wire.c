@@ -68,7 +68,8 @@ static bool highest_read(const Understudy__Agent__Highest *m, struct lca_event *
     e->highest.nonce = m->nonce;
     e->highest.recorded = m->recorded;
     e->highest.highest = m->highest;
-    return m->highest < WIRE_TERM_MAX;
+    e->highest.number = m->number;
+    return m->highest < WIRE_TERM_MAX && m->number < WIRE_TERM_MAX;
 }
 
 int lca_peer_wire_read(const uint8_t *payload, size_t n, struct arena *a, struct lca_event *ret_event,
@@ -165,7 +166,7 @@ static int ask_pack(const struct lca_core *c, const struct lca_action *action, u
     Understudy__Agent__HighestAsk p = UNDERSTUDY__AGENT__HIGHEST_ASK__INIT;
     p.nonce = action->nonce;
     p.electors_hash =
-        (ProtobufCBinaryData){.len = sizeof c->elector.hash, .data = (uint8_t *)(uintptr_t)c->elector.hash};
+        (ProtobufCBinaryData){.len = sizeof c->elector.named.hash, .data = (uint8_t *)(uintptr_t)c->elector.named.hash};
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_HIGHEST_ASK;
     m.highest_ask = &p;
     return pack(&m, out, size);
@@ -177,8 +178,9 @@ static int highest_pack(const struct lca_core *c, const struct lca_action *actio
     Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
     Understudy__Agent__Highest p = UNDERSTUDY__AGENT__HIGHEST__INIT;
     p.nonce = action->nonce;
-    p.recorded = c->elector.recorded && c->elector.ticket <= c->durable.done;
+    p.recorded = c->elector.recorded && c->elector.confirmed && elector_is_on_disk(c);
     p.highest = c->elector.voted;
+    p.number = c->elector.set.number;
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_HIGHEST;
     m.highest = &p;
     return pack(&m, out, size);
@@ -203,6 +205,7 @@ int peer_message_pack(const struct lca_core *c, const struct lca_action *action,
     case MSG_EVENT:
     case MSG_PEER_VIEW:
     case MSG_VOTE_ANSWER:
+    case MSG_ELECTOR_RECORD:
         break;
     }
     return -EINVAL;

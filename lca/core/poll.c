@@ -158,6 +158,7 @@ static void snapshot_step(struct lca_core *c, unsigned scs)
                 send(c, scs, MSG_REPORT, a);
         } else if (s->views_at == 0) {
             send(c, scs, MSG_REPORT_END, NULL);
+            elector_snapshot(c, scs);
             s->views_at = 1;
         } else if (s->views_at <= c->n_peers) {
             send(c, scs, MSG_PEER_VIEW, NULL)->peer = s->views_at - 1;

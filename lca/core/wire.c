@@ -222,13 +222,27 @@ static bool hash_read(uint8_t out[32], ProtobufCBinaryData hash)
     return true;
 }
 
+/* What operators order about the set itself; in it an elector may have voted for nothing yet. */
+static bool vote_is_of_sets(enum lca_vote_kind kind)
+{
+    return kind == VOTE_INSTALL || kind == VOTE_CHANGE || kind == VOTE_CONFIRM;
+}
+
+static bool set_is_sane(enum lca_vote_kind kind, uint32_t electors, uint64_t number)
+{
+    return !vote_is_of_sets(kind) ||
+           (electors > 0 && electors <= ELECTORS_MAX && number > 0 && number < WIRE_TERM_MAX);
+}
+
 static int vote_read(const Understudy__Agent__Vote *m, struct lca_event *e, struct strbuf *why)
 {
-    static const enum lca_vote_kind kinds[] = {VOTE_NONE, VOTE_ASK, VOTE_REQUEST, VOTE_RELEASE, VOTE_INSTALL};
+    static const enum lca_vote_kind kinds[] = {VOTE_NONE,    VOTE_ASK,    VOTE_REQUEST, VOTE_RELEASE,
+                                               VOTE_INSTALL, VOTE_CHANGE, VOTE_CONFIRM};
     unsigned kind = (unsigned)m->kind;
     e->type = LCA_EV_VOTE;
     if (kind == 0 || kind >= sizeof kinds / sizeof *kinds || !term_is_sane(m->term) || !term_is_sane(m->previous_term) ||
-        (m->term == 0 && kinds[kind] != VOTE_INSTALL) || !hash_read(e->vote.electors_hash, m->electors_hash)) {
+        (m->term == 0 && !vote_is_of_sets(kinds[kind])) || !hash_read(e->vote.electors_hash, m->electors_hash) ||
+        !set_is_sane(kinds[kind], m->electors, m->number)) {
         strbuf_add(why, "Vote: kind, term or set of electors out of range");
         return -EPROTO;
     }
@@ -236,6 +250,9 @@ static int vote_read(const Understudy__Agent__Vote *m, struct lca_event *e, stru
     e->vote.term = m->term;
     e->vote.round = m->round;
     e->vote.previous_term = m->previous_term;
+    e->vote.electors = m->electors;
+    e->vote.number = m->number;
+    e->vote.force = m->force;
     return 0;
 }
 
@@ -286,6 +303,7 @@ int lca_wire_read(const uint8_t *payload, size_t n, struct arena *a, struct lca_
     case UNDERSTUDY__AGENT__MESSAGE__BODY_EVENT:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_VIEW:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE_ANSWER:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_ELECTOR_RECORD:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_POLL:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_ANSWER:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_HIGHEST_ASK:
@@ -553,6 +571,31 @@ static int vote_answer_pack(const struct lca_vote_answer *from, uint8_t *out, si
     return pack(&m, out, size);
 }
 
+static void set_fill(Understudy__Agent__ElectorRecord__Set *m, const struct elector_set *s)
+{
+    understudy__agent__elector_record__set__init(m);
+    m->hash = (ProtobufCBinaryData){.len = sizeof s->hash, .data = (uint8_t *)(uintptr_t)s->hash};
+    m->electors = s->n;
+    m->number = s->number;
+}
+
+static int elector_record_pack(const struct elector *el, uint8_t *out, size_t size)
+{
+    Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
+    Understudy__Agent__ElectorRecord r = UNDERSTUDY__AGENT__ELECTOR_RECORD__INIT;
+    Understudy__Agent__ElectorRecord__Set set, former;
+    set_fill(&set, &el->set);
+    set_fill(&former, &el->former);
+    r.recorded = el->recorded;
+    r.set = el->recorded ? &set : NULL;
+    r.confirmed = el->confirmed;
+    r.former = el->recorded && el->former.n > 0 ? &former : NULL;
+    r.highest = el->voted;
+    m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_ELECTOR_RECORD;
+    m.elector_record = &r;
+    return pack(&m, out, size);
+}
+
 int lca_wire_pack(const struct lca_core *c, const struct lca_action *action, mono_t now, uint8_t *out, size_t size)
 {
     if (action->type == LCA_DO_RECORD)
@@ -574,6 +617,8 @@ int lca_wire_pack(const struct lca_core *c, const struct lca_action *action, mon
         return view_pack(c, action, now, out, size);
     case MSG_VOTE_ANSWER:
         return vote_answer_pack(&action->vote, out, size);
+    case MSG_ELECTOR_RECORD:
+        return elector_record_pack(&c->elector, out, size);
     case MSG_PEER_POLL:
     case MSG_PEER_ANSWER:
     case MSG_HIGHEST_ASK:

@@ -33,6 +33,8 @@ static const struct command commands[] = {
      "which controller leads, since when and why", "authority, result"},
     {{"elector", "install"}, "HOST [--force]", COMMAND_ORDER, VERB(ELECTOR_INSTALL), OBJECT_REQUIRED, TAKES_FORCE, {INT64_C(30000000000)},
      "let a host's agent that has no record of votes begin with one", "command, object, steps, result"},
+    {{"elector", "change"}, "", COMMAND_ORDER, VERB(ELECTOR_CHANGE), OBJECT_NONE, TAKES_NO_WAIT, {INT64_C(60000000000)},
+     "make the electors vote in the set that the controller is configured with", "command, object, steps, result"},
     {{"config", "reload"}, "", COMMAND_CONFIG, VERB(CONFIG_RELOAD), OBJECT_NONE, 0, {INT64_C(30000000000)},
      "make the controller read its configuration again", "complaints, result"},
     {{"config", "check"}, "[FILE]", COMMAND_CONFIG, VERB(CONFIG_CHECK), OBJECT_OPTIONAL, 0, {INT64_C(30000000000)},

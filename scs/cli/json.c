@@ -319,6 +319,7 @@ static void authority_electors(struct json *j, const struct row_authority *a)
         open_(j, NULL, '{');
         text(j, "host", a->electors[i].host);
         text(j, "answer", a->electors[i].answer);
+        text(j, "record", a->electors[i].record);
         number(j, "highest", a->electors[i].highest);
         truth(j, "connected", a->electors[i].connected);
         close_(j, '}');

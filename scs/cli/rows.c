@@ -186,6 +186,7 @@ static void read_authority(const Understudy__Admin__Authority *from, struct row_
     for (unsigned i = 0; i < to->n_electors; i++) {
         COPY(to->electors[i].host, from->electors[i]->host);
         COPY(to->electors[i].answer, from->electors[i]->answer);
+        COPY(to->electors[i].record, from->electors[i]->record);
         to->electors[i].highest = from->electors[i]->highest;
         to->electors[i].connected = from->electors[i]->connected;
     }

@@ -101,7 +101,7 @@ struct row_authority {
     uint32_t left_ms;
     unsigned n_electors;
     struct {
-        char host[NAME_SIZE], answer[16];
+        char host[NAME_SIZE], answer[16], record[16];
         uint64_t highest;
         bool connected;
     } electors[ROW_ELECTORS];

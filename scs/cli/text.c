@@ -443,6 +443,19 @@ static void authority_time(FILE *out, const struct row_authority *a)
         fprintf(out, ", for %" PRIu32 " ms unless it is refreshed\n", a->left_ms);
 }
 
+/* What keeps electors from voting for this controller, and what an operator does about it. */
+static const char *authority_to_do(const struct row_authority *a)
+{
+    unsigned others = 0, without = 0;
+    for (unsigned i = 0; i < a->n_electors; i++) {
+        others += strcmp(a->electors[i].record, "another set") == 0 || strcmp(a->electors[i].record, "changing") == 0;
+        without += strcmp(a->electors[i].record, "no record") == 0;
+    }
+    if (2 * others > a->n_electors || (others > 0 && 2 * (others + without) > a->n_electors))
+        return "the electors vote in another set than this controller is configured with: scsctl elector change";
+    return 2 * without > a->n_electors ? "electors of a new site are installed once: scsctl elector install HOST" : "";
+}
+
 static void text_authority_row(FILE *out, const struct row_authority *a)
 {
     put(out, a->name);
@@ -463,8 +476,14 @@ static void text_authority_row(FILE *out, const struct row_authority *a)
         put(out, a->electors[i].host);
         fprintf(out, ", %s, ", a->electors[i].connected ? "connected" : "not connected");
         put(out, a->electors[i].answer);
-        fprintf(out, ", highest term %" PRIu64 "\n", a->electors[i].highest);
+        fprintf(out, ", highest term %" PRIu64, a->electors[i].highest);
+        if (a->electors[i].record[0]) {
+            fputs(", ", out);
+            put(out, a->electors[i].record);
+        }
+        fputc('\n', out);
     }
+    labelled_wide(out, "to do", authority_to_do(a));
 }
 
 static void text_authority(FILE *out, const struct answer *a)

@@ -8,7 +8,14 @@
 #define RELEASE_TIMES 3 /* and goes out at least so often (V7) */
 
 /* agent.Vote.Kind */
-enum { VOTE_KIND_ASK = 1, VOTE_KIND_REQUEST = 2, VOTE_KIND_RELEASE = 3 };
+enum {
+    VOTE_KIND_ASK = 1,
+    VOTE_KIND_REQUEST = 2,
+    VOTE_KIND_RELEASE = 3,
+    VOTE_KIND_INSTALL = 4,
+    VOTE_KIND_CHANGE = 5,
+    VOTE_KIND_CONFIRM = 6
+};
 
 /* agents */
 struct authority_round {

@@ -298,10 +298,11 @@ void votes_event(struct authority *a, const struct authority_event *e)
             asked(a, e, bit);
         else if (e->vote.kind == VOTE_KIND_RELEASE)
             released(a, e, bit);
-        if (e->vote.kind != VOTE_KIND_RELEASE) {
+        if (e->vote.kind != VOTE_KIND_RELEASE)
+            v->last[e->vote.elector].highest = e->vote.highest;
+        if (e->vote.kind == VOTE_KIND_REQUEST || e->vote.kind == VOTE_KIND_ASK) {
             v->last[e->vote.elector].heard = true;
             v->last[e->vote.elector].yes = e->vote.yes;
-            v->last[e->vote.elector].highest = e->vote.highest;
         }
     }
     if (e->type == AUTHORITY_ELECTOR_DOWN && e->vote.elector < a->config.n_electors)

@@ -96,7 +96,7 @@ static void dispatch(struct scs_core *c, const struct scs_event *e)
         app_event(c, e);
         return;
     case SCS_EV_REQUEST:
-        if (e->request.kind == SO_MOVE || e->request.kind == SO_INSTALL)
+        if (e->request.kind == SO_MOVE || e->request.kind == SO_INSTALL || e->request.kind == SO_CHANGE)
             lead_request(c, e);
         else
             request_event(c, e);
@@ -111,6 +111,7 @@ static void dispatch(struct scs_core *c, const struct scs_event *e)
     case SCS_EV_REGISTER_READ:
     case SCS_EV_REGISTER_SWAPPED:
     case SCS_EV_VOTE:
+    case SCS_EV_ELECTOR:
     case SCS_EV_CONTROLLER_UP:
     case SCS_EV_CONTROLLER_DOWN:
     case SCS_EV_CONTROLLER_STATE:

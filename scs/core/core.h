@@ -88,6 +88,7 @@ enum scs_event_type {
     /* the authority (authority.h) */
     SCS_EV_REGISTER_READ, SCS_EV_REGISTER_SWAPPED, /* `reg` */
     SCS_EV_VOTE,                                   /* an elector's answer; `host` */
+    SCS_EV_ELECTOR,                                /* what its record says of its set; `host` */
     SCS_EV_CONTROLLER_UP, SCS_EV_CONTROLLER_DOWN,  /* the link to the other controller; `text` the reason */
     SCS_EV_CONTROLLER_STATE, SCS_EV_HANDOVER,      /* `controller` */
 };
@@ -134,8 +135,22 @@ struct scs_report {
 };
 
 /* RESUME: switch automatically again, although the pair flapped; MOVE: hand the authority to the other controller;
- * INSTALL: the elector on host `app` begins with a record of its own (SAFETY V6). */
-enum scs_order_kind { SO_START, SO_STOP, SO_RESET, SO_SWITCHOVER, SO_RESUME, SO_MOVE, SO_INSTALL };
+ * INSTALL: the elector on host `app` begins with a record of its own (SAFETY V6); CHANGE: the electors leave their set
+ * for this configuration's. */
+enum scs_order_kind { SO_START, SO_STOP, SO_RESET, SO_SWITCHOVER, SO_RESUME, SO_MOVE, SO_INSTALL, SO_CHANGE };
+
+/* Of electors: the hash of their names, how many they are, and which one in the row of sets it is. */
+struct scs_elector_set {
+    uint8_t hash[32];
+    unsigned electors;
+    uint64_t number;
+};
+
+struct scs_elector_record {
+    bool recorded, confirmed; /* confirmed: it votes in `set` */
+    struct scs_elector_set set, former; /* former: what it left for `set`; no electors: none */
+    uint64_t highest;
+};
 
 struct scs_event {
     enum scs_event_type type;
@@ -199,6 +214,7 @@ struct scs_event {
             bool yes;
             span_t wait;
         } vote;
+        struct scs_elector_record elector;
         struct {
             bool leads, may_lead;
             uint64_t term;
@@ -239,6 +255,8 @@ struct scs_action {
     struct {
         int kind; /* of agent.Vote.Kind */
         uint64_t term, round, previous_term;
+        uint64_t number; /* of the set of electors */
+        bool force;
     } vote;
     int64_t revision;
     struct authority_register reg;
@@ -353,6 +371,8 @@ void scs_core_standing(const struct scs_core *c, uint16_t pair, mono_t now, stru
 uint64_t scs_core_term(const struct scs_core *c);
 uint64_t scs_core_term_used(const struct scs_core *c);
 void scs_core_authority(const struct scs_core *c, mono_t now, struct authority_view *ret_view);
+/* The set in this host's record as an elector: "this set", "another set", "changing", "no record", or "": not heard. */
+const char *scs_core_elector(const struct scs_core *c, uint16_t host);
 bool scs_core_recovering(const struct scs_core *c);
 
 const char *scs_status_name(enum scs_status s);

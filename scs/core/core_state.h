@@ -26,6 +26,16 @@ struct core_view {
     mono_t at;
 };
 
+#define SCS_ELECTORS_READ 64 /* of a set, as the agents accept it */
+
+/* A host's agent as an elector, and what the order under way (lead_change.c) has had of it. */
+struct core_elector {
+    bool heard, known; /* its record was told; and on this connection */
+    struct scs_elector_record record;
+    uint64_t asked, took, confirming; /* rounds: CHANGE went out, was agreed to; CONFIRM went out */
+    char refused[120];
+};
+
 struct core_host {
     enum scs_host_status status;
     enum scs_down down;
@@ -46,6 +56,7 @@ struct core_host {
         mono_t at;
     } answers[ANSWERS_KEPT];
     bool hears_peer; /* its agent hears the other controller lead */
+    struct core_elector elector;
     struct core_view views[VIEWS_MAX];
     unsigned n_views;
     uint16_t first_app, n_apps; /* a list through core_app.next_on_host */
@@ -291,6 +302,8 @@ mono_t lead_deadline(const struct scs_core *c);
 void lead_machine_event(struct scs_core *c, const struct authority_event *e);
 /* Until then grants may be used at most (SAFETY B2); MONO_NEVER: without end. */
 mono_t lead_until(const struct scs_core *c);
+/* The host's place among the electors, or where they end. */
+unsigned lead_elector_of(const struct scs_config *config, uint16_t host);
 /* arbiter = pair: the other controller may lead as well, in the other half of the site. */
 bool lead_is_split(const struct scs_core *c);
 /* The authority was won, or lost: roles are learned anew, or only followed. Orders under way end with the pairs and
@@ -300,12 +313,24 @@ void core_unlead(struct scs_core *c, const char *why);
 /* Heard of. */
 void core_raise_term(struct scs_core *c, uint64_t seen);
 
-/* lead_requests.c: SO_MOVE, SO_INSTALL */
+/* lead_requests.c: SO_MOVE, SO_INSTALL, SO_CHANGE */
 void lead_request(struct scs_core *c, const struct scs_event *e);
 void lead_request_gone(struct scs_core *c, uint64_t id);
-void lead_request_voted(struct scs_core *c, unsigned elector, const struct scs_event *e);
+void lead_request_voted(struct scs_core *c, const struct scs_event *e);
+void lead_request_end(struct scs_core *c, bool ok, const char *error, const char *text);
+void lead_request_step(struct scs_core *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void lead_requests_look(struct scs_core *c);
 mono_t lead_requests_deadline(const struct scs_core *c);
+
+/* lead_change.c: SO_CHANGE, and the sets that electors tell of */
+void change_record(struct scs_core *c, uint16_t host, const struct scs_elector_record *record);
+void change_begin(struct scs_core *c);
+void change_voted(struct scs_core *c, const struct scs_event *e);
+void change_look(struct scs_core *c);
+/* The number that this configuration's set has, or will have. */
+uint64_t change_number(const struct scs_core *c);
+/* A host whose elector's record is of another set; SCS_NONE. */
+uint16_t change_foreign(const struct scs_core *c);
 
 /* apps.c */
 void app_event(struct scs_core *c, const struct scs_event *e);

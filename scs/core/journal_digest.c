@@ -97,6 +97,8 @@ static void mix_action(uint64_t *h, const struct scs_action *a)
     mix(h, a->vote.term);
     mix(h, a->vote.round);
     mix(h, a->vote.previous_term);
+    mix(h, a->vote.number);
+    mix(h, a->vote.force);
     mix(h, (uint64_t)a->revision);
     mix_register(h, &a->reg);
     mix(h, a->request);

@@ -7,6 +7,7 @@
 #include "scs/core/journal.h"
 
 #include "proto/agent.pb-c.h"
+#include "scs/core/core_state.h"
 #include "scs/core/journal_bytes.h"
 #include "scs/core/wire.h"
 
@@ -230,7 +231,7 @@ static void put_request(struct journal_writer *w, const struct scs_event *e)
 static void get_request(struct journal_reader *r, struct scs_event *e)
 {
     e->request.id = get_number(r);
-    e->request.kind = (enum scs_order_kind)get_below(r, SO_INSTALL + 1);
+    e->request.kind = (enum scs_order_kind)get_below(r, SO_CHANGE + 1);
     e->request.force = get_bool(r);
     e->request.operator = get_text(r);
 }
@@ -281,13 +282,47 @@ static void put_vote(struct journal_writer *w, const struct scs_event *e)
 static void get_vote(struct journal_reader *r, struct scs_event *e)
 {
     int64_t kind = get_signed(r);
-    r->bad |= kind < 0 || kind > UNDERSTUDY__AGENT__VOTE__KIND__INSTALL;
+    r->bad |= kind < 0 || kind > UNDERSTUDY__AGENT__VOTE__KIND__CONFIRM;
     e->vote.kind = r->bad ? 0 : (int)kind;
     e->vote.term = get_below(r, SCS_TERM_MAX);
     e->vote.round = get_number(r);
     e->vote.highest = get_below(r, SCS_TERM_MAX);
     e->vote.yes = get_bool(r);
     e->vote.wait = get_age(r);
+}
+
+static void put_set(struct journal_writer *w, const struct scs_elector_set *s)
+{
+    put_number(w, s->electors);
+    put_number(w, s->number);
+    for (unsigned i = 0; i < sizeof s->hash; i++)
+        put_number(w, s->hash[i]);
+}
+
+static void get_set(struct journal_reader *r, struct scs_elector_set *s)
+{
+    s->electors = (unsigned)get_below(r, SCS_ELECTORS_READ + 1);
+    s->number = get_below(r, SCS_TERM_MAX);
+    for (unsigned i = 0; i < sizeof s->hash; i++)
+        s->hash[i] = (uint8_t)get_below(r, UINT8_MAX + 1);
+}
+
+static void put_elector(struct journal_writer *w, const struct scs_elector_record *p)
+{
+    put_bool(w, p->recorded);
+    put_bool(w, p->confirmed);
+    put_set(w, &p->set);
+    put_set(w, &p->former);
+    put_number(w, p->highest);
+}
+
+static void get_elector(struct journal_reader *r, struct scs_elector_record *p)
+{
+    p->recorded = get_bool(r);
+    p->confirmed = get_bool(r);
+    get_set(r, &p->set);
+    get_set(r, &p->former);
+    p->highest = get_below(r, SCS_TERM_MAX);
 }
 
 static void put_controller(struct journal_writer *w, const struct scs_event *e)
@@ -366,6 +401,9 @@ void journal_put_event(struct journal_writer *w, const struct scs_event *e)
     case SCS_EV_VOTE:
         put_vote(w, e);
         return;
+    case SCS_EV_ELECTOR:
+        put_elector(w, &e->elector);
+        return;
     case SCS_EV_CONTROLLER_STATE:
     case SCS_EV_HANDOVER:
         put_controller(w, e);
@@ -429,6 +467,9 @@ void journal_get_event(struct journal_reader *r, struct scs_member_poll *members
         return;
     case SCS_EV_VOTE:
         get_vote(r, e);
+        return;
+    case SCS_EV_ELECTOR:
+        get_elector(r, &e->elector);
         return;
     case SCS_EV_CONTROLLER_STATE:
     case SCS_EV_HANDOVER:

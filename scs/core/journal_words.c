@@ -17,6 +17,7 @@ static bool has_host(enum scs_event_type type)
     case SCS_EV_AGENT_EVENT:
     case SCS_EV_PEER_VIEW:
     case SCS_EV_VOTE:
+    case SCS_EV_ELECTOR:
         return true;
     case SCS_EV_TIMER:
     case SCS_EV_REQUEST:
@@ -73,6 +74,8 @@ const char *journal_event_name(enum scs_event_type type)
         return "register swapped";
     case SCS_EV_VOTE:
         return "elector's answer";
+    case SCS_EV_ELECTOR:
+        return "elector's record";
     case SCS_EV_CONTROLLER_UP:
         return "other controller up";
     case SCS_EV_CONTROLLER_DOWN:

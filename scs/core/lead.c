@@ -255,8 +255,7 @@ static void note_poll(struct scs_core *c, const struct scs_event *e)
     }
 }
 
-/* The host's place among the electors, or where they end. */
-static unsigned elector_of(const struct scs_config *config, uint16_t host)
+unsigned lead_elector_of(const struct scs_config *config, uint16_t host)
 {
     unsigned i = 0;
     while (i < config->n_electors && config->electors[i] != host)
@@ -266,11 +265,12 @@ static unsigned elector_of(const struct scs_config *config, uint16_t host)
 
 static void note_connection(struct scs_core *c, uint16_t host, bool up)
 {
-    struct authority_event down = {.type = AUTHORITY_ELECTOR_DOWN, .vote.elector = elector_of(c->config, host)};
+    struct authority_event down = {.type = AUTHORITY_ELECTOR_DOWN, .vote.elector = lead_elector_of(c->config, host)};
     if (!up && down.vote.elector < c->config->n_electors)
         machine_step(c, &down);
     c->lead.n_hear_peer -= c->hosts[host].hears_peer;
     c->hosts[host].hears_peer = false;
+    c->hosts[host].elector.known = false;
     if (host == scs_config_host(c->config, c->config->scs.peer_host))
         c->lead.host_polled = false;
 }
@@ -326,7 +326,9 @@ void lead_look(struct scs_core *c, const struct scs_event *e)
 
 static void voted(struct scs_core *c, const struct scs_event *e)
 {
-    struct authority_event v = {.type = AUTHORITY_VOTED, .vote.elector = elector_of(c->config, e->host)};
+    struct authority_event v = {.type = AUTHORITY_VOTED, .vote.elector = lead_elector_of(c->config, e->host)};
+    core_raise_term(c, e->vote.highest);
+    lead_request_voted(c, e);
     if (v.vote.elector == c->config->n_electors)
         return;
     v.vote.kind = e->vote.kind;
@@ -335,7 +337,6 @@ static void voted(struct scs_core *c, const struct scs_event *e)
     v.vote.highest = e->vote.highest;
     v.vote.yes = e->vote.yes;
     v.vote.wait = e->vote.wait;
-    lead_request_voted(c, v.vote.elector, e);
     machine_step(c, &v);
 }
 
@@ -364,6 +365,8 @@ void lead_event(struct scs_core *c, const struct scs_event *e)
 {
     if (e->type == SCS_EV_VOTE)
         voted(c, e);
+    else if (e->type == SCS_EV_ELECTOR)
+        change_record(c, e->host, &e->elector);
     else if (e->type == SCS_EV_REGISTER_READ || e->type == SCS_EV_REGISTER_SWAPPED)
         answered(c, e);
     else if (e->type == SCS_EV_CONTROLLER_UP)

@@ -1,19 +1,20 @@
-/* Operators' orders about the authority itself: `authority move`, `elector install` (SAFETY V6).
+/* Operators' orders about the authority itself: `authority move`, `elector install` (SAFETY V6), `elector change`
+ * (lead_change.c).
  *
  * It owns one such order at a time: what forbids it, when it is carried out, what its operator is told. It refuses to
  * end or give an authority: the machine does. Invariants: every order gets exactly one result unless its operator has
  * gone, and each is kept as a record; an elector that may have voted is not installed over without force. */
 #include "scs/core/core_state.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 #define INSTALL_PATIENCE SPAN_S(5)
 #define MOVE_LEASES 4 /* how long the other one may take: its silence, and its own start */
-#define VOTE_KIND_INSTALL 4
 
 static const char *command(const struct core_lead_request *r)
 {
-    return r->kind == SO_MOVE ? "authority move" : "elector install";
+    return r->kind == SO_MOVE ? "authority move" : r->kind == SO_CHANGE ? "elector change" : "elector install";
 }
 
 static void told(struct scs_core *c, const struct core_lead_request *r, bool ok, const char *error, const char *text)
@@ -35,20 +36,25 @@ static void told(struct scs_core *c, const struct core_lead_request *r, bool ok,
     str_copy(a->text, sizeof a->text, text);
 }
 
-static void end(struct scs_core *c, bool ok, const char *error, const char *text)
+void lead_request_end(struct scs_core *c, bool ok, const char *error, const char *text)
 {
     c->lead.request.open = false;
     told(c, &c->lead.request, ok, error, text);
 }
 
-static void step(struct scs_core *c, const char *text)
+void lead_request_step(struct scs_core *c, const char *format, ...)
 {
     if (c->lead.request.gone)
         return;
     struct scs_action *a = emit(c, SCS_DO_STEP);
     a->request = c->lead.request.id;
     a->at = mono_sub(c->now, c->lead.request.arrived);
-    str_copy(a->text, sizeof a->text, text);
+    struct strbuf b;
+    va_list args;
+    strbuf_init(&b, a->text, sizeof a->text);
+    va_start(args, format);
+    strbuf_vprintf(&b, format, args);
+    va_end(args);
 }
 
 /* ---- authority move ---- */
@@ -76,15 +82,15 @@ static void move(struct scs_core *c, bool force)
     struct refusal no;
     scs_core_authority(c, c->now, &v);
     if (refuse_move(c, &v, force, &no)) {
-        end(c, false, no.error, no.text);
+        lead_request_end(c, false, no.error, no.text);
         return;
     }
     c->lead.request.deadline = mono_add(c->now, span_add(span_mul(c->config->timing.lease, MOVE_LEASES), SPAN_S(1)));
     if (v.leads)
-        step(c, "the authority ends here");
+        lead_request_step(c, "the authority ends here");
     lead_machine_event(c, &(struct authority_event){.type = AUTHORITY_MOVE, .ok = force});
     if (!v.leads)
-        end(c, true, "", "differing configurations do not keep this controller from leading any more");
+        lead_request_end(c, true, "", "differing configurations do not keep this controller from leading any more");
 }
 
 static void look_move(struct scs_core *c)
@@ -95,11 +101,11 @@ static void look_move(struct scs_core *c)
     strbuf_init(&b, text, sizeof text);
     if (!a->leading && a->peer.up && a->peer.leads) {
         strbuf_printf(&b, "%s leads, term %llu", a->config.peer, (unsigned long long)a->peer.term);
-        end(c, true, "", text);
+        lead_request_end(c, true, "", text);
     } else if (mono_reached(c->lead.request.deadline, c->now)) {
         strbuf_printf(&b, "%s did not take the authority up; %s", a->config.peer,
                       a->leading ? "this controller leads again" : a->reason);
-        end(c, false, "UnableToExecute", text);
+        lead_request_end(c, false, "UnableToExecute", text);
     }
 }
 
@@ -125,6 +131,17 @@ static bool has_voted(const struct authority *a, const char **ret_who, const str
     return false;
 }
 
+/* Nothing is heard of a set that this one has to follow. */
+static bool refuse_other_set(const struct scs_core *c, struct refusal *ret)
+{
+    uint16_t host = change_foreign(c);
+    return host != SCS_NONE &&
+           refuse(ret, "UnableToExecute",
+                  "the record of %s is of another set of electors: use scsctl elector change (--force when those "
+                  "electors are gone for good)",
+                  c->config->hosts[host].name);
+}
+
 static bool refuse_install(const struct scs_core *c, const char *name, bool force, struct refusal *ret)
 {
     const struct authority *a = &c->lead.machine;
@@ -136,6 +153,8 @@ static bool refuse_install(const struct scs_core *c, const char *name, bool forc
         return refuse(ret, "ObjectNotFound", "'%.63s' is not one of the electors", name);
     if (!c->hosts[c->config->electors[i]].up)
         return refuse(ret, "ApplicationHostConflict", "the agent of %s is not connected", name);
+    if (!force && refuse_other_set(c, ret))
+        return true;
     if (!force && has_voted(a, &who, c->config))
         return refuse(ret, "UnableToExecute",
                       "elector %s has a record of votes: one without learns from a majority of the others by itself "
@@ -144,30 +163,38 @@ static bool refuse_install(const struct scs_core *c, const char *name, bool forc
     return false;
 }
 
+static void send_install(struct scs_core *c, bool force)
+{
+    const struct core_lead_request *r = &c->lead.request;
+    struct scs_action *a = emit_send(c, c->config->electors[r->elector], SM_VOTE);
+    a->vote.kind = VOTE_KIND_INSTALL;
+    a->vote.term = r->term;
+    a->vote.round = r->round;
+    a->vote.number = change_number(c);
+    a->vote.force = force;
+}
+
 static void install(struct scs_core *c, const char *name, bool force)
 {
     struct core_lead_request *r = &c->lead.request;
     struct refusal no;
     r->elector = elector_of(c, name);
     if (refuse_install(c, name, force, &no)) {
-        end(c, false, no.error, no.text);
+        lead_request_end(c, false, no.error, no.text);
         return;
     }
     r->term = c->lead.machine.heard;
     r->round = r->id;
     r->deadline = mono_add(c->now, INSTALL_PATIENCE);
-    struct scs_action *a = emit_send(c, c->config->electors[r->elector], SM_VOTE);
-    a->vote.kind = VOTE_KIND_INSTALL;
-    a->vote.term = r->term;
-    a->vote.round = r->round;
+    send_install(c, force);
 }
 
-void lead_request_voted(struct scs_core *c, unsigned elector, const struct scs_event *e)
+static void installed(struct scs_core *c, const struct scs_event *e)
 {
     const struct core_lead_request *r = &c->lead.request;
     char text[300];
     struct strbuf b;
-    if (!r->open || r->kind != SO_INSTALL || r->elector != elector || e->vote.kind != VOTE_KIND_INSTALL ||
+    if (!r->open || r->kind != SO_INSTALL || c->config->electors[r->elector] != e->host || e->vote.kind != VOTE_KIND_INSTALL ||
         e->vote.round != r->round)
         return;
     strbuf_init(&b, text, sizeof text);
@@ -175,7 +202,15 @@ void lead_request_voted(struct scs_core *c, unsigned elector, const struct scs_e
         strbuf_printf(&b, "%s votes from here on", c->config->hosts[e->host].name);
     else
         strbuf_printf(&b, "%s refuses: %s", c->config->hosts[e->host].name, e->text ? e->text : "");
-    end(c, e->vote.yes, "UnableToExecute", text);
+    lead_request_end(c, e->vote.yes, "UnableToExecute", text);
+}
+
+void lead_request_voted(struct scs_core *c, const struct scs_event *e)
+{
+    if (c->lead.request.open && c->lead.request.kind == SO_CHANGE)
+        change_voted(c, e);
+    else
+        installed(c, e);
 }
 
 /* ---- both ---- */
@@ -201,6 +236,8 @@ void lead_request(struct scs_core *c, const struct scs_event *e)
     *r = arrived;
     if (r->kind == SO_MOVE)
         move(c, e->request.force);
+    else if (r->kind == SO_CHANGE)
+        change_begin(c);
     else
         install(c, e->app ? e->app : "", e->request.force);
 }
@@ -218,11 +255,18 @@ void lead_requests_look(struct scs_core *c)
         return;
     if (r->kind == SO_MOVE)
         look_move(c);
+    else if (r->kind == SO_CHANGE)
+        change_look(c);
     else if (mono_reached(r->deadline, c->now))
-        end(c, false, "UnableToExecute", "the elector did not answer");
+        lead_request_end(c, false, "UnableToExecute", "the elector did not answer");
 }
 
 mono_t lead_requests_deadline(const struct scs_core *c)
 {
-    return c->lead.request.open ? c->lead.request.deadline : MONO_NEVER;
+    const struct core_lead_request *r = &c->lead.request;
+    if (!r->open)
+        return MONO_NEVER;
+    if (r->kind != SO_CHANGE)
+        return r->deadline;
+    return r->more ? c->now : mono_min(r->deadline, mono_add(r->round_at, c->config->timing.lease));
 }

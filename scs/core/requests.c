@@ -16,7 +16,7 @@ static const char *kind_name(enum scs_order_kind kind)
 {
     static const char *const names[] = {
         [SO_START] = "start", [SO_STOP] = "stop", [SO_RESET] = "reset", [SO_SWITCHOVER] = "switchover",
-        [SO_RESUME] = "resume", [SO_MOVE] = "move", [SO_INSTALL] = "install"};
+        [SO_RESUME] = "resume", [SO_MOVE] = "move", [SO_INSTALL] = "install", [SO_CHANGE] = "change"};
     return names[kind];
 }
 
@@ -336,6 +336,7 @@ static bool is_reached(const struct core_request *r, const struct core_app *a)
     case SO_RESUME:
     case SO_MOVE:
     case SO_INSTALL:
+    case SO_CHANGE:
         return false;
     }
     return false;

@@ -253,6 +253,8 @@ int scs_wire_read(uint16_t host, const uint8_t *payload, size_t n, struct arena 
         return read_view(m->peer_view, a, ret_event, why);
     case UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE_ANSWER:
         return wire_read_vote_answer(m->vote_answer, a, ret_event, why);
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_ELECTOR_RECORD:
+        return wire_read_elector_record(m->elector_record, ret_event, why);
     case UNDERSTUDY__AGENT__MESSAGE__BODY__NOT_SET:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_CONFIGURE:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_DEFINE:

@@ -35,6 +35,9 @@ int wire_pack_vote(const struct scs_core *c, const struct scs_action *action, Un
     v.term = action->vote.term;
     v.round = action->vote.round;
     v.previous_term = action->vote.previous_term;
+    v.number = action->vote.number;
+    v.force = action->vote.force;
+    v.electors = action->vote.number ? c->config->n_electors : 0;
     v.electors_hash = (ProtobufCBinaryData){sizeof c->config->electors_hash,
                                             (uint8_t *)(uintptr_t)c->config->electors_hash};
     m->body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE;
@@ -45,7 +48,7 @@ int wire_pack_vote(const struct scs_core *c, const struct scs_action *action, Un
 int wire_read_vote_answer(const Understudy__Agent__VoteAnswer *v, struct arena *a, struct scs_event *e, struct strbuf *why)
 {
     e->type = SCS_EV_VOTE;
-    if (v->kind < UNDERSTUDY__AGENT__VOTE__KIND__ASK || v->kind > UNDERSTUDY__AGENT__VOTE__KIND__INSTALL)
+    if (v->kind < UNDERSTUDY__AGENT__VOTE__KIND__ASK || v->kind > UNDERSTUDY__AGENT__VOTE__KIND__CONFIRM)
         return wrong(why, "vote answer: unknown kind");
     if (v->term >= SCS_TERM_MAX || v->highest >= SCS_TERM_MAX)
         return wrong(why, "vote answer: term out of range");
@@ -59,12 +62,31 @@ int wire_read_vote_answer(const Understudy__Agent__VoteAnswer *v, struct arena *
     return 0;
 }
 
-bool wire_is_elector(const struct scs_config *config, uint16_t host)
+/* Absent: no set. */
+static bool set_of(const Understudy__Agent__ElectorRecord__Set *s, struct scs_elector_set *out)
 {
-    for (unsigned i = 0; i < config->n_electors; i++)
-        if (config->electors[i] == host)
-            return true;
-    return false;
+    memset(out, 0, sizeof *out);
+    if (!s)
+        return true;
+    if (s->hash.len != sizeof out->hash || s->electors == 0 || s->electors > SCS_ELECTORS_READ || s->number == 0 ||
+        s->number >= SCS_TERM_MAX)
+        return false;
+    memcpy(out->hash, s->hash.data, sizeof out->hash);
+    out->electors = s->electors;
+    out->number = s->number;
+    return true;
+}
+
+int wire_read_elector_record(const Understudy__Agent__ElectorRecord *r, struct scs_event *e, struct strbuf *why)
+{
+    e->type = SCS_EV_ELECTOR;
+    e->elector.recorded = r->recorded;
+    e->elector.confirmed = r->recorded && r->confirmed;
+    e->elector.highest = r->highest;
+    if (!set_of(r->set, &e->elector.set) || !set_of(r->former, &e->elector.former) ||
+        r->highest >= SCS_TERM_MAX || r->recorded != (e->elector.set.electors > 0))
+        return wrong(why, "elector's record: set or term out of range");
+    return 0;
 }
 
 void wire_fill_electors(const struct scs_config *config, uint16_t host, Understudy__Agent__Electors *room,
@@ -75,7 +97,7 @@ void wire_fill_electors(const struct scs_config *config, uint16_t host, Understu
     understudy__agent__electors__init(room);
     room->hash = (ProtobufCBinaryData){sizeof config->electors_hash, (uint8_t *)(uintptr_t)config->electors_hash};
     room->count = config->n_electors;
-    room->member = wire_is_elector(config, host);
+    room->member = lead_elector_of(config, host) < config->n_electors;
     c->electors = room;
 }
 

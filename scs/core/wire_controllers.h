@@ -12,7 +12,8 @@ int wire_pack_vote(const struct scs_core *c, const struct scs_action *action, Un
 int wire_read_vote_answer(const Understudy__Agent__VoteAnswer *v, struct arena *a, struct scs_event *e, struct strbuf *why);
 int wire_read_leader(const Understudy__Agent__LeaderSeen *l, struct arena *a, struct scs_event *e, struct strbuf *why);
 
-bool wire_is_elector(const struct scs_config *config, uint16_t host);
+/* 0 or -EPROTO. */
+int wire_read_elector_record(const Understudy__Agent__ElectorRecord *r, struct scs_event *e, struct strbuf *why);
 /* Absent where arbiter is not agents. */
 void wire_fill_electors(const struct scs_config *config, uint16_t host, Understudy__Agent__Electors *room,
                         Understudy__Agent__Configure *c);

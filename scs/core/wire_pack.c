@@ -106,6 +106,11 @@ int scs_wire_define(const struct scs_config *config, uint16_t app, uint8_t *out,
 
 /* ---- configure ---- */
 
+static bool is_elector(const struct scs_config *config, uint16_t host)
+{
+    return lead_elector_of(config, host) < config->n_electors;
+}
+
 static void add_peer(const struct scs_config *config, uint16_t host, uint16_t peer, Understudy__Agent__Configure *c,
                      Understudy__Agent__PeerHost *room)
 {
@@ -121,7 +126,7 @@ static void add_peer(const struct scs_config *config, uint16_t host, uint16_t pe
     p->call = strcmp(own->name, other->name) < 0; /* exactly one of the two calls */
     p->addp_timeout_ms = ms_up(own->remote_timeout);
     p->addp_remote_timeout_ms = ms_up(other->remote_timeout);
-    p->elector = wire_is_elector(config, host) && wire_is_elector(config, peer);
+    p->elector = is_elector(config, host) && is_elector(config, peer);
     c->peers[c->n_peers++] = p;
 }
 
@@ -152,7 +157,7 @@ static int pack_configure(const struct scs_core *core, uint16_t host, Understudy
         if (peer != host && c.n_peers < PEERS_MAX)
             add_peer(config, host, peer, &c, room);
     }
-    for (unsigned i = 0; wire_is_elector(config, host) && i < config->n_electors; i++)
+    for (unsigned i = 0; is_elector(config, host) && i < config->n_electors; i++)
         if (config->electors[i] != host && c.n_peers < PEERS_MAX)
             add_peer(config, host, config->electors[i], &c, room);
     wire_fill_electors(config, host, &electors, &c);

@@ -57,6 +57,7 @@ static Understudy__Admin__Elector **elector_rows(struct shell *s, const struct a
         rows[i].host = wire_text(s->config->hosts[s->config->electors[i]].name);
         rows[i].answer = wire_text(answers[v->elector[i].answer]);
         rows[i].highest = v->elector[i].highest;
+        rows[i].record = wire_text(scs_core_elector(s->core, s->config->electors[i]));
         rows[i].connected = known && host.status == HS_RUNNING;
         list[i] = &rows[i];
     }

@@ -35,11 +35,13 @@ static const enum scs_order_kind order_kinds[] = {
     [UNDERSTUDY__ADMIN__REQUEST__VERB__RESUME] = SO_RESUME,
     [UNDERSTUDY__ADMIN__REQUEST__VERB__AUTHORITY_MOVE] = SO_MOVE,
     [UNDERSTUDY__ADMIN__REQUEST__VERB__ELECTOR_INSTALL] = SO_INSTALL,
+    [UNDERSTUDY__ADMIN__REQUEST__VERB__ELECTOR_CHANGE] = SO_CHANGE,
 };
 
 static void verb_order(struct shell *s, struct operator *op, const struct ask *q, mono_t now)
 {
-    bool named = q->object[0] || q->verb == UNDERSTUDY__ADMIN__REQUEST__VERB__AUTHORITY_MOVE;
+    bool named = q->object[0] || q->verb == UNDERSTUDY__ADMIN__REQUEST__VERB__AUTHORITY_MOVE ||
+                 q->verb == UNDERSTUDY__ADMIN__REQUEST__VERB__ELECTOR_CHANGE;
     struct order *o = named ? admin_order_new(s, op, q->id) : NULL;
     if (!o) {
         admin_end(s, op, q->id, false, named ? "AlreadyInProgress" : "ObjectNotFound",
@@ -220,6 +222,7 @@ static const struct {
     [UNDERSTUDY__ADMIN__REQUEST__VERB__AUTHORITY] = {BY(ROLE_OPERATOR), verb_authority},
     [UNDERSTUDY__ADMIN__REQUEST__VERB__AUTHORITY_MOVE] = {BY(ROLE_OPERATOR), verb_order},
     [UNDERSTUDY__ADMIN__REQUEST__VERB__ELECTOR_INSTALL] = {BY(ROLE_OPERATOR), verb_order},
+    [UNDERSTUDY__ADMIN__REQUEST__VERB__ELECTOR_CHANGE] = {BY(ROLE_OPERATOR), verb_order},
 };
 
 bool verb_allowed(enum session_role role, int verb)

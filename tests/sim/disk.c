@@ -137,9 +137,10 @@ void disk_reads(const struct world *w, unsigned host, const char *app, uint64_t 
     skip(&r, (size_t)number(&r, 1));
     skip(&r, 8);
     bool recorded = number(&r, 1);
+    skip(&r, 1);
     uint64_t voted = number(&r, 8);
     *ret_voted = recorded ? voted : 0;
-    skip(&r, 32);
+    skip(&r, 2 * (32 + 2 + 8)); /* the set of electors, and the one left for it */
     for (uint64_t n = number(&r, 2); n > 0 && r.at < r.end; n--) {
         size_t length = (size_t)number(&r, 1);
         bool same = app && length == strlen(app) && length <= (size_t)(r.end - r.at) && memcmp(r.at, app, length) == 0;

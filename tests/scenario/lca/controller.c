@@ -103,7 +103,7 @@ static void send_definitions(struct world *w, unsigned scs, const char *line)
     Understudy__Agent__Electors electors = UNDERSTUDY__AGENT__ELECTORS__INIT;
     uint8_t hash[32] = {(uint8_t)number_of(line, "set", 1)};
     electors.count = (uint32_t)number_of(line, "electors", 0);
-    electors.member = true;
+    electors.member = strstr(line, " no-elector") == NULL;
     electors.hash = (ProtobufCBinaryData){.len = sizeof hash, .data = hash};
     if (electors.count > 0)
         c.electors = &electors;

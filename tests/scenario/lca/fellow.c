@@ -7,6 +7,8 @@
 
 #define TEXT(b) (int)(b).len, (b).data ? (const char *)(b).data : ""
 
+static const char *const kinds[] = {"none", "ask", "request", "release", "install", "change", "confirm"};
+
 /* --- what the core sends --- */
 
 static void say_peer(struct world *w, const char *host, const Understudy__Agent__Message *m)
@@ -30,7 +32,7 @@ static void say_peer(struct world *w, const char *host, const Understudy__Agent_
         say(w, "peer %s highest-ask", host);
     else if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_HIGHEST)
         say(w, "peer %s highest %llu%s", host, (unsigned long long)m->highest->highest,
-            m->highest->recorded ? "" : " without a record");
+            m->highest->recorded ? "" : " does not vote in the set");
     else
         die("message to a peer", "of an unexpected kind");
 }
@@ -60,10 +62,26 @@ void fellow_told(struct world *w, const struct lca_action *action)
 
 void say_vote_answer(struct world *w, unsigned scs, const Understudy__Agent__VoteAnswer *v)
 {
-    static const char *const kinds[] = {"none", "ask", "request", "release", "install"};
     say(w, "scs%u vote-answer %s %llu round %llu %s highest %llu wait %ums \"%.*s\"", scs, kinds[v->kind],
         (unsigned long long)v->term, (unsigned long long)v->round, v->yes ? "yes" : "no",
         (unsigned long long)v->highest, v->wait_ms, TEXT(v->reason));
+}
+
+static void say_set(struct strbuf *b, const char *what, const Understudy__Agent__ElectorRecord__Set *s)
+{
+    if (s)
+        strbuf_printf(b, " %s %u number %llu of %u", what, s->hash.data[0], (unsigned long long)s->number, s->electors);
+}
+
+void say_elector_record(struct world *w, unsigned scs, const Understudy__Agent__ElectorRecord *r)
+{
+    char text[200];
+    struct strbuf b;
+    strbuf_init(&b, text, sizeof text);
+    say_set(&b, "set", r->set);
+    say_set(&b, "former", r->former);
+    say(w, "scs%u elector-record%s%s highest %llu", scs, text,
+        !r->recorded ? " none" : r->confirmed ? " votes" : " changing", (unsigned long long)r->highest);
 }
 
 /* --- what comes --- */
@@ -147,6 +165,7 @@ static void highest_says(struct world *w, const char *host, const char *line, bo
         highest.nonce = w->nonce ^ number_of(line, "stray", 0);
         highest.recorded = number_of(line, "recorded", 1) != 0;
         highest.highest = number_of(line, "term", 0);
+        highest.number = number_of(line, "number", 1);
         m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_HIGHEST;
         m.highest = &highest;
     }
@@ -155,7 +174,6 @@ static void highest_says(struct world *w, const char *host, const char *line, bo
 
 static void votes(struct world *w, unsigned scs, const char *kind, const char *line)
 {
-    static const char *const kinds[] = {"none", "ask", "request", "release", "install"};
     Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
     Understudy__Agent__Vote v = UNDERSTUDY__AGENT__VOTE__INIT;
     uint8_t hash[32] = {(uint8_t)number_of(line, "set", 1)};
@@ -165,6 +183,9 @@ static void votes(struct world *w, unsigned scs, const char *kind, const char *l
     v.term = number_of(line, "term", 0);
     v.round = number_of(line, "round", 1);
     v.previous_term = number_of(line, "previous", 0);
+    v.electors = (uint32_t)number_of(line, "electors", 3);
+    v.number = number_of(line, "number", 1);
+    v.force = strstr(line, " force") != NULL;
     v.electors_hash = (ProtobufCBinaryData){.len = sizeof hash, .data = hash};
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE;
     m.vote = &v;

@@ -106,6 +106,8 @@ static void say_message(struct world *w, const struct lca_action *action)
             m->peer_view->seen ? "seen" : "not seen", TEXT(m->peer_view->reason));
     else if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE_ANSWER)
         say_vote_answer(w, scs, m->vote_answer);
+    else if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_ELECTOR_RECORD)
+        say_elector_record(w, scs, m->elector_record);
     else
         die("packed message", "of an unexpected kind");
 }

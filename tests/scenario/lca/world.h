@@ -62,6 +62,7 @@ void fellow_told(struct world *w, const struct lca_action *action);
 /* " acknowledged 100 of 5.1"; nothing where there is none */
 void print_point(const Understudy__Agent__SyncPoint *p, struct strbuf *out);
 void say_vote_answer(struct world *w, unsigned scs, const Understudy__Agent__VoteAnswer *v);
+void say_elector_record(struct world *w, unsigned scs, const Understudy__Agent__ElectorRecord *r);
 
 /* runner.c: one event, and what is due at once behind it. */
 void step(struct world *w, const struct lca_event *e);

@@ -30,7 +30,10 @@ static struct lca_core *core_full(void)
     c->term = 77;
     c->elector.recorded = true;
     c->elector.voted = 41;
-    memset(c->elector.hash, 0xab, sizeof c->elector.hash);
+    c->elector.set = (struct elector_set){.n = 3, .number = 7};
+    memset(c->elector.set.hash, 0xab, sizeof c->elector.set.hash);
+    c->elector.former = (struct elector_set){.n = 5, .number = 6};
+    memset(c->elector.former.hash, 0xcd, sizeof c->elector.former.hash);
     c->durable.n = LCA_MEMBERS_MAX;
     for (unsigned i = 0; i < LCA_MEMBERS_MAX; i++) {
         snprintf(c->durable.epochs[i].app, NAME_SIZE, "an-application-with-a-name-of-the-greatest-length-possible-%04u",
@@ -49,6 +52,9 @@ static void read_as_written(void **state)
     assert_int_equal(d->term, 77);
     assert_true(d->elector.recorded);
     assert_int_equal(d->elector.voted, 41);
+    assert_false(d->elector.confirmed);
+    assert_memory_equal(&d->elector.set, &c->elector.set, sizeof d->elector.set);
+    assert_memory_equal(&d->elector.former, &c->elector.former, sizeof d->elector.former);
     struct epoch e = durable_epoch_of(d, c->durable.epochs[255].app);
     assert_int_equal(e.term, 256);
     assert_int_equal(lca_core_durable(d, again, sizeof again), n);

@@ -105,6 +105,8 @@ static void highest(void **state)
     h.highest = 3;
     assert_int_equal(read_message(true, &m, &e), 0);
     assert_true(e.type == LCA_EV_HIGHEST && !e.highest.recorded && e.highest.highest == 3);
+    h.number = WIRE_TERM_MAX;
+    assert_true(read_message(true, &m, &e) < 0);
 }
 
 static void vote(void **state)
@@ -128,12 +130,26 @@ static void vote(void **state)
     v.electors_hash.len = 32;
     v.term = 0;
     assert_true(read_message(false, &m, &e) < 0);
-    v.kind = UNDERSTUDY__AGENT__VOTE__KIND__INSTALL;
-    assert_int_equal(read_message(false, &m, &e), 0);
+    for (unsigned kind = VOTE_INSTALL; kind <= VOTE_CONFIRM; kind++) {
+        v.kind = (Understudy__Agent__Vote__Kind)kind;
+        v.electors = 0;
+        v.number = 6;
+        assert_true(read_message(false, &m, &e) < 0);
+        v.electors = 65;
+        assert_true(read_message(false, &m, &e) < 0);
+        v.electors = 5;
+        v.number = 0;
+        assert_true(read_message(false, &m, &e) < 0);
+        v.number = WIRE_TERM_MAX;
+        assert_true(read_message(false, &m, &e) < 0);
+        v.number = 6;
+        assert_int_equal(read_message(false, &m, &e), 0);
+        assert_true(e.vote.kind == (enum lca_vote_kind)kind && e.vote.electors == 5 && e.vote.number == 6);
+    }
     v.term = WIRE_TERM_MAX;
     assert_true(read_message(false, &m, &e) < 0);
     v.term = 1;
-    v.kind = (Understudy__Agent__Vote__Kind)5;
+    v.kind = (Understudy__Agent__Vote__Kind)7;
     assert_true(read_message(false, &m, &e) < 0);
     v.kind = UNDERSTUDY__AGENT__VOTE__KIND__NONE;
     assert_true(read_message(false, &m, &e) < 0);

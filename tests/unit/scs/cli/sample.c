@@ -162,7 +162,8 @@ void sample_authority(bool leads)
     a->left_ms = 1800;
     a->n_electors = 1;
     SET(a->electors[0].host, "alpha");
-    SET(a->electors[0].answer, "voted");
+    SET(a->electors[0].answer, leads ? "voted" : "refused");
+    SET(a->electors[0].record, leads ? "this set" : "another set");
     a->electors[0].highest = 104;
     a->electors[0].connected = true;
     add();

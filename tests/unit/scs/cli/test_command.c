@@ -160,6 +160,10 @@ static void authority(void **state)
     assert_int_equal(PARSE("elector", "install", "a"), CLI_RUN);
     assert_string_equal(cli.object, "a");
     assert_int_equal(PARSE("elector", "install"), CLI_USAGE);
+    assert_int_equal(PARSE("elector", "change"), CLI_RUN);
+    assert_int_equal(cli.command->verb, UNDERSTUDY__ADMIN__REQUEST__VERB__ELECTOR_CHANGE);
+    assert_int_equal(PARSE("elector", "change", "a"), CLI_USAGE);
+    assert_int_equal(PARSE("elector", "change", "--force"), CLI_USAGE);
     assert_int_equal(PARSE("resume", "redis1"), CLI_RUN);
     assert_int_equal(cli.command->verb, UNDERSTUDY__ADMIN__REQUEST__VERB__RESUME);
 }

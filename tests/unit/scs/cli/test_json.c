@@ -52,7 +52,7 @@ static void authority(void **state)
                         "{\"authority\":{\"name\":\"scs1\",\"arbiter\":\"agents\",\"leads\":true,\"leader\":\"scs1\",\"reason\":\"2 of 3 electors voted for it\","
                         "\"term\":104,\"since_s\":125,\"left_ms\":1800,\"may_lead\":true,\"config_hash\":\"aa\",\"peer\":\"scs2\",\"peer_up\":true,"
                         "\"peer_leads\":false,\"peer_may_lead\":true,\"peer_hash\":\"aa\",\"peer_term\":0,"
-                        "\"electors\":[{\"host\":\"alpha\",\"answer\":\"voted\",\"highest\":104,\"connected\":true}],"
+                        "\"electors\":[{\"host\":\"alpha\",\"answer\":\"voted\",\"record\":\"this set\",\"highest\":104,\"connected\":true}],"
                         "\"register\":\"\",\"register_trouble\":\"\",\"limit\":\"\"}," RESULT_OK);
 }
 

@@ -171,7 +171,7 @@ static void authority(void **state)
                         "  configurations  agree\n"
                         "  hash          aa\n"
                         "  peer's hash   aa\n"
-                        "  elector       alpha, connected, voted, highest term 104\n");
+                        "  elector       alpha, connected, voted, highest term 104, this set\n");
     sample_clear(NULL);
     sample_authority(false);
     assert_string_equal(sample_text(0),
@@ -184,7 +184,8 @@ static void authority(void **state)
                         "  configurations  differ: the one that does not lead does not begin to\n"
                         "  hash          aa\n"
                         "  peer's hash   bb\n"
-                        "  elector       alpha, connected, voted, highest term 104\n");
+                        "  elector       alpha, connected, refused, highest term 104, another set\n"
+                        "  to do         the electors vote in another set than this controller is configured with: scsctl elector change\n");
 }
 
 static void status_of_an_observer(void **state)

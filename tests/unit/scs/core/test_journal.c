@@ -142,12 +142,29 @@ static void some_controller(struct scs_event *e)
 
 static void some_vote(struct scs_event *e)
 {
-    e->vote.kind = (int)pick(UNDERSTUDY__AGENT__VOTE__KIND__INSTALL + 1);
+    e->vote.kind = (int)pick(UNDERSTUDY__AGENT__VOTE__KIND__CONFIRM + 1);
     e->vote.term = some_term();
     e->vote.round = some_number();
     e->vote.highest = some_term();
     e->vote.yes = pick(2);
     e->vote.wait = some_age();
+}
+
+static void some_set(struct scs_elector_set *s)
+{
+    s->electors = (unsigned)pick(SCS_ELECTORS_MAX + 1);
+    s->number = some_term();
+    for (unsigned i = 0; i < sizeof s->hash; i++)
+        s->hash[i] = (uint8_t)pick(256);
+}
+
+static void some_elector(struct scs_elector_record *r)
+{
+    r->recorded = pick(2);
+    r->confirmed = pick(2);
+    some_set(&r->set);
+    some_set(&r->former);
+    r->highest = some_term();
 }
 
 /* A random event of a type, every member of it set. */
@@ -200,7 +217,7 @@ static void some_event(enum scs_event_type type, struct scs_event *e)
         return;
     case SCS_EV_REQUEST:
         e->request.id = some_number();
-        e->request.kind = (enum scs_order_kind)pick(SO_INSTALL + 1);
+        e->request.kind = (enum scs_order_kind)pick(SO_CHANGE + 1);
         e->request.force = pick(2);
         e->request.operator = some_text(3);
         return;
@@ -213,6 +230,9 @@ static void some_event(enum scs_event_type type, struct scs_event *e)
         return;
     case SCS_EV_VOTE:
         some_vote(e);
+        return;
+    case SCS_EV_ELECTOR:
+        some_elector(&e->elector);
         return;
     case SCS_EV_CONTROLLER_STATE:
     case SCS_EV_HANDOVER:
@@ -275,6 +295,15 @@ static void same_report(const struct scs_report *a, const struct scs_report *b)
     assert_true(a->age.ns == b->age.ns && a->start_id == b->start_id);
 }
 
+static void same_elector(const struct scs_elector_record *a, const struct scs_elector_record *b)
+{
+    assert_true(a->recorded == b->recorded && a->confirmed == b->confirmed && a->highest == b->highest);
+    assert_true(a->set.electors == b->set.electors && a->set.number == b->set.number);
+    assert_memory_equal(a->set.hash, b->set.hash, sizeof a->set.hash);
+    assert_true(a->former.electors == b->former.electors && a->former.number == b->former.number);
+    assert_memory_equal(a->former.hash, b->former.hash, sizeof a->former.hash);
+}
+
 static void entries_come_back(void **state)
 {
     static uint8_t bytes[ROOM], again[ROOM];
@@ -297,6 +326,8 @@ static void entries_come_back(void **state)
             same_members(&e.event, &back.event);
         if (type == SCS_EV_REPORT)
             same_report(&e.event.report, &back.event.report);
+        if (type == SCS_EV_ELECTOR)
+            same_elector(&e.event.elector, &back.event.elector);
     }
 }
 
@@ -537,10 +568,11 @@ static void nothing_was_added_unseen(void **state)
     assert_int_equal(sizeof e.config, 8);
     assert_int_equal(sizeof e.reg, 176);
     assert_int_equal(sizeof e.vote, 48);
+    assert_int_equal(sizeof e.elector, 112);
     assert_int_equal(sizeof e.controller, 104);
     assert_int_equal(sizeof(struct scs_member_poll), 208);
     assert_int_equal(sizeof(struct scs_core_config), 24);
-    assert_int_equal(sizeof(struct scs_action) - sizeof(struct record), 640);
+    assert_int_equal(sizeof(struct scs_action) - sizeof(struct record), 656);
     assert_int_equal(sizeof(struct scs_decision), 4616);
 }
 
