@@ -96,6 +96,8 @@ RECORD(REC_NOT_IN_PLACE, 30315, LEVEL_ERROR, "{application} on {host} is not mad
 RECORD(REC_LEASE_ENDED, 30320, LEVEL_ERROR, "lease of {application} has ended: it is stopped as primary, and killed {fencing} after that end")
 RECORD(REC_FENCE_FAILED, 30321, LEVEL_ERROR, "command at the end of the lease of {application} failed: {reason}")
 RECORD(REC_FENCE_LATE, 30322, LEVEL_NOTICE, "command at the end of the lease of {application} failed, which had ended by itself: {reason}")
+RECORD(REC_NETWORK_FENCE, 30323, LEVEL_ERROR, "network fence of {application} does not work: {reason}")
+RECORD(REC_NETWORK_FENCE_WORKS, 30324, LEVEL_NOTICE, "network fence of {application} works again")
 RECORD(REC_ELECTOR, 30330, LEVEL_NOTICE, "elector {host} {what} term {term}")
 RECORD(REC_OPERATOR, 30400, LEVEL_NOTICE, "{operator} ordered {command}: {result}")
 RECORD(REC_STORE_FAILED, 30500, LEVEL_ERROR, "history {file} cannot be written: {reason}; {count} rows not kept")

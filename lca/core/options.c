@@ -56,6 +56,35 @@ static const struct option lca_options[] = {
              "directory; empty allows none"},
 };
 
+#define FENCE(f) OPTION_FIELD(struct lca_fence, f)
+
+static const struct option fence_options[] = {
+    {"network-fence", OPT_BOOL, .fallback = "no", .reload = OPT_RESTART, FENCE(network_fence),
+     .help = "as primary its network is closed by the kernel when its lease runs out, with no process acting; needs "
+             "nftables and cgroup v2"},
+    {"virtual-ip", OPT_STRING, .min = 0, .max = 63, .fallback = "", .reload = OPT_RESTART, FENCE(virtual_ip),
+     .help = "IPv4 address that goes with its primary role, as ADDRESS/PREFIX@INTERFACE; needs nftables"},
+};
+
+static void *open_fence(void *config, const char *name)
+{
+    struct lca_config *c = config;
+    if (c->n_fenced == LCA_FENCED_MAX)
+        return NULL;
+    struct lca_fence *f = &c->fenced[c->n_fenced++];
+    str_copy(f->name, sizeof f->name, name);
+    return f;
+}
+
+static const void *fence_at(const void *config, size_t i, const char **ret_name)
+{
+    const struct lca_config *c = config;
+    if (i >= c->n_fenced)
+        return NULL;
+    *ret_name = c->fenced[i].name;
+    return &c->fenced[i];
+}
+
 static void *open_lca(void *config, const char *name)
 {
     (void)name;
@@ -79,9 +108,61 @@ static const struct option_section sections[] = {
      .at = lca_at,
      .max_sections = 1,
      .line_offset = offsetof(struct lca_config, line)},
+    {.kind = "application",
+     .named = true,
+     .options = fence_options,
+     .n_options = sizeof fence_options / sizeof fence_options[0],
+     .help = "what this host's kernel does for an application whose role is a lease",
+     .open = open_fence,
+     .at = fence_at,
+     .max_sections = LCA_FENCED_MAX,
+     .line_offset = offsetof(struct lca_fence, line)},
 };
 
-const struct option_schema lca_schema = {.program = "lca", .sections = sections, .n_sections = 1};
+const struct option_schema lca_schema = {
+    .program = "lca", .sections = sections, .n_sections = sizeof sections / sizeof sections[0]};
+
+/* A number of at most `most`, without needless zeros, and the character behind it. */
+static const char *number_read(const char *p, unsigned most, char end, uint8_t *ret)
+{
+    unsigned value = 0;
+    const char *begin = p;
+    for (; *p >= '0' && *p <= '9' && value <= most; p++)
+        value = value * 10 + (unsigned)(*p - '0');
+    if (p == begin || value > most || *p != end || (*begin == '0' && p > begin + 1))
+        return NULL;
+    *ret = (uint8_t)value;
+    return p + 1;
+}
+
+bool lca_virtual_ip_read(const char *text, struct lca_virtual_ip *ret)
+{
+    struct lca_virtual_ip v;
+    for (unsigned i = 0; i < 4 && text; i++)
+        text = number_read(text, 255, i < 3 ? '.' : '/', &v.address[i]);
+    text = text ? number_read(text, 32, '@', &v.prefix) : NULL;
+    if (!text || v.prefix == 0 || !*text || strchr(text, '/') || strlen(text) >= sizeof v.interface)
+        return false;
+    str_copy(v.interface, sizeof v.interface, text);
+    *ret = v;
+    return true;
+}
+
+static void check_virtual_ips(const struct lca_config *c, struct complaints *complaints)
+{
+    struct lca_virtual_ip v[LCA_FENCED_MAX];
+    for (unsigned i = 0; i < c->n_fenced; i++) {
+        const struct lca_fence *f = &c->fenced[i];
+        memset(&v[i], 0, sizeof v[i]);
+        if (f->virtual_ip[0] && !lca_virtual_ip_read(f->virtual_ip, &v[i]))
+            complaint_add(complaints, f->line, "[application %s] virtual-ip: '%s' is not ADDRESS/PREFIX@INTERFACE with an IPv4 address",
+                          f->name, f->virtual_ip);
+        for (unsigned j = 0; j < i; j++)
+            if (v[i].prefix && v[j].prefix && memcmp(v[i].address, v[j].address, 4) == 0)
+                complaint_add(complaints, f->line, "[application %s] virtual-ip: application %s has the same address",
+                              f->name, c->fenced[j].name);
+    }
+}
 
 static void check_tls(const struct lca_config *c, struct complaints *complaints)
 {
@@ -129,6 +210,7 @@ void lca_config_check(const struct lca_config *c, struct complaints *complaints)
         check_tls(c, complaints);
     check_commands(c, complaints);
     check_run_directory(c, complaints);
+    check_virtual_ips(c, complaints);
     if (c->default_user[0] && !lists_user(c, c->default_user))
         complaint_warn(complaints, c->line, "[lca] default-user = %s is not in allow-users: nothing can run as it",
                        c->default_user);

@@ -13,6 +13,22 @@
 
 #define LCA_PATH_SIZE 200
 #define LCA_USER_SIZE 64
+#define LCA_FENCED_MAX 64
+
+/* [application NAME]: what the kernel does at the end of that application's lease. */
+struct lca_fence {
+    int line;
+    char name[NAME_SIZE];
+    bool network_fence;
+    char virtual_ip[64]; /* "": none */
+};
+
+/* A virtual-ip, taken apart. */
+struct lca_virtual_ip {
+    uint8_t address[4]; /* network order */
+    uint8_t prefix;
+    char interface[16];
+};
 
 struct lca_config {
     int line;             /* of [lca]; 0: the section is missing */
@@ -29,9 +45,14 @@ struct lca_config {
     char agent_user[LCA_USER_SIZE];
     char default_user[LCA_USER_SIZE];         /* "": every application names its own */
     struct words allow_users, allow_commands; /* empty: nobody, nothing */
+    struct lca_fence fenced[LCA_FENCED_MAX];
+    unsigned n_fenced;
 };
 
 extern const struct option_schema lca_schema;
+
+/* ADDRESS/PREFIX@INTERFACE. False: it is something else. */
+bool lca_virtual_ip_read(const char *text, struct lca_virtual_ip *ret);
 
 /* What rows alone cannot say: tls needs its files, allow-commands entries are absolute. Adds to what the loader found.
  */

@@ -143,6 +143,9 @@ void cgroups_open(struct keeper *k)
     if (!find_mount(mount, sizeof mount) || !find_own(own, sizeof own))
         return;
     int n = snprintf(c->base, sizeof c->base, "%s%s", mount, strcmp(own, "/") == 0 ? "" : own);
+    c->level = 1;
+    for (const char *p = own; *p; p++)
+        c->level += *p == '/' && p[1] != 0;
     if (n < 0 || n >= (int)sizeof c->base)
         return;
     c->usable = true;

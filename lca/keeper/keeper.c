@@ -16,6 +16,7 @@
 #include "lca/keeper/control.h"
 #include "lca/keeper/lease.h"
 #include "lca/keeper/mounts.h"
+#include "lca/keeper/netfence.h"
 #include "lca/keeper/notify.h"
 #include "lca/keeper/record.h"
 #include "lca/keeper/reload.h"
@@ -209,6 +210,7 @@ static void on_signal(void *arg, int signal, mono_t now)
 static mono_t app_turn(struct app *a, mono_t now)
 {
     mono_t next = lease_turn(a, now);
+    netfence_turn(a);
     next = mono_min(next, mono_min(tree_turn(&a->main, now), tree_turn(&a->role, now)));
     return mono_min(next, mono_min(tree_turn(&a->fence, now), notify_turn(a, now)));
 }
@@ -298,6 +300,7 @@ static int open_parts(struct keeper *k, const struct keeper_setup *setup, struct
         return r;
     }
     adopt_all(k, loop_now(k->loop));
+    netfence_open(k);
     if ((r = control_open(k)) < 0)
         strbuf_printf(why, "%s/control.sock: %s", k->run, strerror(-r));
     else if ((r = agent_open(k, setup->agent_program, setup->agent_fd)) < 0)
@@ -357,6 +360,7 @@ static void close_fd(int fd)
 
 void keeper_close(struct keeper *k)
 {
+    netfence_close(k);
     if (k->loop) {
         LIST_EACH(it, &k->apps)
         keeper_free_app(LIST_ENTRY(it, struct app, link));

@@ -147,6 +147,7 @@ struct control {
 struct cgroups {
     bool usable;
     char base[300];  /* directory of this keeper's own cgroup */
+    unsigned level;  /* of the cgroups in it, as nftables counts them */
     char prefix[32]; /* of the names of ours: one run directory, any keeper */
     uint64_t counter;
     char *ready_path; /* made ahead for the next start */
@@ -185,6 +186,7 @@ struct keeper {
     struct control control;
     struct reload reload;
     struct cgroups cgroups;
+    struct netfence *netfence; /* NULL: no application of this host asks for it */
     struct user *users;
     bool looking_up; /* one of them: nothing is started meanwhile */
     size_t notify_bytes; /* in all queues */

@@ -62,6 +62,13 @@ static void check_fixed(const struct keeper *k, const struct lca_config *c, stru
                       k->config->run_directory);
     if (!str_equal(c->host, k->config->host) || !str_equal(c->site, k->config->site))
         complaint_add(complaints, c->line, "host and site change only with a restart of lca");
+    bool same = c->n_fenced == k->config->n_fenced;
+    for (unsigned i = 0; same && i < c->n_fenced; i++) {
+        const struct lca_fence *a = &c->fenced[i], *b = &k->config->fenced[i];
+        same = str_equal(a->name, b->name) && a->network_fence == b->network_fence && str_equal(a->virtual_ip, b->virtual_ip);
+    }
+    if (!same)
+        complaint_add(complaints, c->line, "network-fence and virtual-ip change only with a restart of lca");
 }
 
 static void log_complaints(struct keeper *k, const struct complaints *complaints)

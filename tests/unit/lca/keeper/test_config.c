@@ -128,6 +128,31 @@ static void a_file_of_others_is_refused(void **state)
     assert_true(says(f, "belongs to uid 65534"));
 }
 
+static void virtual_ips_are_addresses_on_interfaces(void **state)
+{
+    static const char *const wrong[] = {"10.0.0.1",         "10.0.0.1/24",        "10.0.0/24@eth0",  "10.0.0.256/24@eth0",
+                                        "10.0.0.1/33@eth0", "10.0.0.1/0@eth0",    "10.0.0.1/24@",    "10.0.0.01/24@eth0",
+                                        "::1/64@eth0",      "10.0.0.1/24@et/h0", "10.0.0.1/24@sixteen-bytes-if"};
+    struct file *f = *state;
+    struct lca_virtual_ip ip;
+    char text[200];
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        snprintf(text, sizeof text, GOOD "[application one]\nvirtual-ip = %s\n", wrong[i]);
+        assert_int_equal(load(f, text), 1);
+        assert_true(says(f, "[application one] virtual-ip: '"));
+        assert_true(says(f, "is not ADDRESS/PREFIX@INTERFACE"));
+    }
+    assert_int_equal(load(f, GOOD "[application one]\nnetwork-fence = yes\nvirtual-ip = 10.0.200.7/24@br0.12\n"), 0);
+    assert_int_equal(f->config->n_fenced, 1);
+    assert_true(f->config->fenced[0].network_fence);
+    assert_true(lca_virtual_ip_read(f->config->fenced[0].virtual_ip, &ip));
+    assert_memory_equal(ip.address, "\x0a\x00\xc8\x07", 4);
+    assert_int_equal(ip.prefix, 24);
+    assert_string_equal(ip.interface, "br0.12");
+    assert_int_equal(load(f, GOOD "[application one]\nvirtual-ip = 10.0.0.1/24@a\n[application two]\nvirtual-ip = 10.0.0.1/16@b\n"), 1);
+    assert_true(says(f, "[application two] virtual-ip: application one has the same address"));
+}
+
 static void an_absent_file_is_said(void **state)
 {
     struct file *f = *state;
@@ -146,6 +171,7 @@ int main(void)
         T(warns_of_a_default_user_that_is_not_allowed),
         T(ports_below_2000_are_refused),
         T(a_file_of_others_is_refused),
+        T(virtual_ips_are_addresses_on_interfaces),
         T(an_absent_file_is_said),
     };
     return cmocka_run_group_tests_name("keeper config", tests, NULL, NULL);
