@@ -1,5 +1,6 @@
 """Never two primaries, and no primary lost, whatever becomes of the controllers and of what decides between them (FAULTS 29 to 33). Witnesses measure it."""
 import os
+import re
 import shutil
 import signal
 
@@ -458,5 +459,110 @@ def test_differing_configuration_does_not_lead(make_duo, arbiter):
     wait(lambda: w.leaders() == [other], what="it leads once it agrees with what led last")
     w.start_controller(old)
     w.wait_normal("p1")
+    w.assert_untouched(pids)
+    w.expect(changes=0)
+
+
+def change_electors(w, electors, at=None):
+    """As scs.conf(5) says: both files, both controllers one after the other, the order."""
+    for label in list(w.controllers):
+        name_electors(w, label, electors)
+        w.kill_controller(label, back=True)
+    return order_change(w, at or next(iter(w.controllers)))
+
+
+def name_electors(w, label, electors):
+    path = w.conf_file(label)
+    path.write_text(re.sub(r"(?m)^electors = .*$", f"electors = {electors}", path.read_text()))
+
+
+def order_change(w, at):
+    for label in w.baseline:  # an elector's agent keeps a connection to every other elector's
+        w.baseline[label] += len(w.hosts)
+    wait(lambda: w.ctl("authority", at=at).code == 0, what=f"{at} answers")
+    return w.ctl("elector", "change", at=at)
+
+
+def records(w, label):
+    """What each elector's record is of, as this controller knows it."""
+    return {e["host"]: e["record"] for e in w.ctl("authority", at=label).json["authority"]["electors"]}
+
+
+@pytest.mark.parametrize("hosts, before, after", [
+    pytest.param("abcd", "a b c", "b c d", id="one-exchanged"),
+    pytest.param("abcde", "a b c", "a b c d e", id="three-to-five"),
+    pytest.param("abcdef", "a b c", "d e f", id="disjoint"),
+])
+def test_set_of_electors_is_changed(make_duo, hosts, before, after):
+    """Nobody leads meanwhile, no primary is lost, and the new majority decides from there on, without the former one."""
+    w = make_duo("agents", hosts=tuple(hosts), scs={"electors": before})
+    pids = w.pids()
+    answer = change_electors(w, after)
+    assert answer.code == 0, answer
+    wait(lambda: w.leaders(), 60, "one leads by the new set")
+    leader = w.leader()
+    wait(lambda: set(records(w, leader).values()) == {"this set"}, 60, "all of the new set vote in it")
+    w.wait_normal("p1", timeout=60)
+    w.assert_untouched(pids)
+    w.expect(changes=0)
+
+
+def test_set_of_electors_in_one_controller_only(make_duo):
+    """The wrong order: that one does not lead, and says what to do; the other one goes on."""
+    w = make_duo("agents", hosts=("a", "b", "c", "d"), scs={"electors": "a b c"})
+    pids, leader, other = w.pids(), w.leader(), w.follower()
+    name_electors(w, other, "b c d")
+    w.kill_controller(other, back=True)
+    wait(lambda: w.ctl("authority", at=other).code == 0)
+    wait(lambda: records(w, other).get("b") == "another set", what="it knows what the electors' records are of")
+    assert "scsctl elector change" in w.ctl("authority", at=other, json=False).out
+    answer = w.ctl("elector", "install", "d", at=other)
+    assert answer.code != 0 and "elector change" in answer.json["result"]["text"], answer
+    w.hold(2, "p1")
+    assert w.leaders() == [leader]
+    w.kill_controller(leader)  # nobody leads: the other one has no votes
+    w.hold(2, "p1")
+    assert w.leaders() == []
+    name_electors(w, leader, "b c d")
+    w.start_controller(leader)
+    assert order_change(w, other).code == 0
+    wait(lambda: w.leaders(), 60, "one leads by the new set")
+    w.wait_normal("p1", timeout=60)
+    w.assert_untouched(pids)
+    w.expect(changes=0)
+
+
+def test_elector_that_was_away_joins_the_new_set(make_duo):
+    """b is cut off during the change: c, d and e, with a record each, are a majority of both sets; f, without one, waits for them."""
+    w = make_duo("agents", hosts=("a", "b", "c", "d", "e", "f"), scs={"electors": "a b c d e"}, on=("e", "f"))
+    pids = w.pids()
+    w.net.cut("b")
+    answer = change_electors(w, "b c d e f")
+    assert answer.code == 0, answer
+    wait(lambda: w.leaders(), 60, "one leads by the votes of c, d and e")
+    wait(lambda: records(w, w.leader())["f"] == "this set", 60, "f has learned from them")
+    w.net.heal("b")
+    wait(lambda: records(w, w.leader()) == dict.fromkeys("bcdef", "this set"), 60, "b votes in the new set")
+    w.wait_normal("p1", timeout=60)
+    w.assert_untouched(pids)
+    w.expect(changes=0)
+
+
+def test_former_majority_is_gone_for_good(make_duo):
+    """One of three is not enough for a change, and the result says so; an operator who knows more installs by force."""
+    w = make_duo("agents", hosts=("a", "b", "c", "d", "e", "f"), scs={"electors": "a b c"}, on=("e", "f"))
+    pids = w.pids()
+    w.net.cut("a")
+    w.net.cut("b")
+    answer = change_electors(w, "c d e")
+    assert answer.code != 0 and "2 of 3 electors of the former set are needed, 1 have left it" in answer.json["result"]["text"], answer
+    w.hold(2, "p1")
+    assert w.leaders() == []
+    at = next(iter(w.controllers))
+    for host in ("c", "d"):
+        assert w.ctl("elector", "install", host, "--force", "--yes", at=at).code == 0
+    wait(lambda: w.leaders(), 60, "one leads by the votes of c and d")
+    w.net.heal()
+    w.wait_normal("p1", timeout=60)
     w.assert_untouched(pids)
     w.expect(changes=0)
