@@ -110,6 +110,7 @@ static void act_record(struct world *w, unsigned host, const struct lca_action *
     struct strbuf line;
     strbuf_init(&line, text, sizeof text);
     record_sentence(&action->record, &line);
+    w->agents[host].disk_alarm |= action->record.id == REC_DURABLE_FAILED && action->to_scs;
     say(w, "agent%u: %.280s", host + 1, text);
 }
 

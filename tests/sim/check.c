@@ -59,10 +59,15 @@ void check_host_cause(struct world *w, unsigned host, int64_t until)
 
 /* ---- processes ---- */
 
-/* More restarts than the limit allows, in half of the window in which they are counted. */
+/* More restarts than the limit allows, in half of the window in which they are counted. A start behind a lease's end
+ * is none: the application has not failed, and its next lease needs another grant. */
 static void check_tight(struct world *w, const struct slot *s)
 {
     struct member_truth *t = &w->checker.app[s->app];
+    bool fenced = t->was_fenced;
+    t->was_fenced = false;
+    if (fenced)
+        return;
     const struct site_app *a = &w->site.apps[s->app];
     unsigned allowed = 2 * (unsigned)a->restart_limit + 2;
     unsigned now = t->starts++;
@@ -195,6 +200,7 @@ void check_fence(struct world *w, unsigned host, struct slot *s)
     (void)host;
     w->checker.fenced++;
     w->checker.app[s->app].demote_ordered = true; /* by its lease's end */
+    w->checker.app[s->app].was_fenced = true;
 }
 
 void check_executed(struct world *w, unsigned host, const char *app)
@@ -221,6 +227,10 @@ void check_term(struct world *w, const struct controller *c, bool fresh_run)
 {
     unsigned i = (unsigned)(c - w->controllers);
     uint64_t *highest = &w->checker.highest_term[i], term = scs_core_term_used(c->core);
+    /* A wall clock that was ahead and is not any more, and a lost database, both: the agents tell it of its former
+     * terms, and `epoch` holds it to what was granted under them. */
+    if (fresh_run && c->no_database && w->checker.clock_ahead)
+        *highest = 0;
     if (term < *highest || (fresh_run && term == *highest))
         violation(w, "term", "term %llu %s after %llu", (unsigned long long)term,
                   fresh_run ? "of a run that begins" : "of a controller", (unsigned long long)*highest);

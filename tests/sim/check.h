@@ -30,12 +30,14 @@ struct member_truth {
     } at[CONTROLLERS_MAX];
     int64_t order_at;                  /* when its agent was last ordered anything but a start */
     bool demote_ordered;               /* since it acts */
+    bool was_fenced;                   /* its lease has ended since it was started */
     struct epoch lease_epoch;          /* the highest one of its lease words */
     int64_t link_lost;                 /* since when its own connection to the agent is away; NEVER: it is there */
     struct given given[GIVEN_KEPT];    /* a ring */
     unsigned n_given;
     uint64_t released_incarnation, released_seq;
     int64_t promised_until, quarantine_until; /* of its host's clock */
+    int64_t promised_since;                   /* of the world: without a gap */
     uint64_t promised_incarnation, promised_seq;
     uint64_t grant_released_incarnation, grant_released_seq; /* of the newest grant that came */
     int granted_by;                                          /* the controller */
@@ -48,6 +50,7 @@ struct member_truth {
 #define ORDERS_SEEN 1024
 struct pair_truth {
     struct epoch highest; /* granted */
+    int64_t highest_at;   /* first */
     int owner, former;    /* member that holds `highest`, and who held the role before; -1: nobody yet */
     int64_t both_since;
     int last_acting;  /* member that began to act last, -1: nobody yet */
@@ -70,6 +73,7 @@ struct checker {
     struct member_truth app[APPS_MAX];
     struct pair_truth pair[PAIRS_MAX];
     uint64_t highest_term[CONTROLLERS_MAX];
+    bool clock_ahead; /* a run's term was taken from a wall clock that was ahead */
     uint64_t agent_term[HOSTS_MAX], agent_heard[HOSTS_MAX]; /* the highest it said; it was told in this run */
     struct {
         uint64_t term, id;
@@ -121,6 +125,8 @@ void truth_power_lost(struct world *w, unsigned host);
 void truth_grant(struct world *w, uint16_t app, int by);
 /* Its agent promises the other member's that it will not become primary for so long. */
 void truth_promised(struct world *w, uint16_t app, uint64_t incarnation, uint64_t seq, int64_t promise);
+/* Its agent has a promise to the other one that runs, for longer than `since`, and that one released nothing of it. */
+bool truth_is_promised(const struct world *w, uint16_t app, int64_t since);
 void truth_agent_begins(struct world *w, unsigned host);
 void truth_accepts(struct world *w, unsigned host, uint16_t app, struct epoch epoch);
 void truth_lease(struct world *w, uint16_t app, struct epoch epoch, int64_t end);

@@ -423,6 +423,8 @@ static void calls_begin(struct world *w, struct controller *c)
  */
 static uint64_t term_begin(struct world *w, struct controller *c)
 {
+    c->no_database = c->database_counter == 0;
+    w->checker.clock_ahead |= !c->no_database && machine_of(w, c->node)->wall_step > 0;
     int64_t wall = WALL + w->now / SEC(1) + (c->database_counter ? machine_of(w, c->node)->wall_step : 0);
     uint64_t counter = c->database_counter + 1 > (uint64_t)wall ? c->database_counter + 1 : (uint64_t)wall;
     if (mutant_now(w, MUTANT_OLD_TERM, 100) && c->database_counter)

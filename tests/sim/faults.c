@@ -510,6 +510,20 @@ static void says_again(struct world *w, uint64_t a, uint64_t b)
         }
 }
 
+/* Who mends a disk starts the agent anew, as its alarm says: a failed write is final until then (SAFETY section 8). */
+static void agent_anew(struct world *w, uint64_t host, uint64_t unused)
+{
+    (void)unused;
+    struct agent *a = &w->agents[host];
+    if (!w->nodes[host].alive || !a->core->durable.failed)
+        return;
+    if (!a->disk_alarm)
+        violation(w, "silent-disk", "the agent of host%u cannot write its record, and has not said so",
+                  (unsigned)host + 1);
+    say(w, "operator: the disk of host%u is mended, its agent is started anew", (unsigned)host + 1);
+    keeper_agent_killed(w, (unsigned)host);
+}
+
 static void node_heal(struct world *w, unsigned i)
 {
     struct node *n = &w->nodes[i];
@@ -526,6 +540,7 @@ static void node_heal(struct world *w, unsigned i)
             host_boot(w, i);
         w->disks[i].failing = false;
         w->disks[i].slow_until = 0;
+        world_at(w, w->now + SEC(1), agent_anew, i, 0);
         keeper_wake(w, i);
     }
     if (n->alive)

@@ -392,7 +392,8 @@ struct connection {
 struct agent {
     struct lca_core *core;
     bool resumed, announce_due, unwanted_due;
-    bool echo; /* the next order comes twice */
+    bool echo;       /* the next order comes twice */
+    bool disk_alarm; /* it has said that its record cannot be written */
     int64_t began;
     struct connection connections[CONNECTIONS];
     bool peer_up[HOSTS_MAX];
@@ -451,6 +452,7 @@ struct controller {
     int64_t led_since;
     unsigned leads;
     uint64_t database_counter; /* of terms; 0: lost */
+    bool no_database;          /* it was, when this run began */
 };
 
 void controller_begin(struct world *w, struct controller *c);

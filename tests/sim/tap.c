@@ -36,19 +36,20 @@ static message *message_of(const struct world *w, const uint8_t *payload, size_t
 
 /* ---- grants ---- */
 
-/* arbiter = pair: the other one leads as well. */
-static bool controllers_apart(const struct world *w, const struct controller *c)
+/* arbiter = pair: the other one leads as well, or has led and granted since this one began to, and is gone: it knows
+ * nothing of that before an agent tells it, which ends its authority (A4). */
+static bool controllers_apart(const struct world *w, const struct controller *c, const struct pair_truth *p)
 {
     for (unsigned i = 0; i < w->site.n_controllers; i++)
         if (&w->controllers[i] != c && controller_leads(w, &w->controllers[i]))
             return true;
-    return false;
+    return c->led_since < p->highest_at;
 }
 
 static void grant_epoch(struct world *w, const struct controller *c, uint16_t app, struct epoch epoch)
 {
     struct pair_truth *p = &w->checker.pair[w->site.apps[app].pair];
-    if (w->site.arbiter == ARBITER_PAIR && epoch.term % 4 != p->highest.term % 4 && controllers_apart(w, c))
+    if (w->site.arbiter == ARBITER_PAIR && epoch.term % 4 != p->highest.term % 4 && controllers_apart(w, c, p))
         return; /* two that cannot hear of each other */
     int member = (int)w->site.apps[app].member, order = epoch_compare(epoch, p->highest);
     if (order < 0 || (order == 0 && p->owner != member))
@@ -135,11 +136,20 @@ static void grant_cause(struct world *w, const struct controller *c, uint16_t ap
                   w->site.apps[app].name, (double)since / 1e9, o->host + 1, (double)w->site.agent_return.ns / 1e9);
 }
 
+/* With leases a promise says it: that of an agent which stands still ends, whatever its connections do meanwhile. */
+static bool standby_sees(struct world *w, uint16_t app, int64_t settled)
+{
+    const struct agent *agent = &w->agents[w->site.apps[app].host];
+    unsigned other = w->site.apps[peer_of(w, app)].host;
+    if (app_leased(w, app))
+        return truth_is_promised(w, app, settled);
+    return agent->peer_up[other] && w->now - agent->peer_since[other] > settled;
+}
+
 /* With host-loss = confirmed a host that the standby's agent sees is not lost. */
 static void grant_seen(struct world *w, const struct controller *c, uint16_t app)
 {
     const struct site_app *a = &w->site.apps[app], *o = &w->site.apps[peer_of(w, app)];
-    const struct agent *agent = &w->agents[a->host];
     if (!w->site.confirmed || !app_acts(w, peer_of(w, app)) || a->host == o->host || c->host_up[o->host])
         return;
     int64_t settled = 2 * w->site.timing.poll.ns + MS(100);
@@ -147,8 +157,7 @@ static void grant_seen(struct world *w, const struct controller *c, uint16_t app
         return; /* the second: it has had the role before, and only gets it back */
     bool told = w->now - c->host_since[a->host] > settled && w->now - w->nodes[a->host].stalled > settled &&
                 path_of(w, a->host, c->node)->loss == 0 && path_of(w, a->host, c->node)->cuts == 0;
-    if (told && agent->peer_up[o->host] && w->now - agent->peer_since[o->host] > settled &&
-        w->now - w->nodes[c->node].stalled > settled)
+    if (told && standby_sees(w, app, settled) && w->now - w->nodes[c->node].stalled > settled)
         violation(w, "seen-by-peer", "%s is granted the primary role while its agent sees host%u, where %s acts",
                   a->name, o->host + 1, o->name);
 }
@@ -198,8 +207,10 @@ static void grant_sent(struct world *w, const struct controller *c, const Unders
     }
     if (p->owner != (int)w->site.apps[app].member)
         p->former = p->owner;
-    if (epoch_compare(epoch, p->highest) > 0)
+    if (epoch_compare(epoch, p->highest) > 0) {
         p->highest = epoch;
+        p->highest_at = w->now;
+    }
     p->owner = (int)w->site.apps[app].member;
     t->granted[t->n_granted++ % GRANTS_KEPT] = epoch;
 }

@@ -125,11 +125,21 @@ void truth_promised(struct world *w, uint16_t app, uint64_t incarnation, uint64_
     span_t k = {w->site.k[w->site.apps[app].pair]};
     int64_t until =
         node_now(w, w->site.apps[app].host).ns + lease_horizon((span_t){promise}, k, w->site.timing.margin).ns;
+    if (t->promised_until <= node_now(w, w->site.apps[app].host).ns)
+        t->promised_since = w->now;
     if (until > t->promised_until)
         t->promised_until = until;
     if (incarnation != t->promised_incarnation || seq > t->promised_seq)
         t->promised_seq = seq;
     t->promised_incarnation = incarnation;
+}
+
+bool truth_is_promised(const struct world *w, uint16_t app, int64_t since)
+{
+    const struct member_truth *t = &w->checker.app[app], *o = &w->checker.app[peer_of(w, app)];
+    bool released = o->released_incarnation == t->promised_incarnation && o->released_seq >= t->promised_seq;
+    return !released && w->now - t->promised_since > since &&
+           t->promised_until > node_now(w, w->site.apps[app].host).ns;
 }
 
 void truth_agent_begins(struct world *w, unsigned host)
