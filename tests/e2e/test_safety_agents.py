@@ -9,6 +9,7 @@ import tree
 from safety import SafetyWorld
 from world import alive, wait
 
+PROFILES = pytest.mark.parametrize("profile", ["brisk", "default"])
 LINKED = pytest.mark.parametrize("linked", [True, False], ids=["linked", "unlinked"])
 
 
@@ -43,8 +44,10 @@ def test_fault12_agent_killed_three_times(safe, host):
     safe.expect(changes=0)
 
 
+@PROFILES
 @pytest.mark.parametrize("host", ["a", "b"])
-def test_fault12_keeper_killed_three_times(safe, host):
+def test_fault12_keeper_killed_three_times(make_safe, host, profile):
+    safe = make_safe(profile=profile)
     pids = safe.pids()
     for _ in range(3):
         agent = safe.agent_pid(host)
@@ -67,10 +70,11 @@ def test_fault12_keeper_and_agent_killed_together(safe, host):
     safe.expect(changes=0)
 
 
+@PROFILES
 @LINKED
-def test_fault13_agent_stopped_past_the_lease(make_safe, linked):
+def test_fault13_agent_stopped_past_the_lease(make_safe, linked, profile):
     """The keeper ends the lease in time, the standby is promoted, and the agent that goes on finds a backup."""
-    w = make_safe(linked)
+    w = make_safe(linked, profile=profile)
     agent = w.agent_pid("a")
     with w.gap(until="p2"):
         os.kill(agent, signal.SIGSTOP)
@@ -80,9 +84,10 @@ def test_fault13_agent_stopped_past_the_lease(make_safe, linked):
     w.expect(changes=1)
 
 
-def test_fault13_agent_and_keeper_stopped_past_the_lease(make_safe):
+@PROFILES
+def test_fault13_agent_and_keeper_stopped_past_the_lease(make_safe, profile):
     """Who reads the lease word stops by himself; on SIGCONT the old primary is demoted before it serves."""
-    w = make_safe()
+    w = make_safe(profile=profile)
     stopped = [w.agent_pid("a"), w.lca("a").pid]
     with w.gap(until="p2"):
         w.signal_all(stopped, signal.SIGSTOP)

@@ -4,6 +4,7 @@ import pytest
 from safety import SafetyWorld
 from world import wait
 
+PROFILES = pytest.mark.parametrize("profile", ["brisk", "default"])
 LINKED = pytest.mark.parametrize("linked", [True, False], ids=["linked", "unlinked"])
 
 
@@ -25,7 +26,9 @@ def safe(make_safe):
     return make_safe()
 
 
-def test_fault18_host_of_the_primary_loses_power(safe):
+@PROFILES
+def test_fault18_host_of_the_primary_loses_power(make_safe, profile):
+    safe = make_safe(profile=profile)
     with safe.gap(until="p2"):
         safe.power_off("a")
     safe.power_on("a")
@@ -87,8 +90,10 @@ def test_fault19_cable_of_the_standby_pulled(safe):
     safe.expect(changes=0)
 
 
-def test_fault20_path_to_the_controller_cut(safe):
+@PROFILES
+def test_fault20_path_to_the_controller_cut(make_safe, profile):
     """The peer sees it: it keeps serving."""
+    safe = make_safe(profile=profile)
     pids = safe.pids()
     safe.net.cut("a", "scs")
     wait(lambda: safe.host("a")["status"] != "Running")
