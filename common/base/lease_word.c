@@ -8,7 +8,6 @@
  * process never has undefined behaviour, whatever the page holds. */
 #include "common/base/lease_word.h"
 
-#include <stddef.h>
 #include <string.h>
 
 #define MAGIC (UINT64_C(0x757364794c570000) | LEASE_WORD_VERSION)
@@ -99,6 +98,24 @@ enum lease_reading lease_word_read(const void *page, const uint8_t boot_id[16], 
     if (end == 0)
         return LEASE_NONE;
     return now.ns < end ? LEASE_HELD : LEASE_ENDED;
+}
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool boot_id_parse(const char *text, size_t n, uint8_t ret_id[16])
+{
+    size_t digits = 0;
+    for (size_t i = 0; i < n && digits < 32; i++) {
+        int d = hex_digit(text[i]);
+        if (d < 0)
+            continue;
+        ret_id[digits / 2] = (uint8_t)(digits % 2 ? ret_id[digits / 2] << 4 | d : d);
+        digits++;
+    }
+    return digits == 32;
 }
 
 const char *lease_reading_text(enum lease_reading r)

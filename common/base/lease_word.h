@@ -8,6 +8,7 @@
 
 #include "common/base/time.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define LEASE_WORD_SIZE 4096
@@ -37,5 +38,12 @@ void lease_word_write(void *page, const struct lease_word *word);
  * HELD, ENDED and NONE. */
 enum lease_reading lease_word_read(const void *page, const uint8_t boot_id[16], uint64_t time_namespace, mono_t now,
                                    struct lease_word *ret_word);
+/* Changes with every write: who has read a word may keep what it said for as long as this stays the same and even. */
+static inline uint64_t lease_word_sequence(const void *page)
+{
+    return __atomic_load_n((const uint64_t *)page, __ATOMIC_ACQUIRE);
+}
+/* The kernel's boot id from its text (/proc/sys/kernel/random/boot_id); false: it is none. */
+bool boot_id_parse(const char *text, size_t n, uint8_t ret_id[16]);
 /* "held", "ended", "none", "written in another boot", … */
 const char *lease_reading_text(enum lease_reading r);

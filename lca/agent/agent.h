@@ -2,7 +2,7 @@
  * all of it.
  *
  * Who does what: main.c start and end; turn.c the turn of the loop; channel.c the keeper's packets; execute.c the
- * core's actions; connections.c controllers and peer agents; state.c the record on disk; privileges.c becoming an ordinary user;
+ * core's actions; connections.c controllers and peer agents; applications.c applications that link the library; state.c the record on disk; privileges.c becoming an ordinary user;
  * confine.c giving up what is left. The agent decides nothing: the core does. */
 #pragma once
 
@@ -70,6 +70,18 @@ struct durable_file {
     int lost_errors[LCA_ACTIONS_MAX];
 };
 
+/* Connections of applications (applications.c). */
+struct app_link;
+struct applications {
+    struct loop_io io; /* where they connect */
+    struct app_link **links; /* `size` places, made when they are needed */
+    unsigned size, n, unknown; /* open; of these not registered yet */
+    uint64_t tokens;
+    bool paused, closing; /* some are not read; some are to be closed */
+    mono_t say_end;
+    unsigned said, unsaid; /* refusals within this second */
+};
+
 struct agent {
     const struct lca_config *config;
     struct loop *loop;
@@ -82,6 +94,7 @@ struct agent {
     bool resumed, ending;
     mono_t held_since[LCA_SCS_MAX]; /* this controller does not read: its snapshot waits; MONO_NEVER: it reads */
     struct durable_file durable;
+    struct applications applications;
     mono_t late_said;
     bool announce_due; /* the core has asked for another set of peers: it is told who of them is there */
     struct connection connections[CONNECTIONS_MAX];
@@ -134,6 +147,14 @@ void connections_set_told(struct agent *a, unsigned scs);
 bool connections_have_room(const struct agent *a, unsigned scs);
 void connections_close(struct agent *a, const char *reason);
 int connections_listen(struct agent *a, struct strbuf *why);
+
+/* applications.c. Opened as root; nobody is heard before the keeper's records are complete. */
+int applications_open(struct agent *a, struct strbuf *why);
+void applications_begin(struct agent *a);
+void applications_close(struct agent *a);
+mono_t applications_turn(struct agent *a, mono_t now);
+void applications_peer(struct agent *a, const struct keeper_peer_is *p, mono_t now);
+void applications_send(struct agent *a, const struct lca_action *action);
 
 /* state.c, in the order of a start: the directory, as root; the file, as agent-user, and what is in it to the core; the
  * thread, between the halves of the confinement (0 or negative errno). */

@@ -107,6 +107,7 @@ static void resumed(struct agent *a, mono_t now)
 {
     agent_step(a, &(struct lca_event){.type = LCA_EV_KEEPER_RESUMED}, now);
     a->resumed = true;
+    applications_begin(a);
 }
 
 /* The packets whose fixed part is all, by type. */
@@ -131,6 +132,8 @@ static size_t packet_size(uint32_t type)
         return sizeof(struct keeper_fenced);
     case KM_NOTIFY:
         return offsetof(struct keeper_notify, data);
+    case KM_PEER_IS:
+        return sizeof(struct keeper_peer_is);
     case KM_TREE_GONE:
     case KM_STOP_ALL:
     case KM_END:
@@ -242,6 +245,8 @@ static void packet_take(struct agent *a, void *bytes, size_t n, mono_t now)
         resumed(a, now);
     else if (h->type == KM_REFUSED)
         refused(a, bytes);
+    else if (h->type == KM_PEER_IS)
+        applications_peer(a, bytes, now);
     else if (h->type == KM_END)
         agent_end(a, 0);
     else if (event_read(bytes, n, &e))

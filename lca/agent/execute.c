@@ -250,6 +250,9 @@ static void one(struct agent *a, const struct lca_action *action, mono_t now)
     case LCA_DO_WRITE:
         state_write(a, action->ticket);
         break;
+    case LCA_DO_APP_SEND:
+        applications_send(a, action);
+        break;
     case LCA_DO_SEND_PEER:
         send_peer(a, action, now);
         break;

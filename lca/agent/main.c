@@ -137,6 +137,8 @@ static int agent_open(struct agent *a, int parent, struct strbuf *why)
     int r = world_open(a, why);
     if (r >= 0 && (r = channel_open(a, KEEPER_AGENT_FD)) < 0)
         strbuf_add(why, "descriptor 3 is not the keeper's channel: lca-agent is started by lca");
+    if (r >= 0)
+        r = applications_open(a, why);
     if (r >= 0) {
         begin_realtime(a);
         state_prepare(a);
@@ -182,6 +184,7 @@ static int agent_main(const struct lca_config *config, int parent)
               : code == KEEPER_AGENT_ALL_STOPPED ? "every application has ended"
                                                  : "the keeper is gone",
               NULL);
+    applications_close(a);
     state_close(a);
     links_close(a->links);
     loop_close(a->loop);

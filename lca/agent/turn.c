@@ -115,6 +115,7 @@ mono_t agent_turn(void *arg, mono_t now)
     say_late(a, now);
     connections_next(a, now);
     mono_t next = connections_due(a, now);
+    next = mono_min(next, applications_turn(a, now));
     next = mono_min(next, run_due(a, now));
     execute_records(a, now);
     return mono_min(next, links_turn(a->links, now));

@@ -65,6 +65,7 @@ static void app_launch(struct lca_core *c, struct app *a)
     a->notify_started = a->def.notify;
     a->pid = 0;
     a->unavailable = a->hung = a->start_wanted = a->demote_first = false;
+    linked_begin(a);
     a->status_text[0] = '\0';
     a->restart_at = MONO_NEVER;
     a->ready_by = a->def.startup.ns > 0 ? mono_add(c->now, a->def.startup) : MONO_NEVER;
@@ -100,6 +101,7 @@ void app_started(struct lca_core *c, struct app *a, uint32_t pid)
     app_set_status(c, a, APP_INITIALIZING);
     if (!a->notify_started)
         app_ready(c, a);
+    linked_started(c, a);
 }
 
 void app_ready(struct lca_core *c, struct app *a)
@@ -124,6 +126,7 @@ void app_leave(struct lca_core *c, struct app *a, enum end_cause cause)
         a->cause = cause;
     a->ready_by = a->stop_by = MONO_NEVER;
     health_end(a);
+    linked_end(c, a);
     app_set_status(c, a, APP_STOP_PENDING);
     role_leaving(c, a);
 }
@@ -217,7 +220,9 @@ void app_exited(struct lca_core *c, struct app *a, const struct exit_info *exit,
     a->pid = 0;
     a->ready_by = a->stop_by = MONO_NEVER;
     a->gone_by = mono_add(c->now, GONE_ALARM);
+    a->link_up = false;
     health_end(a);
+    linked_end(c, a);
 
     char text[96];
     struct strbuf how;
@@ -331,6 +336,7 @@ void app_start_failed(struct lca_core *c, struct app *a, int error, const char *
     a->exit_asked = false;
     a->ready_by = a->stop_by = MONO_NEVER;
     health_end(a);
+    linked_end(c, a);
     app_reason(a, "not started: %s", reason);
     record_str(core_record(c, REC_START_FAILED, a), "reason", reason);
     app_ended(c, a);
@@ -386,6 +392,7 @@ void app_timer(struct lca_core *c, struct app *a)
     if (mono_reached(a->gone_by, c->now))
         on_not_gone(c, a);
     health_timer(c, a);
+    linked_timer(c, a);
     lease_timer(c, a);
     role_timer(c, a);
     order_timer(c, a);
@@ -394,7 +401,7 @@ void app_timer(struct lca_core *c, struct app *a)
 mono_t app_deadline(const struct app *a)
 {
     mono_t t = mono_min(mono_min(a->ready_by, a->stop_by), mono_min(a->gone_by, a->restart_at));
-    t = mono_min(t, mono_min(mono_min(a->beat_by, a->link_by), mono_min(a->in_place_at, a->text_at)));
+    t = mono_min(t, mono_min(mono_min(a->beat_by, linked_deadline(a)), mono_min(a->in_place_at, a->text_at)));
     t = mono_min(t, lease_deadline(a));
     if (a->change.kind)
         t = mono_min(t, a->change.by);

@@ -46,8 +46,9 @@ struct app *core_take(struct lca_core *c, const char *name)
     str_copy(a->name, sizeof a->name, name);
     a->status = APP_STOPPED;
     a->status_since = c->now;
-    a->ready_by = a->stop_by = a->gone_by = a->restart_at = a->beat_by = a->link_by = a->in_place_at = a->text_at =
-        a->change.by = MONO_NEVER;
+    a->ready_by = a->stop_by = a->gone_by = a->restart_at = a->beat_by = a->in_place_at = a->text_at = a->change.by =
+        MONO_NEVER;
+    linked_begin(a);
     c->hashes[i] = hash_name(name);
     c->due[i] = MONO_NEVER;
     app_touch(c, a);
@@ -136,12 +137,33 @@ static void app_event(struct lca_core *c, struct app *a, const struct lca_event 
         break;
     case LCA_EV_APP_LINK_LOST:
         if (same)
-            health_link_lost(c, a);
+            linked_lost(c, a);
         break;
     case LCA_EV_APP_LINK_BACK:
         if (same)
-            health_link_back(c, a);
+            linked_back(c, a, e);
         break;
+    case LCA_EV_APP_STATUS:
+        if (same)
+            linked_status(c, a, e);
+        break;
+    case LCA_EV_APP_BEAT:
+        if (same)
+            health_beat(c, a, e->beat.classes);
+        break;
+    case LCA_EV_APP_ANSWER:
+        if (same)
+            linked_answer(c, a, e);
+        break;
+    case LCA_EV_APP_MARK:
+        if (same)
+            linked_mark(c, a, e);
+        break;
+    case LCA_EV_APP_REPLY:
+        if (same)
+            linked_reply(c, a, e);
+        break;
+    case LCA_EV_COMMAND:
     case LCA_EV_TIMER:
     case LCA_EV_KEEPER_WELCOME:
     case LCA_EV_KEEPER_RECORD:
@@ -234,6 +256,9 @@ static void dispatch(struct lca_core *c, const struct lca_event *e)
     case LCA_EV_HIGHEST:
         elector_named(c, e);
         break;
+    case LCA_EV_COMMAND:
+        linked_command(c, e);
+        break;
     case LCA_EV_KEEPER_FENCED:
     case LCA_EV_KEEPER_STARTED:
     case LCA_EV_KEEPER_START_FAILED:
@@ -242,7 +267,12 @@ static void dispatch(struct lca_core *c, const struct lca_event *e)
     case LCA_EV_KEEPER_ROLE_ENDED:
     case LCA_EV_KEEPER_NOTIFY:
     case LCA_EV_APP_LINK_LOST:
-    case LCA_EV_APP_LINK_BACK: {
+    case LCA_EV_APP_LINK_BACK:
+    case LCA_EV_APP_STATUS:
+    case LCA_EV_APP_BEAT:
+    case LCA_EV_APP_ANSWER:
+    case LCA_EV_APP_MARK:
+    case LCA_EV_APP_REPLY: {
         struct app *a = core_find(c, e->name);
         if (a)
             app_event(c, a, e);

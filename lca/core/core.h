@@ -57,6 +57,7 @@ struct lca_order {
     uint64_t released_incarnation, released_seq; /* grant: what the other member released last (SAFETY B5) */
     uint64_t sync_point;     /* grant: it has to have that much (S9); 0: it is not looked at */
     span_t deadline;         /* from arrival; 0: none */
+    bool graceful;           /* stop: a linked application finishes its work first */
     const char *reason;
 };
 
@@ -73,8 +74,10 @@ enum lca_event_type {
     LCA_EV_PEER_UP, LCA_EV_PEER_DOWN, LCA_EV_PEER_POLL, LCA_EV_PEER_ANSWER,
     /* voting (SAFETY section 2, arbiter = agents) */
     LCA_EV_VOTE, LCA_EV_HIGHEST_ASK, LCA_EV_HIGHEST,
-    /* a linked application's own connection (DOMAIN row 1b; told by the application socket) */
-    LCA_EV_APP_LINK_LOST, LCA_EV_APP_LINK_BACK,
+    /* a linked application's own connection (linked.c); BACK: it has registered, for the first time or again */
+    LCA_EV_APP_LINK_LOST, LCA_EV_APP_LINK_BACK, LCA_EV_APP_STATUS, LCA_EV_APP_BEAT, LCA_EV_APP_ANSWER, LCA_EV_APP_MARK, LCA_EV_APP_REPLY,
+    /* an operator's command for a linked application, by a controller */
+    LCA_EV_COMMAND,
 };
 
 struct lca_peer_host {
@@ -132,6 +135,11 @@ struct lca_event {
         /* `name` is the peer host; `app` the member of this host. epoch: of the asking side; of an answer: a higher one that is known there, or none */
         struct { const char *app; uint64_t incarnation, poll_seq; struct epoch epoch; span_t promise; struct sync_point sync_point; } peer;
         struct lca_vote vote;
+        /* LINK_BACK: all of it, status APP_UNKNOWN: nothing but that it is there; STATUS: status, text; MARK: both marks */
+        struct { enum app_role role; struct epoch epoch; enum app_status status; const char *text; uint64_t position, acknowledged; } link;
+        struct { uint64_t classes; } beat; /* bit N: thread class N */
+        struct { uint64_t id; uint32_t code; const char *text; } said; /* ANSWER: enum lca_link_answer; REPLY */
+        struct { uint64_t id; const char *app; unsigned n_words; const char *const *words; span_t deadline; } command;
         struct { uint64_t nonce, highest, number; bool recorded; uint8_t electors_hash[32]; } highest; /* `name`: the elector */
         struct lca_order order;
     };
@@ -153,13 +161,17 @@ enum lca_action_type {
     LCA_DO_SEND_PEER,  /* message for the agent of peer `peer` */
     LCA_DO_PEERS,      /* the set of peers to call or to expect changed: lca_core_peers() */
     LCA_DO_RECORD,     /* `record` for the log; `to_scs` also as agent.Event */
+    LCA_DO_APP_SEND,   /* app, start_id: `app_message` for its connection, if it is there */
     LCA_DO_END,        /* STOP_ALL finished: every application has ended */
 };
 #define LCA_ALL_SCS (~0u)
 
 /* What is sent; the packer reads the rest from the core. */
 enum lca_message { MSG_REPORT, MSG_REPORT_END, MSG_POLL, MSG_RELEASED, MSG_ORDER_RESULT, MSG_EVENT, MSG_PEER_VIEW, MSG_VOTE_ANSWER, MSG_ELECTOR_RECORD,
-                   MSG_PEER_POLL, MSG_PEER_ANSWER, MSG_HIGHEST_ASK, MSG_HIGHEST };
+                   MSG_PEER_POLL, MSG_PEER_ANSWER, MSG_HIGHEST_ASK, MSG_HIGHEST, MSG_COMMAND_RESULT };
+/* What a linked application is told. */
+enum lca_app_message { APP_MSG_REGISTERED, APP_MSG_ROLE, APP_MSG_SUSPEND, APP_MSG_CONTROL, APP_MSG_COMMAND };
+enum lca_link_answer { LINK_ACCEPTED = 1, LINK_DECLINED, LINK_LATER }; /* as app.proto Answer.Outcome */
 
 struct lca_result {
     uint64_t order_id;
@@ -187,7 +199,13 @@ struct lca_action {
     uint64_t ticket;  /* LCA_DO_WRITE */
     struct lca_vote_answer vote;
     struct { uint64_t incarnation, poll_seq; struct epoch epoch; span_t promise; } peer_message; /* MSG_PEER_*: as the event's */
-    uint64_t nonce;   /* MSG_HIGHEST* */
+    uint64_t nonce;   /* MSG_HIGHEST*, MSG_COMMAND_RESULT; id of a role or a command told */
+    enum lca_app_message app_message; /* `fencing`: time to answer, or between beats; `margin`: between marks */
+    span_t margin;
+    bool controlled;
+    unsigned n_words;
+    const char *const *words; /* borrowed from the event of this step */
+    struct { uint32_t code; const char *error, *text; } command; /* MSG_COMMAND_RESULT; `error` NULL: it answered */
     struct record record;
     mono_t at;        /* LCA_DO_RECORD: when it happened; the packer tells its age. LCA_DO_LEASE: the end */
     bool to_scs;

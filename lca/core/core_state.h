@@ -55,6 +55,7 @@ struct definition {
     uint32_t declined_code; /* 0: none */
     uint32_t restart_limit;
     span_t startup, shutdown, restart_delay, restart_delay_max, restart_window, heartbeat, reconnect, role;
+    span_t suspending; /* suspending-wait-timeout */
     span_t fencing_timeout, k; /* from a lease's end until the tree is killed; until nobody can act (K) */
     char peer_host[NAME_SIZE], peer_application[NAME_SIZE];
 };
@@ -104,6 +105,10 @@ struct change {
     struct order_key key;
     struct epoch epoch; /* granted; of a demotion: the one that ends */
     uint64_t ticket;    /* of the durable record that it waits for; 0: none (S8) */
+    bool commanded;     /* its command has ended well */
+    bool agreed;        /* a linked application has said yes */
+    uint64_t told_id;   /* of what a linked application was told and has not answered; 0: nothing */
+    mono_t last;        /* "later" does not reach beyond; MONO_ZERO: the order has no deadline */
     span_t deadline;    /* of the grant, from `at` */
     mono_t at, by;
     char reason[64];
@@ -141,6 +146,15 @@ struct app {
     mono_t started_at;
     bool notify_started; /* readiness as it was at the start of this process */
     bool unavailable, hung;
+    bool linked, link_up; /* this start has registered; its connection is there */
+    enum app_status said; /* by a linked application; APP_UNKNOWN: nothing by this start */
+    bool control_due;     /* it is to be told who controls the host */
+    bool suspending;      /* asked to end gracefully, and at it */
+    struct {
+        uint64_t id, told_id; /* id 0: none is under way */
+        unsigned scs;
+        mono_t by;
+    } command;
     bool demote_first; /* its role is not known: backup before anything else (SAFETY section 8) */
     bool start_wanted; /* an order waits for the tree of the former start */
     struct exit_info last_exit;
@@ -170,7 +184,7 @@ struct app {
     struct sync_state sync;
 
     bool store_due, report_due, released_due;
-    mono_t ready_by, stop_by, gone_by, restart_at, beat_by, link_by, in_place_at, text_at;
+    mono_t ready_by, stop_by, gone_by, restart_at, beat_by, link_by, in_place_at, text_at, suspend_by;
 };
 
 struct scs_link {
@@ -358,8 +372,31 @@ void health_notify(struct lca_core *c, struct app *a, const char *data, size_t n
 void health_begin(struct lca_core *c, struct app *a); /* it is ready: heartbeats count from here */
 void health_end(struct app *a);
 void health_timer(struct lca_core *c, struct app *a);
-void health_link_lost(struct lca_core *c, struct app *a);
-void health_link_back(struct lca_core *c, struct app *a);
+void health_beat(struct lca_core *c, struct app *a, uint64_t classes);
+void health_text(struct lca_core *c, struct app *a, const char *text);
+span_t health_shortest(const struct app *a); /* heartbeat period; 0: none is owed */
+
+/* --- a linked application's connection (linked.c) --- */
+void linked_begin(struct app *a);
+void linked_resume(struct lca_core *c, struct app *a);
+void linked_started(struct lca_core *c, struct app *a); /* the keeper says that it runs */
+void linked_back(struct lca_core *c, struct app *a, const struct lca_event *e);
+void linked_lost(struct lca_core *c, struct app *a);
+void linked_end(struct lca_core *c, struct app *a);
+void linked_status(struct lca_core *c, struct app *a, const struct lca_event *e);
+void linked_mark(struct lca_core *c, struct app *a, const struct lca_event *e);
+void linked_answer(struct lca_core *c, struct app *a, const struct lca_event *e);
+void linked_reply(struct lca_core *c, struct app *a, const struct lca_event *e);
+void linked_command(struct lca_core *c, const struct lca_event *e);
+bool linked_takes_roles(const struct app *a);
+void linked_tell_role(struct lca_core *c, struct app *a);
+/* Begins a graceful stop; false: it is not connected or does not run. */
+bool linked_suspend(struct lca_core *c, struct app *a, const char *why);
+void linked_suspended(struct lca_core *c, struct app *a); /* the ordinary stop follows */
+void linked_control(struct lca_core *c);
+void linked_flush(struct lca_core *c, struct app *a);
+void linked_timer(struct lca_core *c, struct app *a);
+mono_t linked_deadline(const struct app *a);
 
 /* --- orders (order.c) and roles (roles.c) --- */
 void order_handle(struct lca_core *c, unsigned scs, const struct lca_order *o);
@@ -375,6 +412,9 @@ void role_not_started(struct lca_core *c, struct app *a, const char *reason);
 /* Begins what a->change says, behind the end of a command that is being killed. */
 void role_change_begin(struct lca_core *c, struct app *a, span_t deadline);
 void role_command_kill(struct lca_core *c, struct app *a);
+/* The next part of a change: its command, the linked application's answer, the end. */
+void role_go_on(struct lca_core *c, struct app *a);
+void role_refused(struct lca_core *c, struct app *a, const char *why); /* a linked application says no */
 /* The result of the order under way, once. */
 void role_answer(struct lca_core *c, struct app *a, int outcome, const char *error, const char *text);
 void role_timer(struct lca_core *c, struct app *a);

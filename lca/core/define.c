@@ -72,6 +72,7 @@ static void values_read(const Understudy__Agent__Define *m, struct definition *d
     d->restart_window = ms(m->restart_window_ms, 60000);
     d->heartbeat = SPAN_MS(m->heartbeat_period_ms);
     d->reconnect = ms(m->reconnect_timeout_ms, 2000);
+    d->suspending = ms(m->suspending_wait_timeout_ms, 10000);
     if (!m->pair)
         return;
     d->member = true;

@@ -148,6 +148,7 @@ static void app_flush(struct lca_core *c, struct app *a)
     if (a->report_due)
         send_to_all(c, a, MSG_REPORT);
     a->released_due = a->report_due = false;
+    linked_flush(c, a);
     if (a->store_due)
         app_store_now(c, a);
     if (a->unseen_id && (a->phase == PHASE_NONE || a->start_id != a->unseen_id)) {

@@ -1,6 +1,6 @@
-/* Is a running application well? What it says on its notify socket, the heartbeats it owes, and its connection to lca.
+/* Is a running application well? What it says on its notify socket, the heartbeats it owes.
  *
- * Owns ServiceUnavailable and the suspicion of a hang (DOMAIN cases 1b, 3, 4). Knows its own lateness: a heartbeat is
+ * Owns ServiceUnavailable and the suspicion of a hang (DOMAIN cases 3, 4). Knows its own lateness: a heartbeat is
  * missed only when this core looked in time; when its step came late by more than 100 ms or half a period, whichever is
  * more, the application gets another half period, because what it sent may lie unread. */
 #include "lca/core/core_state.h"
@@ -20,7 +20,7 @@ void health_begin(struct lca_core *c, struct app *a)
 
 void health_end(struct app *a)
 {
-    a->beat_by = a->link_by = a->text_at = MONO_NEVER;
+    a->beat_by = a->text_at = MONO_NEVER;
     a->hung = false;
 }
 
@@ -35,6 +35,17 @@ static void beat(struct lca_core *c, struct app *a)
     health_begin(c, a);
 }
 
+void health_beat(struct lca_core *c, struct app *a, uint64_t classes)
+{
+    if (classes & 1)
+        beat(c, a);
+}
+
+span_t health_shortest(const struct app *a)
+{
+    return a->def.heartbeat;
+}
+
 static void set_available(struct lca_core *c, struct app *a, bool available)
 {
     bool changed = a->unavailable == available;
@@ -46,7 +57,7 @@ static void set_available(struct lca_core *c, struct app *a, bool available)
     app_store(c, a);
 }
 
-static void set_text(struct lca_core *c, struct app *a, const char *text)
+void health_text(struct lca_core *c, struct app *a, const char *text)
 {
     if (str_equal(a->status_text, text))
         return;
@@ -63,7 +74,7 @@ void health_notify(struct lca_core *c, struct app *a, const char *data, size_t n
         record_printf(core_record(c, REC_NOTIFY_REFUSED, a), "reason", "%u lines, the first is %s", said.refused,
                       said.why);
     if (said.has_text)
-        set_text(c, a, said.text);
+        health_text(c, a, said.text);
     if (said.x_status != NOTIFY_X_NONE)
         set_available(c, a, said.x_status == NOTIFY_X_STARTED);
     if (said.position.said || said.acknowledged.said)
@@ -103,20 +114,4 @@ void health_timer(struct lca_core *c, struct app *a)
     }
     if (mono_reached(a->beat_by, c->now))
         on_silent(c, a);
-    if (mono_reached(a->link_by, c->now)) {
-        a->link_by = MONO_NEVER;
-        app_reason(a, "its connection to lca did not return");
-        app_kill(c, a, END_LINK);
-    }
-}
-
-void health_link_lost(struct lca_core *c, struct app *a)
-{
-    if (a->phase == PHASE_INITIALIZING || a->phase == PHASE_READY)
-        a->link_by = mono_add(c->now, a->def.reconnect);
-}
-
-void health_link_back(struct lca_core *c, struct app *a)
-{
-    a->link_by = MONO_NEVER;
 }

@@ -226,7 +226,8 @@ static void do_stop(struct lca_core *c, unsigned scs, struct app *a, const struc
     order_finish(c, a, true, RESULT_FAILED, "UnableToExecute", "a later order stops it");
     wait_for(c, a, scs, o);
     app_reason(a, "%s", why_of(o, "stopped by an order"));
-    app_stop(c, a, END_STOP);
+    if (!o->graceful || !linked_suspend(c, a, a->reason))
+        app_stop(c, a, END_STOP);
     if (a->phase == PHASE_NONE)
         order_finish(c, a, false, RESULT_DONE, NULL, NULL);
 }

@@ -206,6 +206,7 @@ int peer_message_pack(const struct lca_core *c, const struct lca_action *action,
     case MSG_PEER_VIEW:
     case MSG_VOTE_ANSWER:
     case MSG_ELECTOR_RECORD:
+    case MSG_COMMAND_RESULT:
         break;
     }
     return -EINVAL;

@@ -52,6 +52,7 @@ void poll_control(struct lca_core *c, const char *reason)
     if (is == c->controlled)
         return;
     c->controlled = is;
+    linked_control(c);
     if (!is) {
         c->uncontrolled_since = c->now;
         record_str(core_record(c, REC_UNCONTROLLED, NULL), "reason", reason);

@@ -32,6 +32,7 @@ static void take_unknown_start(struct lca_core *c, struct app *a, const struct l
     a->cause = END_UNASKED;
     a->intent = INTENT_NONE;
     a->unavailable = a->start_wanted = false;
+    linked_begin(a);
     a->demote_first = a->has_definition && a->def.member; /* what it has become since is not known (SAFETY 8) */
     a->restart_at = MONO_NEVER;
     memset(&a->change, 0, sizeof a->change);
@@ -95,6 +96,7 @@ static void resume_live(struct lca_core *c, struct app *a, const struct lca_even
     if (!a->has_definition)
         a->role = APP_EXITING;
     say_found(c, a, e->record.adopted);
+    linked_resume(c, a);
     role_resume(c, a, intent);
     lease_timer(c, a); /* one that ended meanwhile */
 }

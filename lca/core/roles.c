@@ -1,7 +1,8 @@
 /* Roles: what a grant and a demotion do to one half of a pair (SAFETY sections 3 and 6); its leases are lease.c's.
  *
  * Every member starts as Backup. PRIMARY comes as a grant for a poll of this keeper's incarnation and is carried out by
- * the application's on-primary; a demotion by on-backup. An application that does not obey counts as failed and is
+ * the application's on-primary, then by the application itself where it links the library; a demotion in the other order,
+ * so that it has stopped acting before on-backup gives away what it acted with. An application that does not obey counts as failed and is
  * killed (DOMAIN row 17), never as obedient. When a holder has certainly ended or has confirmed the backup role,
  * RELEASED says so, and no grant for an older poll is used afterwards. Intent is stored before a role command starts,
  * the outcome before it is answered.
@@ -114,15 +115,15 @@ static void became_backup(struct lca_core *c, struct app *a)
     app_report(c, a);
 }
 
-static void declined(struct lca_core *c, struct app *a)
+static void declined(struct lca_core *c, struct app *a, const char *why)
 {
     struct epoch epoch = a->change.epoch;
     bool in_place = a->change.in_place;
     app_reason(a, "declined to become primary");
     a->intent = INTENT_NONE;
     a->in_place_due = false;
-    role_answer(c, a, RESULT_DECLINED, NULL, "on-primary ended with the exit code that means declined");
-    say_failed(c, a, REC_ROLE_DECLINED, in_place ? "no controller asked" : "its on-primary says so");
+    role_answer(c, a, RESULT_DECLINED, NULL, why);
+    say_failed(c, a, REC_ROLE_DECLINED, in_place ? "no controller asked" : why);
     change_clear(a);
     role_release(c, a, epoch);
 }
@@ -151,13 +152,6 @@ static void command_launch(struct lca_core *c, struct app *a)
 {
     struct change *ch = &a->change;
     bool primary = ch->kind == CHANGE_PRIMARY;
-    ch->begun = true;
-    if (primary && a->def.fencing)
-        lease_give(c, a);
-    if (primary ? !a->def.on_primary : !a->def.on_backup) {
-        primary ? became_primary(c, a) : became_backup(c, a);
-        return;
-    }
     do
         ch->start_id = rng_next(&c->rng);
     while (ch->start_id == 0);
@@ -171,8 +165,33 @@ static void command_launch(struct lca_core *c, struct app *a)
     ch->killing = false;
 }
 
-/* Begins what a->change says, behind the end of a command that is being killed. */
-void role_change_begin(struct lca_core *c, struct app *a, span_t deadline)
+/* To primary: on-primary, then a linked application. To backup: the application, then on-backup. */
+void role_go_on(struct lca_core *c, struct app *a)
+{
+    const struct change *ch = &a->change;
+    bool primary = ch->kind == CHANGE_PRIMARY;
+    bool command = !ch->commanded && (primary ? a->def.on_primary : a->def.on_backup);
+    bool tell = !ch->agreed && linked_takes_roles(a);
+    if (command && (primary || !tell))
+        command_launch(c, a);
+    else if (tell)
+        linked_tell_role(c, a);
+    else if (primary)
+        became_primary(c, a);
+    else
+        became_backup(c, a);
+}
+
+static void change_launch(struct lca_core *c, struct app *a)
+{
+    a->change.begun = true;
+    if (a->change.kind == CHANGE_PRIMARY && a->def.fencing)
+        lease_give(c, a);
+    role_go_on(c, a);
+}
+
+/* `agreed`: the application knows. */
+static void change_begin(struct lca_core *c, struct app *a, span_t deadline, bool agreed)
 {
     struct change *ch = &a->change;
     span_t limit = a->def.role;
@@ -180,14 +199,23 @@ void role_change_begin(struct lca_core *c, struct app *a, span_t deadline)
         limit = deadline;
     ch->at = c->now;
     ch->by = mono_add(c->now, limit);
-    ch->begun = false;
+    ch->begun = ch->commanded = false;
+    ch->agreed = agreed;
+    ch->told_id = 0;
+    ch->last = deadline.ns > 0 ? mono_add(c->now, deadline) : MONO_ZERO;
     a->intent = ch->kind == CHANGE_PRIMARY ? INTENT_PRIMARY : INTENT_DEMOTE;
     if (ch->running)
         app_store_now(c, a);
     else
-        command_launch(c, a);
+        change_launch(c, a);
     if (ch->kind != CHANGE_NONE && ch->ordered)
         core_result(c, a, ch->scs, &ch->key, RESULT_ACCEPTED, NULL, NULL, ch->at);
+}
+
+/* Begins what a->change says, behind the end of a command that is being killed. */
+void role_change_begin(struct lca_core *c, struct app *a, span_t deadline)
+{
+    change_begin(c, a, deadline, false);
 }
 
 /* The grant's record is on disk: if the lease still holds, the role begins. */
@@ -239,7 +267,7 @@ void role_ended(struct lca_core *c, struct app *a, const struct exit_info *exit)
     }
     if (killed) {
         if (ch->kind != CHANGE_NONE && !ch->begun)
-            command_launch(c, a);
+            change_launch(c, a);
         return;
     }
     char why[96];
@@ -251,20 +279,43 @@ void role_ended(struct lca_core *c, struct app *a, const struct exit_info *exit)
     case CHANGE_NONE:
         break;
     case CHANGE_PRIMARY:
+        ch->commanded = obeyed;
         if (obeyed)
-            became_primary(c, a);
+            role_go_on(c, a);
         else if (exit->how == EXIT_CODE && a->def.declined_code && exit->code == (int)a->def.declined_code)
-            declined(c, a);
+            declined(c, a, "on-primary ended with the exit code that means declined");
         else
             disobeyed(c, a, RESULT_FAILED, why);
         break;
     case CHANGE_BACKUP:
+        ch->commanded = obeyed;
         if (obeyed)
-            became_backup(c, a);
+            role_go_on(c, a);
         else
             disobeyed(c, a, RESULT_FAILED, why);
         break;
     }
+}
+
+/* What on-primary did is undone by on-backup, and only then released. A demotion is no question: who refuses it has not
+ * obeyed. */
+void role_refused(struct lca_core *c, struct app *a, const char *why)
+{
+    struct change *ch = &a->change;
+    if (ch->kind == CHANGE_BACKUP) {
+        disobeyed(c, a, RESULT_FAILED, why);
+        return;
+    }
+    if (!ch->commanded || !a->def.on_backup) {
+        declined(c, a, why);
+        return;
+    }
+    role_answer(c, a, RESULT_DECLINED, NULL, why);
+    say_failed(c, a, REC_ROLE_DECLINED, why);
+    ch->kind = CHANGE_BACKUP;
+    ch->in_place = false;
+    str_copy(ch->reason, sizeof ch->reason, "the application declined to become primary");
+    change_begin(c, a, SPAN_ZERO, true);
 }
 
 /* The command itself could not be run. An application that was not touched stays Backup; one that should have become

@@ -91,7 +91,8 @@ static void put_flags(struct byte_writer *w, const struct app *a)
 {
     const bool flags[] = {a->has_definition, a->removed,      a->failed,          a->notify_started,
                           a->unavailable,    a->demote_first, a->exit_asked,      a->in_place_due,
-                          a->released,       a->start_wanted, a->change.in_place, a->change.ordered};
+                          a->released,       a->start_wanted, a->change.in_place, a->change.ordered,
+                          a->linked};
     uint64_t bits = 0;
     for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++)
         bits |= (uint64_t)flags[i] << i;
@@ -102,7 +103,8 @@ static void get_flags(struct byte_reader *r, struct app *a, bool *ret_defined)
 {
     bool *flags[] = {ret_defined,     &a->removed,      &a->failed,          &a->notify_started,
                      &a->unavailable, &a->demote_first, &a->exit_asked,      &a->in_place_due,
-                     &a->released,    &a->start_wanted, &a->change.in_place, &a->change.ordered};
+                     &a->released,    &a->start_wanted, &a->change.in_place, &a->change.ordered,
+                     &a->linked};
     uint64_t bits = byte_get(r, 2);
     for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++)
         *flags[i] = bits >> i & 1;

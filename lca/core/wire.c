@@ -4,6 +4,7 @@
  * of range); the caller ends the link. Packing reads the core's state at that moment, so a message tells the newest
  * state, never an older one than its predecessor. */
 #include "lca/core/wire.h"
+#include "lca/core/app_wire.h"
 #include "lca/core/core_state.h"
 #include "lca/core/peer_wire.h"
 
@@ -178,7 +179,8 @@ static int plain_read(const Understudy__Agent__Order *m, struct arena *a, struct
         strbuf_add(why, "Order: of no known kind");
         return -EPROTO;
     }
-    e->order = (struct lca_order){.term = m->term, .order_id = m->order_id, .deadline = SPAN_MS(m->deadline_ms)};
+    e->order = (struct lca_order){
+        .term = m->term, .order_id = m->order_id, .deadline = SPAN_MS(m->deadline_ms), .graceful = m->graceful};
     e->order.kind = (__typeof__(e->order.kind))kinds[kind];
     return order_read(m->application, m->reason, a, e, why);
 }
@@ -211,6 +213,30 @@ static int answer_read(const Understudy__Agent__PollAnswer *m, struct arena *a, 
     }
     e->poll_answer.n_leases = (unsigned)m->n_leases;
     e->poll_answer.leases = leases;
+    return 0;
+}
+
+/* The words fit into one packet to the application. */
+static int command_read(const Understudy__Agent__Command *m, struct arena *a, struct lca_event *e, struct strbuf *why)
+{
+    size_t total = 0;
+    char **words = m->n_words && m->n_words <= APP_WORDS_MAX ? arena_alloc(a, m->n_words * sizeof *words) : NULL;
+    e->type = LCA_EV_COMMAND;
+    e->command.id = m->command_id;
+    e->command.app = name_read(m->application, a);
+    e->command.deadline = SPAN_MS(m->deadline_ms);
+    for (size_t i = 0; words && i < m->n_words; i++) {
+        total += m->words[i].len + 1;
+        words[i] = total <= APP_WORDS_TEXT ? arena_alloc(a, m->words[i].len + 1) : NULL;
+        if (!words[i] || !wire_copy_text(words[i], m->words[i].len + 1, m->words[i]))
+            words = NULL;
+    }
+    if (!words || !e->command.app || !m->command_id) {
+        strbuf_add(why, "Command: without a proper name, number or words");
+        return -EPROTO;
+    }
+    e->command.n_words = (unsigned)m->n_words;
+    e->command.words = (const char *const *)words;
     return 0;
 }
 
@@ -295,6 +321,10 @@ int lca_wire_read(const uint8_t *payload, size_t n, struct arena *a, struct lca_
     case UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER:
         r = plain_read(m->order, a, &e, why);
         break;
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_COMMAND:
+        r = command_read(m->command, a, &e, why);
+        break;
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_COMMAND_RESULT:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT_END:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_POLL:
@@ -596,6 +626,20 @@ static int elector_record_pack(const struct elector *el, uint8_t *out, size_t si
     return pack(&m, out, size);
 }
 
+static int command_result_pack(const struct lca_action *action, uint8_t *out, size_t size)
+{
+    Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
+    Understudy__Agent__CommandResult r = UNDERSTUDY__AGENT__COMMAND_RESULT__INIT;
+    r.command_id = action->nonce;
+    r.application = wire_text(action->reason);
+    r.code = action->command.code;
+    r.text = wire_text(action->command.text);
+    r.error = wire_text(action->command.error ? action->command.error : "");
+    m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_COMMAND_RESULT;
+    m.command_result = &r;
+    return pack(&m, out, size);
+}
+
 int lca_wire_pack(const struct lca_core *c, const struct lca_action *action, mono_t now, uint8_t *out, size_t size)
 {
     if (action->type == LCA_DO_RECORD)
@@ -619,6 +663,8 @@ int lca_wire_pack(const struct lca_core *c, const struct lca_action *action, mon
         return vote_answer_pack(&action->vote, out, size);
     case MSG_ELECTOR_RECORD:
         return elector_record_pack(&c->elector, out, size);
+    case MSG_COMMAND_RESULT:
+        return command_result_pack(action, out, size);
     case MSG_PEER_POLL:
     case MSG_PEER_ANSWER:
     case MSG_HIGHEST_ASK:

@@ -260,6 +260,11 @@ void agent_refuse(struct keeper *k, uint32_t type, const struct keeper_header *h
     send_packet(k, &p, sizeof p);
 }
 
+void agent_answer(struct keeper *k, const struct keeper_peer_is *answer)
+{
+    send_packet(k, answer, sizeof *answer);
+}
+
 /* ---- hearing ---- */
 
 static void close_io(struct keeper *k, struct loop_io *io)

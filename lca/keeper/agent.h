@@ -17,6 +17,8 @@ void agent_flush(struct keeper *k);
 /* KM_REFUSED or KM_START_FAILED about a packet (`h` NULL: about none in particular), at once; lost when the socket is
  * full. */
 void agent_refuse(struct keeper *k, uint32_t type, const struct keeper_header *h, int error, const char *why);
+/* The same for an answer to KM_PEER. */
+void agent_answer(struct keeper *k, const struct keeper_peer_is *answer);
 /* True when the child `pid` was the agent; it is reaped and due to be started again. */
 bool agent_check(struct keeper *k, pid_t pid, mono_t now);
 /* Starts the agent's program to check the configuration (`-t`), its output into `output_fd`. The pid, or negative

@@ -23,7 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define KEEPER_VERSION 2
+#define KEEPER_VERSION 3
 #define KEEPER_APPS_MAX 1024
 #define KEEPER_BLOB_MAX 6144 /* what the agent keeps with an application: opaque to the keeper */
 #define KEEPER_TEXT_MAX 8192
@@ -33,6 +33,7 @@
 #define KEEPER_NOTIFY_QUEUE 64 /* notifications kept per application while no agent takes them; the newest stay */
 #define KEEPER_NOTIFY_RATE 200 /* per application and second; more are dropped and counted */
 #define KEEPER_REASON 400
+#define KEEPER_APP_SOCKET "app.sock" /* in the run directory; the agent's: applications that link liblca connect to it */
 #define KEEPER_AGENT_FD 3           /* where the agent finds its end, which does not block */
 #define KEEPER_AGENT_ALL_STOPPED 10 /* exit code of an agent that has carried out KM_STOP_ALL */
 /* Exit code of an agent that cannot use its configuration (certificate, key, user) and has said why on standard error
@@ -68,6 +69,9 @@ enum keeper_message_type {
     KM_REFUSED,      /* struct keeper_failed: a packet that was not understood or not allowed */
     KM_STOP_ALL,     /* struct keeper_ref, app "": stop every application, then end with KEEPER_AGENT_ALL_STOPPED */
     KM_END, /* struct keeper_ref, app "": the keeper ends and leaves applications running; the agent ends too */
+    /* agent to keeper, and back */
+    KM_PEER = 48, /* struct keeper_peer: does this process belong to this start? */
+    KM_PEER_IS,   /* struct keeper_peer_is */
 };
 
 struct keeper_header {
@@ -181,6 +185,20 @@ struct keeper_failed {
     struct keeper_header h;
     int32_t error; /* errno; EPERM: not allowed by this host's configuration, `reason` names the missing line */
     char reason[KEEPER_REASON];
+};
+
+/* Whoever is at the other end of a connection, by the kernel's word (SO_PEERCRED). `token` comes back with the answer. */
+struct keeper_peer {
+    struct keeper_header h;
+    uint64_t token;
+    uint32_t pid, uid;
+};
+
+struct keeper_peer_is {
+    struct keeper_header h;
+    uint64_t token;
+    uint32_t ours; /* 1: a process of this start, run by its user */
+    char reason[KEEPER_REASON]; /* of a no */
 };
 
 struct keeper_notify {

@@ -29,7 +29,7 @@ static bool texts_fill(const char *text, size_t room, size_t count)
 
 static bool environment_is_sound(const char *text, unsigned count)
 {
-    static const char *const ours[] = {"LCA_START_ID=", "NOTIFY_SOCKET=", "LCA_LEASE_WORD="};
+    static const char *const ours[] = {"LCA_START_ID=", "NOTIFY_SOCKET=", "LCA_LEASE_WORD=", "LCA_SOCKET="};
     for (; count > 0; count--, text += strlen(text) + 1) {
         const char *equals = strchr(text, '=');
         if (!equals || equals == text)
@@ -111,6 +111,8 @@ static const char *check_body(const void *bytes, size_t n, uint32_t type)
         return check_size(n, sizeof(struct keeper_ref));
     case KM_LEASE:
         return check_lease(bytes, n);
+    case KM_PEER:
+        return check_size(n, sizeof(struct keeper_peer));
     case KM_STORE:
     case KM_STORE_HOST:
         return check_blob(bytes, n);

@@ -9,6 +9,7 @@
 #include "lca/keeper/lease.h"
 #include "lca/keeper/notify.h"
 #include "lca/keeper/packet.h"
+#include "lca/keeper/peer.h"
 #include "lca/keeper/record.h"
 #include "lca/keeper/tree.h"
 
@@ -162,6 +163,9 @@ void request_handle(struct keeper *k, const void *bytes, size_t n, mono_t now)
         break;
     case KM_FORGET:
         forget(k, h);
+        break;
+    case KM_PEER:
+        peer_answer(k, bytes);
         break;
     default: /* packet_check() lets no other type through */
         break;

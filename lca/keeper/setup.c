@@ -5,6 +5,8 @@
  * directory; the lock is a flock, so it ends with its holder. */
 #include "lca/keeper/keeper.h"
 
+#include "common/base/lease_word.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -104,11 +106,6 @@ int run_directory_lock(struct keeper *k, struct strbuf *why)
     return 0;
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 int boot_id_read(uint8_t ret_id[16])
 {
     char text[64];
@@ -117,15 +114,7 @@ int boot_id_read(uint8_t ret_id[16])
         return -errno;
     ssize_t n = read(fd, text, sizeof text - 1);
     close(fd);
-    size_t digits = 0;
-    for (ssize_t i = 0; i < n && digits < 32; i++) {
-        int d = hex_digit(text[i]);
-        if (d < 0)
-            continue;
-        ret_id[digits / 2] = (uint8_t)(digits % 2 ? ret_id[digits / 2] << 4 | d : d);
-        digits++;
-    }
-    return digits == 32 ? 0 : -EBADMSG;
+    return n > 0 && boot_id_parse(text, (size_t)n, ret_id) ? 0 : -EBADMSG;
 }
 
 int time_namespace_read(uint64_t *ret_inode)

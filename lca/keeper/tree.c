@@ -304,8 +304,8 @@ struct plan {
     const struct user *user;
     const char *user_name;
     char path[COMMAND_PATH_SIZE];
-    char start_id[40], notify_socket[320], lease_word[320];
-    char *words[KEEPER_WORDS_MAX + 6]; /* argv, NULL, environment with three of ours, NULL */
+    char start_id[40], socket[320], notify_socket[320], lease_word[320];
+    char *words[KEEPER_WORDS_MAX + 7]; /* argv, NULL, environment with four of ours, NULL */
 };
 
 /* Reads the packet's texts in place; the packet has been checked (request.c). */
@@ -320,6 +320,8 @@ static const char *plan_words(struct plan *p, const struct tree *t, const struct
     p->spawn.envp = p->words + n;
     snprintf(p->start_id, sizeof p->start_id, "LCA_START_ID=%016" PRIx64, t->start_id);
     p->words[n++] = p->start_id;
+    snprintf(p->socket, sizeof p->socket, "LCA_SOCKET=%s/" KEEPER_APP_SOCKET, t->app->keeper->run);
+    p->words[n++] = p->socket;
     if (packet->notify && !t->is_role) {
         snprintf(p->notify_socket, sizeof p->notify_socket, "NOTIFY_SOCKET=%s/notify/%s.sock", t->app->keeper->run,
                  t->app->name);

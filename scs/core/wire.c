@@ -263,8 +263,10 @@ int scs_wire_read(uint16_t host, const uint8_t *payload, size_t n, struct arena 
     case UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_DEMOTE:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER:
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_COMMAND:
     case _UNDERSTUDY__AGENT__MESSAGE__BODY__CASE_IS_INT_SIZE:
         return wrong(why, "a message that agents do not send");
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_COMMAND_RESULT:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_POLL:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_ANSWER:

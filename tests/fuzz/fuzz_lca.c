@@ -190,6 +190,8 @@ static void act(const struct lca_action *a)
         p->main = true;
         answer(LCA_EV_KEEPER_STARTED, p, a->start_id)->started.pid = 4711;
         return;
+    case LCA_DO_APP_SEND:
+        return;
     case LCA_DO_SIGNAL:
         if (p && p->id == a->start_id && a->signal != 18)
             end_main(p, EXIT_CODE, 0);

@@ -6,7 +6,7 @@ import pytest
 
 import tree
 
-PAGES = {"lca.8": "lca/man", "lca.conf.5": "lca/man", "scs.8": "scs/man", "scs.conf.5": "scs/man", "scsctl.1": "scs/man"}
+PAGES = {"lca.8": "lca/man", "lca.conf.5": "lca/man", "lca_client.3": "lca/man", "scs.8": "scs/man", "scs.conf.5": "scs/man", "scsctl.1": "scs/man"}
 CONFIGS = {"lca": "lca/man/lca.conf.5", "scs": "scs/man/scs.conf.5"}
 
 

@@ -64,6 +64,7 @@ static void send_define(struct world *w, unsigned scs, const struct model_app *a
     d.heartbeat_period_ms = ms_of(line, "heartbeat", SPAN_ZERO);
     d.hangup_restart = number_of(line, "hangup-restart", 1) != 0;
     d.reconnect_timeout_ms = ms_of(line, "reconnect", SPAN_S(2));
+    d.suspending_wait_timeout_ms = ms_of(line, "suspending", SPAN_S(10));
     if (value_of(line, "peer", peer, sizeof peer)) {
         value_of(line, "on-primary", primary, sizeof primary);
         value_of(line, "on-backup", backup, sizeof backup);
@@ -145,6 +146,7 @@ static void send_order(struct world *w, unsigned scs, const char *app, const cha
     o.term = number_of(line, "term", 1);
     o.order_id = number_of(line, "id", 1);
     o.deadline_ms = ms_of(line, "deadline", SPAN_ZERO);
+    o.graceful = strstr(line, " graceful") != NULL;
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER;
     m.order = &o;
     controller_receive(w, scs, &m);
@@ -171,6 +173,22 @@ static void send_grant(struct world *w, unsigned scs, const char *app, const cha
     g.reason = wire_text("rule 1");
     m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT;
     m.grant = &g;
+    controller_receive(w, scs, &m);
+}
+
+/* The words are fixed: what they mean is the application's. */
+static void send_command(struct world *w, unsigned scs, const char *app, const char *line)
+{
+    Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
+    Understudy__Agent__Command c = UNDERSTUDY__AGENT__COMMAND__INIT;
+    ProtobufCBinaryData words[] = {wire_text("flush"), wire_text("all tables")};
+    c.command_id = number_of(line, "id", 1);
+    c.application = wire_text(app);
+    c.n_words = 2;
+    c.words = words;
+    c.deadline_ms = ms_of(line, "deadline", SPAN_ZERO);
+    m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_COMMAND;
+    m.command = &c;
     controller_receive(w, scs, &m);
 }
 
@@ -244,6 +262,8 @@ bool controller_line(struct world *w, const char *verb, unsigned scs, const char
         send_order(w, scs, name, line, UNDERSTUDY__AGENT__ORDER__KIND__KILL);
     else if (is_verb(verb, "grant"))
         send_grant(w, scs, name, line);
+    else if (is_verb(verb, "command"))
+        send_command(w, scs, name, line);
     else if (is_verb(verb, "demote"))
         send_demote(w, scs, name, line);
     else

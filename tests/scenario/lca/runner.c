@@ -297,7 +297,7 @@ static void play_line(struct world *w, const char *line)
     const char *rest = strstr(line, first) + strlen(first);
     while (*rest == ' ')
         rest++;
-    if (fellow_line(w, verb, first, second, line) || world_line(w, verb, first, line) || keeper_line(w, verb, first, line, rest))
+    if (fellow_line(w, verb, first, second, line) || linked_line(w, verb, first, second, line) || world_line(w, verb, first, line) || keeper_line(w, verb, first, line, rest))
         return;
     if (*first >= '0' && *first < '0' + LCA_SCS_MAX && controller_line(w, verb, (unsigned)(*first - '0'), second, line))
         return;

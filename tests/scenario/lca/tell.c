@@ -101,6 +101,10 @@ static void say_message(struct world *w, const struct lca_action *action)
             outcomes[m->order_result->outcome], m->order_result->error.len ? " " : "", TEXT(m->order_result->error),
             TEXT(m->order_result->text), (unsigned long long)m->order_result->epoch->term,
             (unsigned long long)m->order_result->epoch->n);
+    else if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_COMMAND_RESULT)
+        say(w, "scs%u command %llu %.*s code %u %.*s%s\"%.*s\"", scs, (unsigned long long)m->command_result->command_id,
+            TEXT(m->command_result->application), m->command_result->code, TEXT(m->command_result->error), m->command_result->error.len ? " " : "",
+            TEXT(m->command_result->text));
     else if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_VIEW)
         say(w, "scs%u peer-view %.*s %s \"%.*s\"", scs, TEXT(m->peer_view->host),
             m->peer_view->seen ? "seen" : "not seen", TEXT(m->peer_view->reason));
@@ -147,6 +151,29 @@ static void say_command(struct world *w, const struct lca_action *action)
         lca_core_app_name(w->core, action->app), argv0, role, *epoch ? " " : "", epoch, action->reason);
 }
 
+/* What a linked application is told, as it is packed. */
+static void say_app(struct world *w, const struct lca_action *action)
+{
+    static const char *const names[] = {[APP_MSG_REGISTERED] = "REGISTERED", [APP_MSG_ROLE] = "ROLE", [APP_MSG_SUSPEND] = "SUSPEND",
+                                        [APP_MSG_CONTROL] = "CONTROL",       [APP_MSG_COMMAND] = "COMMAND"};
+    struct app *a = &w->core->apps[action->app];
+    uint8_t packet[APP_PACKET_MAX];
+    char epoch[48] = "";
+    struct strbuf b;
+    strbuf_init(&b, epoch, sizeof epoch);
+    if (lca_app_wire_pack(action, packet, sizeof packet) < 0)
+        die("cannot pack a message for", a->name);
+    if (action->app_message == APP_MSG_ROLE || action->app_message == APP_MSG_REGISTERED)
+        epoch_print(action->epoch, &b);
+    app_of(w, a->name)->told_id = action->nonce ? action->nonce : app_of(w, a->name)->told_id;
+    say(w, "APP %s %s%s%s%s%s%s%s%s", a->name, names[action->app_message], *epoch ? " " : "",
+        *epoch ? app_role_name(action->role) : "", *epoch ? " " : "", epoch,
+        action->app_message == APP_MSG_CONTROL || action->app_message == APP_MSG_REGISTERED
+            ? action->controlled ? " controlled" : " uncontrolled"
+            : "",
+        action->reason[0] ? ": " : "", action->reason);
+}
+
 void do_action(struct world *w, const struct lca_action *action)
 {
     const char *name = action->app == LCA_NO_APP ? "" : lca_core_app_name(w->core, action->app);
@@ -187,6 +214,9 @@ void do_action(struct world *w, const struct lca_action *action)
             say(w, "store host");
         break;
     }
+    case LCA_DO_APP_SEND:
+        say_app(w, action);
+        break;
     case LCA_DO_EXIT_SEEN:
         say(w, "EXIT_SEEN %s%s", name, action->start_id == a->start_id ? "" : " (former start)");
         break;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/base/option.h"
+#include "lca/core/app_wire.h"
 #include "lca/core/core_state.h"
 #include "lca/core/wire.h"
 #include "proto/agent.pb-c.h"
@@ -15,7 +16,7 @@
 
 struct model_app {
     char name[NAME_SIZE];
-    uint64_t start_id, role_id;
+    uint64_t start_id, role_id, told_id; /* told: the newest role or command over its connection */
     uint8_t blob[6144];
     size_t blob_len;
     bool defined;
@@ -55,6 +56,9 @@ void say(struct world *w, const char *format, ...) __attribute__((format(printf,
 void do_action(struct world *w, const struct lca_action *action);
 
 void controller_receive(struct world *w, unsigned scs, const Understudy__Agent__Message *m);
+
+/* linked.c: what an application says over its own connection. False: not a word of one. */
+bool linked_line(struct world *w, const char *verb, const char *name, const char *what, const char *line);
 
 /* fellow.c: the agents of other hosts, voting controllers and the disk. False: not a word of theirs. */
 bool fellow_line(struct world *w, const char *verb, const char *first, const char *second, const char *line);

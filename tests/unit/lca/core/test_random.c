@@ -187,6 +187,8 @@ static void act(struct world *w, const struct lca_action *a)
         assert_int_equal(lca_wire_command(w->core, a, text, sizeof text, &command), 0);
         role_asked(w, m, a);
         break;
+    case LCA_DO_APP_SEND:
+        break;
     case LCA_DO_KILL_TREE:
     case LCA_DO_SIGNAL:
         if (a->start_id == m->start_id)

@@ -106,9 +106,9 @@ static void gives_a_clean_environment(void **state)
     assert_non_null(f);
     text[fread(text, 1, sizeof text - 1, f)] = 0;
     fclose(f);
-    char expected[128];
-    snprintf(expected, sizeof expected, "LCA_START_ID=%016llx\nA=1\nB=two words\n",
-             (unsigned long long)(r->ids | 0x1234abcd));
+    char expected[320];
+    snprintf(expected, sizeof expected, "LCA_START_ID=%016llx\nLCA_SOCKET=%s/app.sock\nA=1\nB=two words\n",
+             (unsigned long long)(r->ids | 0x1234abcd), r->run);
     assert_string_equal(text, expected);
 }
 
