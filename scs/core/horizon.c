@@ -223,7 +223,7 @@ static bool extends(const struct scs_core *c, uint16_t app, struct scs_epoch *re
     }
     *ret_epoch = p->epoch;
     return p->settled && p->holder == m && app_is_live(a) && (a->role == SR_PRIMARY || a->role == SR_EXITING) &&
-           scs_epoch_compare(a->epoch, p->epoch) == 0 && !(ch->phase != CH_NONE && ch->from == m && ch->phase != CH_CONFIRM);
+           scs_epoch_compare(a->epoch, p->epoch) == 0 && !(ch->phase != CH_NONE && ch->from == m);
 }
 
 void horizon_extend(struct scs_core *c, uint16_t host, uint64_t answer)

@@ -119,46 +119,87 @@ static struct scs_action asked(struct site *s, int kind)
     return *a;
 }
 
-/* Host a's agent polls: a1 is primary, epoch 90.1, and the newest answer has come. True: the answer extends its lease. */
-static bool polled(struct site *s, uint64_t seq, uint64_t term_seen)
+/* A member's agent polls 250 ms later, and the newest answer has come. True: the answer to it extends its lease. */
+static bool polled(struct site *s, const char *name, enum scs_role role, uint64_t seq, uint64_t term_seen)
 {
-    const uint16_t host = scs_config_host(s->config, "a"), app = scs_config_app(s->config, "a1");
-    const struct scs_member_poll member = {.app = "a1", .role = SR_PRIMARY, .epoch = {90, 1}};
+    const uint16_t app = scs_config_app(s->config, name), host = s->config->apps[app].host;
+    struct scs_member_poll member = {.role = role, .epoch = {role == SR_PRIMARY ? 90 : 0, role == SR_PRIMARY}};
     struct scs_event e = {.type = SCS_EV_POLL, .host = host};
+    str_copy(member.app, sizeof member.app, name);
     e.poll.incarnation = 7;
     e.poll.poll_seq = seq;
     e.poll.echo = s->core->hosts[host].next_answer;
     e.poll.term_seen = term_seen;
     e.poll.n_members = 1;
     e.poll.members = &member;
-    s->now = mono_add(s->now, SPAN_MS(500));
+    s->now = mono_add(s->now, SPAN_MS(250));
     step(s, e);
-    assert_non_null(message(s, SM_POLL_ANSWER, 0));
     return s->core->apps[app].extended_answer == s->core->hosts[host].next_answer;
 }
 
-/* SAFETY A4: the poll that names a higher term is answered without an extension. */
-static void a_higher_term_extends_nothing(void **state)
+static void reported(struct site *s, const char *name, enum scs_role role)
+{
+    struct scs_event e = {.type = SCS_EV_REPORT, .host = s->config->apps[scs_config_app(s->config, name)].host, .app = name};
+    e.report = (struct scs_report){.status = ST_STARTED,
+                                   .role = role,
+                                   .epoch = {role == SR_PRIMARY ? 90 : 0, role == SR_PRIMARY},
+                                   .wanted = SW_UP,
+                                   .start_id = 3,
+                                   .pid = 9};
+    step(s, e);
+    step(s, (struct scs_event){.type = SCS_EV_REPORT_END, .host = e.host});
+}
+
+/* It leads, both agents are connected, and a1 is primary, epoch 90.1; `ret_seq` is the newest poll. */
+static struct site *led(uint64_t *ret_seq)
 {
     struct site *s = site_open(PAIR);
-    struct authority_view v;
-    uint64_t seq = 0;
     step(s, (struct scs_event){.type = SCS_EV_CONTROLLER_UP, .host = SCS_NONE});
     struct scs_event says = {.type = SCS_EV_CONTROLLER_STATE, .host = SCS_NONE};
     says.controller.may_lead = true;
     str_copy(says.controller.config_hash, sizeof says.controller.config_hash, s->config->common_hash);
     step(s, says);
     host_up(s, "a");
-    struct scs_event e = {.type = SCS_EV_REPORT, .host = scs_config_host(s->config, "a"), .app = "a1"};
-    e.report = (struct scs_report){.status = ST_STARTED, .role = SR_PRIMARY, .epoch = {90, 1}, .wanted = SW_UP, .start_id = 3, .pid = 9};
-    step(s, e);
-    step(s, (struct scs_event){.type = SCS_EV_REPORT_END, .host = e.host});
-    while (!polled(s, ++seq, 400))
-        assert_true(seq < 20);
-    assert_true(seq > 5); /* RECOVERING extends nothing either */
-    assert_false(polled(s, ++seq, 405));
+    host_up(s, "b");
+    reported(s, "a1", SR_PRIMARY);
+    reported(s, "b1", SR_BACKUP);
+    for (*ret_seq = 1; !polled(s, "a1", SR_PRIMARY, *ret_seq, 400); ++*ret_seq) {
+        assert_false(polled(s, "b1", SR_BACKUP, *ret_seq, 400));
+        assert_true(*ret_seq < 20);
+    }
+    assert_true(*ret_seq > 5); /* RECOVERING extends nothing either */
+    return s;
+}
+
+/* SAFETY A4: the poll that names a higher term is answered without an extension. */
+static void a_higher_term_extends_nothing(void **state)
+{
+    uint64_t seq;
+    struct site *s = led(&seq);
+    struct authority_view v;
+    assert_true(polled(s, "a1", SR_PRIMARY, ++seq, 400));
+    assert_false(polled(s, "a1", SR_PRIMARY, ++seq, 405));
+    assert_non_null(message(s, SM_POLL_ANSWER, 0));
     scs_core_authority(s->core, s->now, &v);
     assert_false(v.leads);
+    site_close(s);
+}
+
+/* SAFETY B2: who fell silent until its horizon had passed is back while the grant to the other one is under way. */
+static void who_is_replaced_is_not_extended(void **state)
+{
+    uint64_t seq;
+    struct site *s = led(&seq);
+    bool granted = false;
+    for (unsigned i = 0; !granted; i++) {
+        assert_true(i < 30);
+        polled(s, "b1", SR_BACKUP, ++seq, 400);
+        granted = message(s, SM_GRANT, 0) != NULL;
+    }
+    assert_false(polled(s, "a1", SR_PRIMARY, ++seq, 400)); /* not proven */
+    assert_false(polled(s, "a1", SR_PRIMARY, ++seq, 400)); /* proven */
+    assert_true(host_proven(s->core, scs_config_host(s->config, "a")));
+    assert_false(polled(s, "a1", SR_PRIMARY, ++seq, 400));
     site_close(s);
 }
 
@@ -308,6 +349,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_higher_term_extends_nothing),
+        cmocka_unit_test(who_is_replaced_is_not_extended),
         cmocka_unit_test(electors_make_it_lead),
         cmocka_unit_test(electors_are_installed),
         cmocka_unit_test(moving_needs_somebody),
