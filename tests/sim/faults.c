@@ -80,12 +80,18 @@ int64_t faults_length(struct world *w)
 
 /* ---- stalls ---- */
 
+/* The calm ends them all: what a stalled keeper has to say is planned for the stall's end. */
+static int64_t storm_until(const struct world *w, int64_t length)
+{
+    return w->now + length < w->faults_end ? w->now + length : w->faults_end;
+}
+
 static void strike_freeze(struct world *w, unsigned node)
 {
     struct node *n = &w->nodes[node];
     int64_t length = faults_length(w);
     say(w, "fault: program of node %u stalls for %.3f s", node + 1, (double)length / 1e9);
-    n->frozen_until = w->now + length;
+    n->frozen_until = storm_until(w, length);
     for (unsigned i = 0; i < w->site.n_hosts; i++)
         if (i == node || is_controller(w, node))
             check_host_cause(w, i, w->now + length);
@@ -105,10 +111,10 @@ static void strike_freeze_keeper(struct world *w)
     bool agent_too = chance(fr(w), 50);
     say(w, "fault: keeper%s of host%u stalls for %.3f s", agent_too ? " and agent" : "", host + 1,
         (double)length / 1e9);
-    w->keepers[host].frozen_until = w->now + length;
+    w->keepers[host].frozen_until = storm_until(w, length);
     world_at(w, w->now + length, keeper_goes_on, host, 0);
     if (agent_too)
-        w->nodes[host].frozen_until = w->now + length;
+        w->nodes[host].frozen_until = w->keepers[host].frozen_until;
     check_host_cause(w, host, w->now + length);
 }
 
@@ -117,7 +123,7 @@ static void strike_pause(struct world *w)
     unsigned host = faults_host(w);
     int64_t length = faults_length(w);
     say(w, "fault: host%u is paused for %.3f s", host + 1, (double)length / 1e9);
-    w->machines[host].paused_until = w->now + length;
+    w->machines[host].paused_until = storm_until(w, length);
     world_at(w, w->now + length, keeper_goes_on, host, 0);
     machine_cause(w, host, w->now + length);
 }
