@@ -103,6 +103,8 @@ RECORD(REC_FENCE_LATE, 30322, LEVEL_NOTICE, "command at the end of the lease of 
 RECORD(REC_NETWORK_FENCE, 30323, LEVEL_ERROR, "network fence of {application} does not work: {reason}")
 RECORD(REC_NETWORK_FENCE_WORKS, 30324, LEVEL_NOTICE, "network fence of {application} works again")
 RECORD(REC_ELECTOR, 30330, LEVEL_NOTICE, "elector {host} {what} term {term}")
+RECORD(REC_DRAINED, 30340, LEVEL_NOTICE, "{host} is drained: nothing there becomes primary")
+RECORD(REC_UNDRAINED, 30341, LEVEL_NOTICE, "{host} is not drained any more")
 RECORD(REC_OPERATOR, 30400, LEVEL_NOTICE, "{operator} ordered {command}: {result}")
 RECORD(REC_STORE_FAILED, 30500, LEVEL_ERROR, "history {file} cannot be written: {reason}; {count} rows not kept")
 RECORD(REC_STORE_WORKS, 30501, LEVEL_NOTICE, "history {file} is written again")

@@ -91,6 +91,7 @@ static void core_open(struct agent *a)
     config.seed = seed;
     str_copy(config.site, sizeof config.site, a->config->site);
     str_copy(config.host, sizeof config.host, a->config->host);
+    config.handover = a->config->handover_timeout;
     lca_core_init(a->core, &config, loop_now(a->loop));
 }
 

@@ -176,6 +176,7 @@ static void app_event(struct lca_core *c, struct app *a, const struct lca_event 
     case LCA_EV_DEFINE_END:
     case LCA_EV_POLL_ANSWER:
     case LCA_EV_ORDER:
+    case LCA_EV_DRAIN:
     case LCA_EV_PEER_UP:
     case LCA_EV_PEER_DOWN:
     case LCA_EV_DURABLE_READ:
@@ -204,7 +205,7 @@ static void dispatch(struct lca_core *c, const struct lca_event *e)
         resume_end(c);
         break;
     case LCA_EV_STOP_ALL:
-        c->stopping = true;
+        leaving_stop_all(c);
         break;
     case LCA_EV_SCS_UP:
         poll_scs_up(c, e);
@@ -231,6 +232,9 @@ static void dispatch(struct lca_core *c, const struct lca_event *e)
         order_handle(c, e->scs, &e->order);
         break;
     }
+    case LCA_EV_DRAIN:
+        leaving_drain(c, e);
+        break;
     case LCA_EV_PEER_UP:
     case LCA_EV_PEER_DOWN:
         poll_peer(c, e, e->type == LCA_EV_PEER_UP);
@@ -299,33 +303,10 @@ static void run_timers(struct lca_core *c)
     }
 }
 
-/* Stops what still runs, as far as there is room; says when all is gone. */
-static void run_stop_all(struct lca_core *c)
-{
-    if (!c->stopping || c->ended)
-        return;
-    bool busy = false;
-    for (unsigned i = 0; i < c->n_slots; i++) {
-        struct app *a = &c->apps[i];
-        if (!a->used || (a->phase == PHASE_NONE && !a->change.running && a->restart_at.ns == INT64_MAX))
-            continue;
-        if (!core_has_room(c, BULK_ROOM)) {
-            c->more = true;
-            return;
-        }
-        if (!app_is_asked(a->cause) || (a->phase == PHASE_NONE && a->restart_at.ns != INT64_MAX)) {
-            app_touch(c, a);
-            app_stop(c, a, END_STOP_ALL);
-        }
-        busy = busy || a->phase != PHASE_NONE || a->change.running;
-    }
-    if (!busy && !c->more)
-        c->ended = true;
-}
-
 static mono_t nearest_of(const struct lca_core *c)
 {
     mono_t t = mono_min(mono_min(c->poll_at, c->sync_at), mono_min(poll_silence(c), elector_deadline(c)));
+    t = mono_min(t, leaving_deadline(c));
     for (unsigned i = 0; i < c->n_slots; i++)
         t = mono_min(t, c->due[i]);
     return t;
@@ -341,7 +322,7 @@ void lca_core_step(struct lca_core *c, const struct lca_event *event, mono_t now
     reap_forgotten(c);
     dispatch(c, event);
     run_timers(c);
-    run_stop_all(c);
+    leaving_step(c);
     durable_step(c);
     core_flush(c);
     poll_step(c);

@@ -70,6 +70,7 @@ enum lca_event_type {
     LCA_EV_DURABLE_READ, LCA_EV_DURABLE_WRITTEN,
     /* controllers: `scs` is the index the shell gave the connection */
     LCA_EV_SCS_UP, LCA_EV_SCS_DOWN, LCA_EV_CONFIGURE, LCA_EV_DEFINE, LCA_EV_DEFINE_END, LCA_EV_POLL_ANSWER, LCA_EV_ORDER,
+    LCA_EV_DRAIN, /* `drain` */
     /* the agents of the pairs' other hosts */
     LCA_EV_PEER_UP, LCA_EV_PEER_DOWN, LCA_EV_PEER_POLL, LCA_EV_PEER_ANSWER,
     /* voting (SAFETY section 2, arbiter = agents) */
@@ -79,6 +80,8 @@ enum lca_event_type {
     /* an operator's command for a linked application, by a controller */
     LCA_EV_COMMAND,
 };
+
+enum lca_leaving { LEAVING_STAYS, LEAVING_DRAINED, LEAVING_ENDS }; /* agent.Leaving */
 
 struct lca_peer_host {
     char name[NAME_SIZE], address[64];
@@ -142,6 +145,7 @@ struct lca_event {
         struct { uint64_t id; const char *app; unsigned n_words; const char *const *words; span_t deadline; } command;
         struct { uint64_t nonce, highest, number; bool recorded; uint8_t electors_hash[32]; } highest; /* `name`: the elector */
         struct lca_order order;
+        struct { uint64_t term; bool on; } drain;
     };
 };
 
@@ -221,6 +225,7 @@ struct lca_core; /* core_state.h; about 6 MB of mostly untouched memory: static 
 struct lca_core_config {
     char site[NAME_SIZE], host[NAME_SIZE]; /* a durable record of another one is none */
     uint64_t seed; /* of start ids and jitter */
+    span_t handover; /* how long a stop of everything waits for its primaries to be taken over */
 };
 
 #define LCA_DURABLE_MAX (40 * 1024) /* of the durable record: terms, and the epochs of LCA_MEMBERS_MAX pairs */

@@ -263,6 +263,9 @@ struct lca_core {
     mono_t now;
     struct lca_actions *out;
     bool more, stopping, ended, any_forgotten;
+    mono_t handover_until; /* while stopping */
+    bool drained;
+    uint64_t drain_ticket; /* of the record that has it */
     uint64_t incarnation, poll_seq;
     uint32_t generation;
     uint8_t boot_id[16];
@@ -551,6 +554,13 @@ void poll_control(struct lca_core *c, const char *reason); /* says whether someb
 mono_t poll_silence(const struct lca_core *c);
 /* The periodic poll is not later than this. */
 void poll_hurry(struct lca_core *c);
+
+/* --- drained, stopping (leaving.c) --- */
+enum lca_leaving leaving_now(const struct lca_core *c);
+void leaving_drain(struct lca_core *c, const struct lca_event *e);
+void leaving_stop_all(struct lca_core *c);
+void leaving_step(struct lca_core *c);
+mono_t leaving_deadline(const struct lca_core *c);
 
 /* --- the keeper's records (resume.c, save.c) --- */
 void resume_welcome(struct lca_core *c, const struct lca_event *e);

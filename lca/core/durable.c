@@ -1,7 +1,7 @@
 /* The durable record of a host: what must survive its boot (SAFETY section 8), and who waits for it to be on disk (S8).
  *
- * Owns the record's content and its tickets: highest term, the highest epoch of each fenced pair, and this host as an
- * elector: its set, the one it left, and what it voted for. It refuses to know how a record is kept (slots, checksums and the writer thread are the shell's). A ticket
+ * Owns the record's content and its tickets: highest term, the highest epoch of each fenced pair, this host as an
+ * elector: its set, the one it left, and what it voted for; and whether it is drained. It refuses to know how a record is kept (slots, checksums and the writer thread are the shell's). A ticket
  * names a write; the bytes are taken when the write is carried out, which can only be newer than what was asked for.
  * Writes end in their order, at most two are under way, and what changes meanwhile becomes the next one.
  *
@@ -70,6 +70,7 @@ size_t lca_core_durable(const struct lca_core *c, uint8_t *out, size_t size)
         byte_put(&w, c->durable.epochs[i].epoch.term, 8);
         byte_put(&w, c->durable.epochs[i].epoch.n, 8);
     }
+    byte_put(&w, c->drained, 1);
     return (size_t)(w.at - out);
 }
 
@@ -104,10 +105,12 @@ static bool record_read(struct lca_core *c, const uint8_t *bytes, size_t n)
         d->epochs[i].epoch.term = byte_get(&r, 8);
         d->epochs[i].epoch.n = byte_get(&r, 8);
     }
-    if (r.bad || r.at != r.end)
+    uint64_t drained = byte_get(&r, 1);
+    if (r.bad || r.at != r.end || drained > 1)
         return false;
     d->n = count;
     c->term = term > c->term ? term : c->term;
+    c->drained = drained;
     c->elector.recorded = recorded;
     c->elector.voted = voted;
     c->elector.confirmed = confirmed;

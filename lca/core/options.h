@@ -42,6 +42,7 @@ struct lca_config {
     int log_level;                /* enum record_level */
     char run_directory[LCA_PATH_SIZE], state_directory[LCA_PATH_SIZE];
     bool realtime;
+    span_t handover_timeout;
     char agent_user[LCA_USER_SIZE];
     char default_user[LCA_USER_SIZE];         /* "": every application names its own */
     struct words allow_users, allow_commands; /* empty: nobody, nothing */

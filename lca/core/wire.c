@@ -282,6 +282,17 @@ static int vote_read(const Understudy__Agent__Vote *m, struct lca_event *e, stru
     return 0;
 }
 
+static int drain_read(const Understudy__Agent__Drain *m, struct lca_event *e, struct strbuf *why)
+{
+    e->type = LCA_EV_DRAIN;
+    e->drain.term = m->term;
+    e->drain.on = m->on;
+    if (term_is_sane(m->term) && m->term != 0)
+        return 0;
+    strbuf_add(why, "Drain: term out of range");
+    return -EPROTO;
+}
+
 int lca_wire_read(const uint8_t *payload, size_t n, struct arena *a, struct lca_peer_host *peers,
                   struct lca_event *ret_event, struct strbuf *why)
 {
@@ -321,10 +332,16 @@ int lca_wire_read(const uint8_t *payload, size_t n, struct arena *a, struct lca_
     case UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER:
         r = plain_read(m->order, a, &e, why);
         break;
+<<<<<<< HEAD
     case UNDERSTUDY__AGENT__MESSAGE__BODY_COMMAND:
         r = command_read(m->command, a, &e, why);
         break;
     case UNDERSTUDY__AGENT__MESSAGE__BODY_COMMAND_RESULT:
+=======
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_DRAIN:
+        r = drain_read(m->drain, &e, why);
+        break;
+>>>>>>> ec15a49 (Drain a host, and hand its primaries over before it stops)
     case UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT_END:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_POLL:
@@ -508,6 +525,7 @@ static int poll_pack(const struct lca_core *c, const struct lca_action *action, 
     p.poll_seq = s->poll_seq;
     p.echo = s->answer;
     p.term_seen = c->term;
+    p.leaving = (Understudy__Agent__Leaving)leaving_now(c);
     for (unsigned i = 0; i < c->n_slots && p.n_members < LCA_MEMBERS_MAX; i++) {
         const struct app *a = &c->apps[i];
         if (!a->used || a->forgotten || a->role == APP_NO_ROLE)

@@ -130,6 +130,7 @@ static void host(struct json *j, const struct row *row)
     text(j, "reason", h->reason);
     truth(j, "proven", h->proven);
     number(j, "quarantine_ms", h->quarantine_ms);
+    text(j, "leaving", leaving_word(h->leaving));
 }
 
 static void application(struct json *j, const struct row *row)

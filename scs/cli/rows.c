@@ -56,6 +56,12 @@ static void read_controller(const Understudy__Admin__Controller *from, struct ro
     }
 }
 
+const char *leaving_word(int leaving)
+{
+    static const char *const words[] = {"", "drained", "stops its applications"};
+    return words[leaving];
+}
+
 static void read_host(const Understudy__Admin__Host *from, struct row_host *to)
 {
     COPY(to->name, from->name);
@@ -70,6 +76,7 @@ static void read_host(const Understudy__Admin__Host *from, struct row_host *to)
     to->applications = from->applications;
     to->proven = from->proven;
     to->quarantine_ms = from->quarantine_ms;
+    to->leaving = from->leaving <= UNDERSTUDY__AGENT__LEAVING__ENDS ? (int)from->leaving : 0;
     to->since_s = from->since_s;
 }
 

@@ -43,6 +43,7 @@ struct row_controller {
 struct row_host {
     char name[NAME_SIZE], address[NAME_SIZE], software[NAME_SIZE], seen_by[NAME_SIZE], reason[ROW_TEXT];
     int status; /* enum scs_host_status */
+    int leaving; /* agent.Leaving */
     uint32_t port, addp_timeout_ms, addp_remote_timeout_ms, applications, quarantine_ms;
     bool proven;
     uint64_t since_s;
@@ -129,6 +130,8 @@ struct row {
     };
 };
 
+/* Of row_host.leaving: drained, stops its applications, or "". */
+const char *leaving_word(int leaving);
 /* 0, or -EPROTO: no row in it. */
 int row_read(const Understudy__Admin__Reply *reply, struct row *ret_row);
 

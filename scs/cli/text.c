@@ -131,6 +131,8 @@ static void host_cells(struct table *t, const struct row *row)
         strbuf_printf(&b, "%sround trip not proven", b.len ? "; " : "");
     if (h->quarantine_ms)
         strbuf_printf(&b, "%sjust started: refuses PRIMARY for %ums", b.len ? "; " : "", (unsigned)h->quarantine_ms);
+    if (h->leaving)
+        strbuf_printf(&b, "%s%s", b.len ? "; " : "", leaving_word(h->leaving));
     if (h->seen_by[0])
         strbuf_printf(&b, "%sseen by %s", b.len ? "; " : "", h->seen_by);
     table_text(t, h->name);

@@ -452,7 +452,7 @@ void change_start(struct scs_core *c, uint16_t pair, const struct scs_rule *rule
         str_copy(p->ordered_by, sizeof p->ordered_by, c->requests[ch->request - 1].operator);
     }
     ch->trip =
-        !ch->request && (facts & FACT(EVER)) && (rule->verdict == VERDICT_SWITCH || rule->verdict == VERDICT_TAKEOVER);
+        !ch->request && !(facts & FACT(P_LEAVING)) && (facts & FACT(EVER)) && (rule->verdict == VERDICT_SWITCH || rule->verdict == VERDICT_TAKEOVER);
     decision_begin(c, pair, rule, facts, ch->from, ch->to);
     if (rule->verdict == VERDICT_ADOPT)
         adopt(c, pair, principal);

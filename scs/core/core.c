@@ -98,12 +98,15 @@ static void dispatch(struct scs_core *c, const struct scs_event *e)
     case SCS_EV_REQUEST:
         if (e->request.kind == SO_MOVE || e->request.kind == SO_INSTALL || e->request.kind == SO_CHANGE)
             lead_request(c, e);
+        else if (e->request.kind == SO_DRAIN || e->request.kind == SO_UNDRAIN)
+            drain_request(c, e);
         else
             request_event(c, e);
         return;
     case SCS_EV_REQUEST_GONE:
         request_gone(c, e->request.id);
         lead_request_gone(c, e->request.id);
+        drain_gone(c, e->request.id);
         return;
     case SCS_EV_CONFIG:
         core_reload(c, e->config.config);
@@ -149,6 +152,8 @@ void scs_core_step(struct scs_core *c, const struct scs_event *event, mono_t now
         host_do_work(c, i);
     while (emit_room(c) >= WORK_ROOM && take_pair(c, &i))
         pair_evaluate(c, i);
+    if (emit_room(c) > 3)
+        drain_look(c, event);
     if (emit_room(c) > 0)
         announce_recovered(c);
     c->out = NULL;
@@ -158,7 +163,7 @@ mono_t scs_core_deadline(const struct scs_core *c)
 {
     if (c->n_host_queue || c->n_pair_queue)
         return c->now;
-    return mono_min(timers_next(&c->timers), lead_deadline(c));
+    return mono_min(mono_min(timers_next(&c->timers), lead_deadline(c)), drain_deadline(c));
 }
 
 uint64_t scs_core_term(const struct scs_core *c)

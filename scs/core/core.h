@@ -107,6 +107,7 @@ struct scs_member_poll {
     span_t lease, peer_lease, promise, quarantine; /* what is left of each when it was sent */
 };
 
+enum scs_leaving { HOST_STAYS, HOST_DRAINED, HOST_ENDS }; /* agent.Leaving */
 enum scs_wanted { SW_NEVER_ORDERED, SW_UP, SW_DOWN }; /* agent.Wanted */
 enum scs_outcome {
     OUTCOME_NONE,
@@ -135,9 +136,9 @@ struct scs_report {
 };
 
 /* RESUME: switch automatically again, although the pair flapped; MOVE: hand the authority to the other controller;
- * INSTALL: the elector on host `app` begins with a record of its own (SAFETY V6); CHANGE: the electors leave their set
+ * DRAIN, UNDRAIN: of the host `app`; INSTALL: the elector on host `app` begins with a record of its own (SAFETY V6); CHANGE: the electors leave their set
  * for this configuration's. */
-enum scs_order_kind { SO_START, SO_STOP, SO_RESET, SO_SWITCHOVER, SO_RESUME, SO_MOVE, SO_INSTALL, SO_CHANGE };
+enum scs_order_kind { SO_START, SO_STOP, SO_RESET, SO_SWITCHOVER, SO_RESUME, SO_MOVE, SO_INSTALL, SO_CHANGE, SO_DRAIN, SO_UNDRAIN };
 
 /* Of electors: the hash of their names, how many they are, and which one in the row of sets it is. */
 struct scs_elector_set {
@@ -170,6 +171,7 @@ struct scs_event {
             uint64_t leader_term;
             span_t leader_age;
             span_t former_horizon; /* of a grant under longer times than the present ones, which may be out */
+            enum scs_leaving leaving;
         } poll;
         struct {
             uint64_t incarnation, poll_seq, position;
@@ -237,7 +239,7 @@ enum scs_action_type {
     SCS_DO_CONTROLLER,    /* message for the other controller: packed by scs_wire_controller() */
 };
 
-enum scs_message { SM_CONFIGURE, SM_DEFINE, SM_DEFINE_END, SM_POLL_ANSWER, SM_GRANT, SM_DEMOTE, SM_ORDER, SM_VOTE,
+enum scs_message { SM_CONFIGURE, SM_DEFINE, SM_DEFINE_END, SM_POLL_ANSWER, SM_GRANT, SM_DEMOTE, SM_ORDER, SM_DRAIN, SM_VOTE,
                    SM_STATE, SM_HANDOVER };
 
 struct scs_action {
@@ -330,6 +332,7 @@ struct scs_host_view {
     unsigned applications;
     bool proven;       /* its agent answers: it may be granted (SAFETY B4) */
     span_t quarantine; /* its agent refuses PRIMARY so long: it has just started */
+    enum scs_leaving leaving;
 };
 struct scs_app_view {
     const char *name, *host, *reason, *status_text, *pair;

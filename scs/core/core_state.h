@@ -57,6 +57,7 @@ struct core_host {
     } answers[ANSWERS_KEPT];
     bool hears_peer; /* its agent hears the other controller lead */
     struct core_elector elector;
+    enum scs_leaving leaving; /* as its agent said last; outlives the connection */
     struct core_view views[VIEWS_MAX];
     unsigned n_views;
     uint16_t first_app, n_apps; /* a list through core_app.next_on_host */
@@ -174,6 +175,17 @@ struct core_request {
     mono_t arrived, deadline;
 };
 
+/* An operator's order for a host (drain.c). */
+struct core_drain {
+    bool open, gone, on;
+    uint64_t id;
+    uint16_t host;
+    uint32_t connection; /* on which the order went out */
+    unsigned left, polls; /* members that act there; polls of the host since nothing is under way */
+    char operator[NAME_SIZE];
+    mono_t arrived, deadline;
+};
+
 struct scs_core {
     const struct scs_config *config;
     uint64_t term, n_orders, n_decisions, n_steps;
@@ -193,6 +205,7 @@ struct scs_core {
     struct core_app apps[SCS_APPS_MAX];
     struct core_pair pairs[SCS_PAIRS_MAX];
     struct core_request requests[SCS_REQUESTS_MAX];
+    struct core_drain drain;
     /* reload.c: where objects wait while they change places */
     struct core_host old_hosts[SCS_HOSTS_MAX];
     struct core_app old_apps[SCS_APPS_MAX];
@@ -313,6 +326,13 @@ void core_unlead(struct scs_core *c, const char *why);
 /* Heard of. */
 void core_raise_term(struct scs_core *c, uint64_t seen);
 
+/* drain.c: SO_DRAIN, SO_UNDRAIN */
+void drain_request(struct scs_core *c, const struct scs_event *e);
+void drain_gone(struct scs_core *c, uint64_t id);
+void drain_look(struct scs_core *c, const struct scs_event *e);
+mono_t drain_deadline(const struct scs_core *c);
+void drain_moved(struct scs_core *c, const struct scs_config *old);
+
 /* lead_requests.c: SO_MOVE, SO_INSTALL, SO_CHANGE */
 void lead_request(struct scs_core *c, const struct scs_event *e);
 void lead_request_gone(struct scs_core *c, uint64_t id);
@@ -362,6 +382,7 @@ bool member_is_stale(const struct scs_core *c, uint16_t pair, uint8_t member);
 bool member_bound(const struct scs_core *c, uint16_t pair, uint8_t member);
 /* Able but for what comes and goes by itself: the proof of the round trip, a promise, a quarantine. */
 bool member_almost_able(const struct scs_core *c, uint16_t pair, uint8_t member, bool forced);
+bool host_leaves(const struct scs_core *c, uint16_t host);
 bool member_able(const struct scs_core *c, uint16_t pair, uint8_t member, bool forced);
 uint8_t pair_principal(const struct scs_core *c, uint16_t pair);
 mono_t pair_deadline(const struct scs_core *c, uint16_t pair);

@@ -52,9 +52,16 @@ bool member_bound(const struct scs_core *c, uint16_t pair, uint8_t m)
     return member_quarantined(c, pair, m) || (member_promised(c, pair, m) && !member_acts(c, pair, other_member(m)));
 }
 
+/* Drained, or about to stop everything: nothing there becomes primary but by force. */
+bool host_leaves(const struct scs_core *c, uint16_t host)
+{
+    return c->hosts[host].leaving != HOST_STAYS;
+}
+
 bool member_able(const struct scs_core *c, uint16_t pair, uint8_t m, bool forced)
 {
-    return member_almost_able(c, pair, m, forced) && host_proven(c, member_host(c, pair, m)) && !member_bound(c, pair, m);
+    return member_almost_able(c, pair, m, forced) && host_proven(c, member_host(c, pair, m)) && !member_bound(c, pair, m) &&
+           (forced || !host_leaves(c, member_host(c, pair, m)));
 }
 
 uint8_t pair_principal(const struct scs_core *c, uint16_t pair)
@@ -150,6 +157,7 @@ static uint64_t principal_facts(const struct scs_core *c, uint16_t pair, uint8_t
     bool ended = speaks && !acts && !member_silent(c, pair, m);
     f |= bit(ended, FACT(P_ENDED)) | bit(a->hung, FACT(P_HUNG));
     f |= bit(acts && speaks && a->status == ST_SERVICE_UNAVAILABLE && !p->unavailable_accepted, FACT(P_UNAVAILABLE));
+    f |= bit(acts && speaks && host_leaves(c, host), FACT(P_LEAVING));
     f |= bit(by_order && !acts, FACT(P_BY_ORDER));
     bool able = member_able(c, pair, m, false);
     f |= bit(able, FACT(P_READY)) | bit(able && member_behind(c, pair, m), FACT(P_BEHIND));
@@ -180,6 +188,7 @@ static uint64_t standby_facts(const struct scs_core *c, uint16_t pair, uint8_t m
     f |= bit(mono_before(c->now, a->declined_until) ||
                  mono_before(c->now, member(c, pair, other_member(m))->declined_until),
              FACT(DECLINED));
+    f |= bit(speaks && host_leaves(c, host), FACT(S_LEAVING));
     f |= bit(member_is_stale(c, pair, m), FACT(S_STALE));
     f |= bit(able && p->both_unavailable, FACT(BOTH_UNAVAILABLE));
     f |= bit(able && member_behind(c, pair, m), FACT(S_BEHIND));
@@ -222,7 +231,8 @@ uint64_t pair_facts(const struct scs_core *c, uint16_t pair)
     f |= bit(p->holder != MEMBER_NONE && !p->ordered_down, FACT(EVER));
     f |= bit(c->config->license.ha, FACT(LICENCE)) | bit(p->held, FACT(HELD));
     f |= bit(!(f & FACT(PRIMARY)) &&
-                 (a->failed || (a->wanted == SW_DOWN && p->fresh) || mono_reached(p->first_wait, c->now)),
+                 (a->failed || host_leaves(c, member_host(c, pair, m)) || (a->wanted == SW_DOWN && p->fresh) ||
+                  mono_reached(p->first_wait, c->now)),
              FACT(FIRST_WAIT_OVER));
     bool trouble = (f & FACT(P_UNAVAILABLE)) || (f & FACT(P_LOST)) || ((f & FACT(EVER)) && (f & FACT(P_ENDED))) ||
                    ((f & FACT(EVER)) && (f & FACT(P_SILENT)) && !(f & FACT(PRIMARY)));

@@ -286,6 +286,20 @@ static void poll_member(struct scs_core *c, uint16_t host, const struct scs_memb
     sync_poll(c, app, m);
 }
 
+static void note_leaving(struct scs_core *c, uint16_t host, enum scs_leaving leaving)
+{
+    static const char *const words[] = {[HOST_STAYS] = "is not drained any more", [HOST_DRAINED] = "is drained", [HOST_ENDS] = "stops its applications"};
+    char text[120];
+    struct strbuf b;
+    if (c->hosts[host].leaving == leaving)
+        return;
+    c->hosts[host].leaving = leaving;
+    strbuf_init(&b, text, sizeof text);
+    strbuf_printf(&b, "host %s %s", c->config->hosts[host].name, words[leaving]);
+    note_pairs(c, host, text);
+    each_pair(c, host, queue_pair);
+}
+
 static void poll(struct scs_core *c, uint16_t host, const struct scs_event *e)
 {
     struct core_host *h = &c->hosts[host];
@@ -297,6 +311,7 @@ static void poll(struct scs_core *c, uint16_t host, const struct scs_event *e)
     h->poll_seq = e->poll.poll_seq;
     h->echo = e->poll.echo;
     horizon_former(c, e->poll.former_horizon);
+    note_leaving(c, host, e->poll.leaving);
     for (unsigned i = 0; i < e->poll.n_members; i++)
         poll_member(c, host, &e->poll.members[i]);
     poll_answer(c, host);

@@ -152,6 +152,7 @@ static void put_poll(struct journal_writer *w, const struct scs_event *e)
     put_number(w, e->poll.leader_term);
     put_signed(w, e->poll.leader_age.ns);
     put_signed(w, e->poll.former_horizon.ns);
+    put_number(w, (uint64_t)e->poll.leaving);
     put_number(w, e->poll.n_members);
     for (unsigned i = 0; i < e->poll.n_members; i++)
         put_member(w, &e->poll.members[i]);
@@ -168,6 +169,7 @@ static void get_poll(struct journal_reader *r, struct scs_member_poll *members, 
     e->poll.leader_term = get_below(r, SCS_TERM_MAX);
     e->poll.leader_age = get_age(r);
     e->poll.former_horizon = get_age(r);
+    e->poll.leaving = (enum scs_leaving)get_below(r, HOST_ENDS + 1);
     e->poll.n_members = (unsigned)get_below(r, SCS_POLL_MEMBERS + 1);
     e->poll.members = members;
     for (unsigned i = 0; i < e->poll.n_members && !r->bad; i++)
@@ -231,7 +233,7 @@ static void put_request(struct journal_writer *w, const struct scs_event *e)
 static void get_request(struct journal_reader *r, struct scs_event *e)
 {
     e->request.id = get_number(r);
-    e->request.kind = (enum scs_order_kind)get_below(r, SO_CHANGE + 1);
+    e->request.kind = (enum scs_order_kind)get_below(r, SO_UNDRAIN + 1);
     e->request.force = get_bool(r);
     e->request.operator = get_text(r);
 }

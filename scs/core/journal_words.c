@@ -116,6 +116,8 @@ static const char *message_name(enum scs_message message)
         return "demotion";
     case SM_ORDER:
         return "order";
+    case SM_DRAIN:
+        return "drain";
     case SM_VOTE:
         return "vote";
     case SM_STATE:

@@ -73,6 +73,10 @@ static bool refuse_standby(const struct scs_core *c, uint16_t pair, uint8_t stan
         return refuse(ret, "ApplicationNotReady", "%s cannot become primary: it is %s%s", app_name(c, app),
                       scs_status_name(a->status),
                       a->status == ST_SERVICE_UNAVAILABLE ? " (--force overrides this)" : "");
+    if (!force && host_leaves(c, host))
+        return refuse(ret, "ApplicationHostConflict", "%s cannot become primary: its host %s is %s (--force overrides this)",
+                      app_name(c, app), host_name,
+                      c->hosts[host].leaving == HOST_DRAINED ? "drained" : "stopping its applications");
     if (!force && mono_before(c->now, a->declined_until))
         return refuse(ret, "ApplicationNotReady", "%s declined the role a short while ago (--force overrides this)",
                       app_name(c, app));

@@ -259,6 +259,7 @@ void core_reload(struct scs_core *c, const struct scs_config *next)
     mark_changed(c, old, next);
     move_pairs(c, old, next);
     move_requests(c, old, next);
+    drain_moved(c, old);
     for (unsigned i = 0; i < next->n_hosts; i++) {
         struct core_host *h = &c->hosts[i];
         timers_set(&c->timers, TIMER_HOST(i), h->return_deadline);

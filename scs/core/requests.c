@@ -16,7 +16,8 @@ static const char *kind_name(enum scs_order_kind kind)
 {
     static const char *const names[] = {
         [SO_START] = "start", [SO_STOP] = "stop", [SO_RESET] = "reset", [SO_SWITCHOVER] = "switchover",
-        [SO_RESUME] = "resume", [SO_MOVE] = "move", [SO_INSTALL] = "install", [SO_CHANGE] = "change"};
+        [SO_RESUME] = "resume", [SO_MOVE] = "move", [SO_INSTALL] = "install", [SO_CHANGE] = "change",
+        [SO_DRAIN] = "drain", [SO_UNDRAIN] = "undrain"};
     return names[kind];
 }
 
@@ -337,6 +338,8 @@ static bool is_reached(const struct core_request *r, const struct core_app *a)
     case SO_MOVE:
     case SO_INSTALL:
     case SO_CHANGE:
+    case SO_DRAIN:
+    case SO_UNDRAIN:
         return false;
     }
     return false;

@@ -24,6 +24,7 @@
     X(P_ENDED, "the principal is certainly not primary any more")                                                                 \
     X(P_HUNG, "the principal had missed its heartbeats")                                                                          \
     X(P_UNAVAILABLE, "the principal is ServiceUnavailable")                                                                       \
+    X(P_LEAVING, "the principal's host is drained, or stops its applications")                                                      \
     X(P_BY_ORDER, "the principal was stopped by order")                                                                           \
     X(P_READY, "the principal runs as backup and can be made primary")                                                            \
     X(P_RISING, "the principal is starting")                                                                                      \
@@ -46,11 +47,12 @@
     X(P_BEHIND, "the principal could be primary but has less than was acknowledged, or does not say what it has")                 \
     X(S_BEHIND, "the standby has less than was acknowledged, or does not say what it has")                                        \
     X(S_FURTHER, "the principal runs as backup too, and the standby has more than it")                                            \
+    X(S_LEAVING, "the standby's host is drained, or stops its applications")                                                        \
     X(S_STALE, "the standby missed the last primary's time: its host was lost")                                                   \
     X(BOTH_UNAVAILABLE, "both were ServiceUnavailable, the standby recovered first")                                              \
     X(LICENCE, "HA licence")                                                                                                      \
     X(HELD, "automatic switchover is held: flapping")                                                                             \
-    X(FIRST_WAIT_OVER, "the principal was not Started within its startup-timeout")
+    X(FIRST_WAIT_OVER, "the principal is not awaited: it failed, its host is left, or its startup-timeout has passed")
 
 enum fact_bit {
 #define X(name, text) FACT_BIT_##name,

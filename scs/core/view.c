@@ -66,6 +66,7 @@ bool scs_core_host(const struct scs_core *c, uint16_t host, struct scs_host_view
                                        .applications = h->n_apps,
                                        .proven = host_proven(c, host),
                                        .quarantine = host_quarantine(c, host),
+                                       .leaving = h->leaving,
                                        .seen_by = host_seen_by_peer(c, host, &by) ? c->config->hosts[by].name : ""};
     return true;
 }

@@ -138,6 +138,9 @@ static int read_poll(const Understudy__Agent__Poll *p, struct arena *a, struct s
     e->poll.incarnation = p->incarnation;
     e->poll.boot_id = p->boot_id.data;
     e->poll.poll_seq = p->poll_seq;
+    if ((unsigned)p->leaving > HOST_ENDS)
+        return wrong(why, "poll: unknown word of the host's leaving");
+    e->poll.leaving = (enum scs_leaving)p->leaving;
     e->poll.echo = p->echo;
     e->poll.term_seen = p->term_seen;
     e->poll.n_members = (unsigned)p->n_members;
@@ -263,7 +266,11 @@ int scs_wire_read(uint16_t host, const uint8_t *payload, size_t n, struct arena 
     case UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_DEMOTE:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER:
+<<<<<<< HEAD
     case UNDERSTUDY__AGENT__MESSAGE__BODY_COMMAND:
+=======
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_DRAIN:
+>>>>>>> ec15a49 (Drain a host, and hand its primaries over before it stops)
     case _UNDERSTUDY__AGENT__MESSAGE__BODY__CASE_IS_INT_SIZE:
         return wrong(why, "a message that agents do not send");
     case UNDERSTUDY__AGENT__MESSAGE__BODY_COMMAND_RESULT:

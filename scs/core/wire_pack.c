@@ -224,6 +224,17 @@ static int pack_order(const struct scs_core *core, const struct scs_action *acti
     return wire_pack(&m->base, out, size);
 }
 
+static int pack_drain(const struct scs_core *core, const struct scs_action *action, Understudy__Agent__Message *m,
+                      uint8_t *out, size_t size)
+{
+    Understudy__Agent__Drain d = UNDERSTUDY__AGENT__DRAIN__INIT;
+    d.term = core->term;
+    d.on = action->ok;
+    m->body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_DRAIN;
+    m->drain = &d;
+    return wire_pack(&m->base, out, size);
+}
+
 /* The leases that this answer extends: the step has marked them and raised their horizons. */
 static bool fill_leases(const struct scs_core *core, const struct scs_action *action, struct arena *a,
                         Understudy__Agent__PollAnswer *p)
@@ -315,6 +326,8 @@ int scs_wire_pack(const struct scs_core *c, const struct scs_action *action, uin
         return pack_demote(c, action, &m, out, size);
     case SM_ORDER:
         return pack_order(c, action, &m, out, size);
+    case SM_DRAIN:
+        return pack_drain(c, action, &m, out, size);
     case SM_VOTE:
         return wire_pack_vote(c, action, &m, out, size);
     case SM_STATE:

@@ -170,6 +170,7 @@ static bool status_host(struct shell *s, unsigned i, mono_t now, Understudy__Adm
     h->seen_by = text_of(v.seen_by);
     h->proven = v.proven;
     h->quarantine_ms = span_ms32(v.quarantine);
+    h->leaving = (Understudy__Agent__Leaving)v.leaving;
     reply->body_case = UNDERSTUDY__ADMIN__REPLY__BODY_HOST;
     reply->host = h;
     return true;

@@ -36,6 +36,8 @@ static const enum scs_order_kind order_kinds[] = {
     [UNDERSTUDY__ADMIN__REQUEST__VERB__AUTHORITY_MOVE] = SO_MOVE,
     [UNDERSTUDY__ADMIN__REQUEST__VERB__ELECTOR_INSTALL] = SO_INSTALL,
     [UNDERSTUDY__ADMIN__REQUEST__VERB__ELECTOR_CHANGE] = SO_CHANGE,
+    [UNDERSTUDY__ADMIN__REQUEST__VERB__DRAIN] = SO_DRAIN,
+    [UNDERSTUDY__ADMIN__REQUEST__VERB__UNDRAIN] = SO_UNDRAIN,
 };
 
 static void verb_order(struct shell *s, struct operator *op, const struct ask *q, mono_t now)
@@ -223,6 +225,8 @@ static const struct {
     [UNDERSTUDY__ADMIN__REQUEST__VERB__AUTHORITY_MOVE] = {BY(ROLE_OPERATOR), verb_order},
     [UNDERSTUDY__ADMIN__REQUEST__VERB__ELECTOR_INSTALL] = {BY(ROLE_OPERATOR), verb_order},
     [UNDERSTUDY__ADMIN__REQUEST__VERB__ELECTOR_CHANGE] = {BY(ROLE_OPERATOR), verb_order},
+    [UNDERSTUDY__ADMIN__REQUEST__VERB__DRAIN] = {BY(ROLE_OPERATOR), verb_order},
+    [UNDERSTUDY__ADMIN__REQUEST__VERB__UNDRAIN] = {BY(ROLE_OPERATOR), verb_order},
 };
 
 bool verb_allowed(enum session_role role, int verb)

@@ -169,25 +169,6 @@ def test_sigterm_of_lca_leaves_applications(pair):
     pair.assert_unchanged(pids)
 
 
-@pytest.mark.audit(primaries=0)
-def test_stop_all_ends_every_application(make_world):
-    w = make_world()
-    w.scs_conf["scs"]["agent-return-timeout"] = "60s"
-    w.pair()
-    w.start()
-    w.tell("p1", "grandchild")
-    pid = w.pid("p1")
-    d = w.lca("a")
-    d.restart = False
-    d.asked = True
-    import tree
-    done = tree.run(*w.net.inside("a", tree.program("lca"), "-f", w.conf_file("a"), "--stop-all"), timeout=60)
-    assert done.returncode == 0, done
-    wait(lambda: not alive(pid) and not d.pid, what="application and daemon are gone")
-    import janitor
-    wait(lambda: not janitor.pids_in(w.net.namespace("a")), what="nothing is left on the host")
-
-
 def test_second_lca_is_refused(pair):
     import tree
     done = tree.run(*pair.net.inside("a", tree.program("lca"), "-f", pair.conf_file("a")), timeout=30)

@@ -525,6 +525,26 @@ void controller_install(struct world *w, unsigned host)
     }
 }
 
+void controller_drain(struct world *w, unsigned host, bool on)
+{
+    struct controller *c = controller_leading(w);
+    if (!c || !node_runs(w, c->node) || w->n_requests == REQUESTS_MAX)
+        return;
+    struct request *r = &w->requests[w->n_requests++];
+    *r = (struct request){.id = 1000 + w->n_requests,
+                          .at = w->now,
+                          .kind = on ? SO_DRAIN : SO_UNDRAIN,
+                          .node = c->node,
+                          .run = w->nodes[c->node].run};
+    struct scs_event e = {.type = SCS_EV_REQUEST, .host = SCS_NONE, .app = w->site.hosts[host].name};
+    e.request.id = r->id;
+    e.request.kind = r->kind;
+    e.request.operator= "operator";
+    say(w, "operator: request %llu to %s: %s %s", (unsigned long long)r->id, c->name, on ? "drain" : "undrain", e.app);
+    controller_step(w, c, &e);
+    node_notice(w, c->node);
+}
+
 void controller_ask(struct world *w, enum scs_order_kind kind, uint16_t app, bool force)
 {
     static const char *const kinds[] = {

@@ -296,6 +296,11 @@ static void strike_app_link(struct world *w)
 
 static void strike_operator(struct world *w)
 {
+    if (chance(fr(w), 15)) {
+        unsigned host = chance_below(fr(w), w->site.n_hosts);
+        controller_drain(w, host, !w->agents[host].core->drained);
+        return;
+    }
     static const enum scs_order_kind kinds[] = {SO_SWITCHOVER, SO_SWITCHOVER, SO_SWITCHOVER,
                                                 SO_START,      SO_STOP,       SO_RESET};
     enum scs_order_kind kind = kinds[chance_below(fr(w), 6)];
@@ -553,6 +558,15 @@ static void node_heal(struct world *w, unsigned i)
         node_notice(w, i);
 }
 
+/* Again and again, until no host is drained. */
+static void undrain(struct world *w, uint64_t host, uint64_t times)
+{
+    if (times == 0 || !w->agents[host].core->drained)
+        return;
+    controller_drain(w, (unsigned)host, false);
+    world_at(w, w->now + SEC(2), undrain, host, times - 1);
+}
+
 void faults_heal(struct world *w)
 {
     for (unsigned a = 0; a < w->n_nodes; a++)
@@ -570,6 +584,8 @@ void faults_heal(struct world *w)
                 process_unfreeze(&w->keepers[h].slots[i]);
     for (unsigned i = 0; i < w->site.n_electors; i++)
         world_at(w, w->now + SEC(6) + MS(100 * i), install, i, 10);
+    for (unsigned h = 0; h < w->site.n_hosts; h++)
+        world_at(w, w->now + SEC(4) + MS(150 * h), undrain, h, 10);
     /* What an application said to a keeper that was being killed is lost, so it says it again. */
     world_at(w, w->now + SEC(3), says_again, 0, 0);
     for (unsigned i = 0; i < w->site.n_apps; i++)

@@ -192,6 +192,17 @@ static void votes(struct world *w, unsigned scs, const char *kind, const char *l
     controller_receive(w, scs, &m);
 }
 
+static void drains(struct world *w, unsigned scs, bool on, const char *line)
+{
+    Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
+    Understudy__Agent__Drain d = UNDERSTUDY__AGENT__DRAIN__INIT;
+    d.term = number_of(line, "term", 0);
+    d.on = on;
+    m.body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_DRAIN;
+    m.drain = &d;
+    controller_receive(w, scs, &m);
+}
+
 static void written(struct world *w, const char *line, bool failed)
 {
     if (!failed) {
@@ -213,6 +224,8 @@ bool fellow_line(struct world *w, const char *verb, const char *first, const cha
         highest_says(w, first, line, strcmp(verb, "highest-ask") == 0);
     else if (strcmp(verb, "vote") == 0)
         votes(w, (unsigned)atoi(first), second, line);
+    else if (strcmp(verb, "drain") == 0 || strcmp(verb, "undrain") == 0)
+        drains(w, (unsigned)atoi(first), strcmp(verb, "drain") == 0, line);
     else if (strcmp(verb, "written") == 0 || strcmp(verb, "write-failed") == 0)
         written(w, line, strcmp(verb, "write-failed") == 0);
     else if (strcmp(verb, "disk-lost") == 0)

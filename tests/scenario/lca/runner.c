@@ -164,7 +164,7 @@ static void notify_says(struct world *w, const char *app, const char *text)
 
 static void agent_begin(struct world *w)
 {
-    struct lca_core_config config = {.seed = 7 + w->generation};
+    struct lca_core_config config = {.seed = 7 + w->generation, .handover = SPAN_S(10)};
     str_copy(config.host, sizeof config.host, "a");
     memset(w->core, 0, sizeof *w->core);
     lca_core_init(w->core, &config, w->now);

@@ -69,8 +69,9 @@ static void say_poll(struct world *w, unsigned scs, const Understudy__Agent__Pol
     }
     if (p->former_horizon_ms)
         strbuf_printf(&b, " former horizon %ums", p->former_horizon_ms);
-    say(w, "scs%u poll %u:%u echo %llu%s", scs, (unsigned)(p->poll_seq >> 32), (unsigned)p->poll_seq,
-        (unsigned long long)p->echo, text);
+    static const char *const leaving[] = {"", " drained", " ends"};
+    say(w, "scs%u poll %u:%u echo %llu%s%s", scs, (unsigned)(p->poll_seq >> 32), (unsigned)p->poll_seq,
+        (unsigned long long)p->echo, leaving[p->leaving], text);
 }
 
 static void say_message(struct world *w, const struct lca_action *action)

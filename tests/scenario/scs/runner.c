@@ -349,6 +349,12 @@ static void on_released(struct script *s, const struct line *l)
     world_step(s->w, &e);
 }
 
+/* It stops its applications: told in its next poll. */
+static void on_ends(struct script *s, const struct line *l)
+{
+    s->w->hosts[world_host(s->w, word(l, 1))].leaving = HOST_ENDS;
+}
+
 static void on_view(struct script *s, const struct line *l)
 {
     unsigned host = world_host(s->w, word(l, 1)), peer = world_host(s->w, word(l, 2));
@@ -372,13 +378,13 @@ static void on_event(struct script *s, const struct line *l)
 
 static void on_request(struct script *s, const struct line *l)
 {
-    static const char *const kinds[] = {"order-start", "order-stop", "order-reset", "switchover", "resume"};
+    static const char *const kinds[] = {"order-start", "order-stop", "order-reset", "switchover", "resume", "", "", "", "drain", "undrain"};
     bool force = false;
     for (unsigned i = 2; i < l->n; i++)
         force |= str_equal(l->word[i], "force");
     struct scs_event e = {.type = SCS_EV_REQUEST, .app = word(l, 1)};
     e.request.id = ++s->w->next_request;
-    e.request.kind = (enum scs_order_kind)index_of(kinds, 5, word(l, 0));
+    e.request.kind = (enum scs_order_kind)index_of(kinds, 10, word(l, 0));
     e.request.force = force;
     e.request.operator= value(l, "by") ? value(l, "by") : "root";
     world_step(s->w, &e);
@@ -494,6 +500,9 @@ static const struct {
     {"order-reset", on_request},
     {"switchover", on_request},
     {"resume", on_request},
+    {"drain", on_request},
+    {"undrain", on_request},
+    {"ends", on_ends},
     {"gone", on_gone},
     {"wait", on_wait},
     {"term", on_term},

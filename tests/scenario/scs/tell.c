@@ -50,6 +50,9 @@ static void tell_send(struct world *w, const struct scs_action *a)
         fprintf(w->out, "%s < %s %s order %llu \"%s\"\n", host, kinds[a->order_kind], app,
                 (unsigned long long)a->order_id, a->text);
         return;
+    case SM_DRAIN:
+        fprintf(w->out, "%s < %s\n", host, a->ok ? "drain" : "undrain");
+        return;
     case SM_VOTE:
     case SM_STATE:
     case SM_HANDOVER:

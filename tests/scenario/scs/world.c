@@ -177,6 +177,7 @@ static void poll(struct world *w, unsigned host)
     e.poll.boot_id = boot_id;
     e.poll.poll_seq = ++h->poll_seq;
     e.poll.echo = h->deaf ? 0 : h->answer;
+    e.poll.leaving = h->leaving;
     e.poll.term_seen = h->term_seen;
     e.poll.n_members = n;
     e.poll.members = members;
@@ -320,6 +321,10 @@ static void take(struct world *w, const struct scs_action *action)
         }
         return;
     }
+    case SM_DRAIN:
+        h->leaving = action->ok ? HOST_DRAINED : HOST_STAYS;
+        later(w, HOP, PENDING_POLL)->host = host;
+        return;
     case SM_VOTE:
     case SM_STATE:
     case SM_HANDOVER:

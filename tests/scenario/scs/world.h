@@ -48,6 +48,7 @@ struct model_app {
 struct model_host {
     char name[NAME_SIZE];
     bool up, told, deaf, mute, frozen;
+    enum scs_leaving leaving;
     enum { VIEW_NONE, VIEW_SEEN, VIEW_UNSEEN } views[WORLD_HOSTS]; /* of the other hosts */
     uint64_t incarnation, poll_seq, answer, term_seen;
     span_t former; /* horizon under a former configuration */

@@ -87,6 +87,7 @@ static void some_poll(struct scs_event *e)
     e->poll.leader_term = some_term();
     e->poll.leader_age = some_age();
     e->poll.former_horizon = some_age();
+    e->poll.leaving = (enum scs_leaving)pick(HOST_ENDS + 1);
     e->poll.members = sent;
     for (unsigned i = 0; i < e->poll.n_members; i++) {
         bool released = pick(2);
@@ -217,7 +218,7 @@ static void some_event(enum scs_event_type type, struct scs_event *e)
         return;
     case SCS_EV_REQUEST:
         e->request.id = some_number();
-        e->request.kind = (enum scs_order_kind)pick(SO_CHANGE + 1);
+        e->request.kind = (enum scs_order_kind)pick(SO_UNDRAIN + 1);
         e->request.force = pick(2);
         e->request.operator = some_text(3);
         return;
@@ -559,7 +560,7 @@ static void nothing_was_added_unseen(void **state)
     const struct scs_event e = {.type = SCS_EV_TIMER};
     assert_int_equal(offsetof(struct scs_event, report), 32);
     assert_int_equal(sizeof e.report, 80);
-    assert_int_equal(sizeof e.poll, 88);
+    assert_int_equal(sizeof e.poll, 96);
     assert_int_equal(sizeof e.released, 64);
     assert_int_equal(sizeof e.result, 56);
     assert_int_equal(sizeof e.agent_event - sizeof(struct record), 8);
