@@ -295,6 +295,8 @@ bool member_further(const struct scs_core *c, uint16_t pair, uint8_t member);
 uint64_t sync_lag(const struct scs_core *c, uint16_t pair, uint8_t principal);
 /* What a grant to this member asks for; 0: nothing. */
 uint64_t sync_asked(const struct scs_core *c, uint16_t pair, uint8_t member, bool forced);
+/* By an operator's --force: what this member has is the recorded sync point. */
+void sync_give_up(struct scs_core *c, uint16_t pair, uint8_t member);
 /* What it had when its role ended. */
 uint64_t sync_final(const struct scs_core *c, uint16_t pair, uint8_t member);
 /* "b1 has 95, 100 is acknowledged (S9)" */
@@ -442,6 +444,9 @@ struct refusal {
 /* True: `ret` says why. */
 bool refuse(struct refusal *ret, const char *error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 bool refuse_switchover(const struct scs_core *c, uint16_t pair, bool force, struct refusal *ret);
+/* --force for a pair without a primary, whose standby does not run: the principal, which runs and has less than was
+ * acknowledged, is to become primary again. */
+bool gives_up(const struct scs_core *c, uint16_t pair);
 bool refuse_request(const struct scs_core *c, const struct scs_event *e, uint16_t *ret_app, uint16_t *ret_pair,
                     struct refusal *ret);
 

@@ -92,6 +92,13 @@ static bool refuse_standby(const struct scs_core *c, uint16_t pair, uint8_t stan
     return false;
 }
 
+bool gives_up(const struct scs_core *c, uint16_t pair)
+{
+    uint8_t principal = pair_principal(c, pair);
+    return c->pairs[pair].learned && !member_acts(c, pair, principal) && member_able(c, pair, principal, false) &&
+           member_behind(c, pair, principal) && !app_is_live(&c->apps[pair_app(c, pair, other_member(principal))]);
+}
+
 bool refuse_switchover(const struct scs_core *c, uint16_t pair, bool force, struct refusal *ret)
 {
     const struct core_pair *p = &c->pairs[pair];
@@ -197,5 +204,7 @@ bool refuse_request(const struct scs_core *c, const struct scs_event *e, uint16_
     for (uint8_t m = 0; m < 2; m++)
         if (c->apps[pair_app(c, *ret_pair, m)].request)
             return refuse_behind(c, c->apps[pair_app(c, *ret_pair, m)].request, ret);
+    if (e->request.force && gives_up(c, *ret_pair))
+        return false;
     return refuse_switchover(c, *ret_pair, e->request.force, ret);
 }

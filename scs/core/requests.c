@@ -177,11 +177,31 @@ static void resume(struct scs_core *c, struct core_request *r)
     queue_pair(c, r->pair);
 }
 
+/* The one that runs becomes primary by its row, with what it has. */
+static void give_up(struct scs_core *c, struct core_request *r)
+{
+    uint8_t m = pair_principal(c, r->pair);
+    char text[300];
+    struct strbuf b;
+    strbuf_init(&b, text, sizeof text);
+    sync_print_lack(c, r->pair, m, c->pairs[r->pair].sync.mark, &b);
+    strbuf_add(&b, ": the rest is given up, it may become primary");
+    sync_give_up(c, r->pair, m);
+    pair_note(c, r->pair, c->now, "switchover ordered by %s with --force (request %llu)", r->operator,
+              (unsigned long long)r->id);
+    request_end(c, r, true, "", text);
+    queue_pair(c, r->pair);
+}
+
 static void begin(struct scs_core *c, struct core_request *r)
 {
     uint8_t slot = (uint8_t)(r - c->requests + 1);
     if (r->kind == SO_RESUME) {
         resume(c, r);
+        return;
+    }
+    if (r->kind == SO_SWITCHOVER && r->force && gives_up(c, r->pair)) {
+        give_up(c, r);
         return;
     }
     if (r->kind == SO_SWITCHOVER) {

@@ -43,9 +43,10 @@ static bool is_trusted(const struct scs_core *c, uint16_t pair, uint8_t m)
     return c->pairs[pair].holder == m && member(c, pair, m)->position == 0;
 }
 
+/* Without a licence there is no choice between members. */
 bool member_behind(const struct scs_core *c, uint16_t pair, uint8_t m)
 {
-    return member(c, pair, m)->position < c->pairs[pair].sync.mark && !is_trusted(c, pair, m);
+    return c->config->license.ha && member(c, pair, m)->position < c->pairs[pair].sync.mark && !is_trusted(c, pair, m);
 }
 
 bool member_further(const struct scs_core *c, uint16_t pair, uint8_t m)
@@ -61,7 +62,14 @@ uint64_t sync_lag(const struct scs_core *c, uint16_t pair, uint8_t principal)
 
 uint64_t sync_asked(const struct scs_core *c, uint16_t pair, uint8_t m, bool forced)
 {
-    return forced || is_trusted(c, pair, m) ? 0 : c->pairs[pair].sync.mark;
+    return forced || !c->config->license.ha || is_trusted(c, pair, m) ? 0 : c->pairs[pair].sync.mark;
+}
+
+/* With the epoch after every one heard of: agents go on telling the former point with theirs. */
+void sync_give_up(struct scs_core *c, uint16_t pair, uint8_t m)
+{
+    struct core_pair *p = &c->pairs[pair];
+    p->sync = (struct scs_sync_point){{p->heard.term, p->heard.n + 1}, member(c, pair, m)->position};
 }
 
 uint64_t sync_final(const struct scs_core *c, uint16_t pair, uint8_t m)

@@ -315,7 +315,8 @@ static void take(struct world *w, const struct scs_action *action)
         p->host = host;
         p->app = world_app(w, w->config->apps[action->app].name);
         p->action = *action;
-        if (action->message == SM_GRANT && w->apps[p->app].on_grant != IGNORE && w->apps[p->app].on_grant != REFUSE) {
+        if (action->message == SM_GRANT && w->apps[p->app].on_grant != IGNORE && w->apps[p->app].on_grant != REFUSE &&
+            w->apps[p->app].position >= action->sync_point) {
             w->apps[p->app].granted_seq = action->poll_seq;
             w->apps[p->app].released = false;
         }
