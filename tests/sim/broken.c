@@ -22,6 +22,19 @@ static void forget_quarantine(struct lca_core *c)
         c->apps[i].no_quarantine = true;
 }
 
+/* What any process of the application ever said. */
+static void keep_positions(struct world *w, unsigned host, struct lca_core *c)
+{
+    for (unsigned i = 0; i < c->n_slots; i++) {
+        int app = c->apps[i].used ? site_app(w, c->apps[i].name) : -1;
+        if (app < 0 || w->site.apps[app].host != host)
+            continue;
+        uint64_t *highest = &w->agents[host].positions[app];
+        *highest = c->apps[i].sync.position > *highest ? c->apps[i].sync.position : *highest;
+        c->apps[i].sync.position = *highest;
+    }
+}
+
 void mutant_agent_core(struct world *w, unsigned host)
 {
     struct lca_core *c = w->agents[host].core;
@@ -47,6 +60,9 @@ void mutant_agent_core(struct world *w, unsigned host)
         return;
     case MUTANT_B3_TERM:
         c->term = 0;
+        return;
+    case MUTANT_S9_FORMER_PROCESS:
+        keep_positions(w, host, c);
         return;
     }
 }
@@ -137,6 +153,14 @@ void mutant_scs_core(struct world *w, struct controller *c)
         return;
     case MUTANT_B4_UNPROVEN:
         prove_all(core);
+        return;
+    case MUTANT_S9_FORGOTTEN:
+        for (unsigned i = 0; i < c->config->n_pairs; i++)
+            core->pairs[i].sync = (struct scs_sync_point){.mark = 0};
+        return;
+    case MUTANT_6_UNCONFIRMED:
+        for (unsigned i = 0; i < c->config->n_pairs; i++)
+            core->pairs[i].change.planned = false;
         return;
     case MUTANT_B5_LATE_RELEASE:
         for (unsigned i = 0; i < c->config->n_apps; i++)

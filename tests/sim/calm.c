@@ -17,6 +17,7 @@
 #define CALM_LEAST SEC(3) /* what healing itself plans is over */
 #define CALM_MOST SEC(75)
 #define ORDERS_LATEST SEC(20)
+#define FORCE_FROM SEC(12)
 
 /* What is not as it must be: the first such thing of a look. */
 static void missing(struct world *w, const char *invariant, const char *format, ...)
@@ -97,8 +98,8 @@ static void calm_pair(struct world *w, const struct controller *c, unsigned p)
     if (acting > 1)
         missing(w, "two-primaries", "both members of %s act at the end", w->site.apps[a].name);
     /* Without a licence a member does not take over from the other one; a primary stopped by order is not replaced, nor
-     * by a stale member (rules 53, 57). */
-    bool may_wait = !w->site.licence || v.rule == 53 || v.rule == 57;
+     * by a stale member, nor by one with less than was acknowledged (rules 53, 57, 63). */
+    bool may_wait = !w->site.licence || v.rule == 53 || v.rule == 57 || v.rule == 63;
     if (acting == 0 && (may_wait ? up_a && up_b : up_a || up_b))
         missing(w, "no-primary", "%s has no primary at the end (%s %s, %s %s); the controller says: %s, rule %u %s",
                 w->site.apps[a].name, w->site.apps[a].name, up_a ? "up" : "down", w->site.apps[b].name,
@@ -192,6 +193,8 @@ static void calm_look(struct world *w, uint64_t a, uint64_t b)
     (void)b;
     if (w->now - w->faults_end >= CALM_LEAST)
         calm_orders(w);
+    if (w->now - w->faults_end >= FORCE_FROM)
+        marks_force(w);
     calm_all(w, 0);
     if (w->missing.found || !w->calm_ordered)
         w->holds_since = w->now;

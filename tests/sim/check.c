@@ -160,6 +160,19 @@ void check_signal(struct world *w, unsigned host, struct slot *s, const char *wh
                   (double)(w->now - last) / 1e9);
 }
 
+/* S9, at the data itself: on-primary of a grant begins. What is restored in place with its epoch is no promotion. */
+static void check_marks(struct world *w, const struct slot *s, struct epoch epoch)
+{
+    struct member_truth *t = &w->checker.app[s->app];
+    uint64_t has = w->marks.app[s->app].has;
+    if (epoch_compare(t->needs_epoch, epoch) != 0)
+        return;
+    if (w->marks.on && has < t->needs)
+        violation(w, "sync-promoted", "%s becomes primary with %llu, %llu was acknowledged", s->name,
+                  (unsigned long long)has, (unsigned long long)t->needs);
+    t->needs = 0;
+}
+
 /* A role command begins. To backup: somebody ordered it since the member acts, or its agent began anew and does not
  * know. To primary: with an epoch that was granted. */
 void check_role(struct world *w, unsigned host, struct slot *s, enum app_role role, struct epoch epoch)
@@ -172,6 +185,7 @@ void check_role(struct world *w, unsigned host, struct slot *s, enum app_role ro
                       host + 1);
         return;
     }
+    check_marks(w, s, epoch);
     for (unsigned i = 0; i < GRANTS_KEPT && i < t->n_granted; i++)
         if (epoch_compare(t->granted[(t->n_granted - 1 - i) % GRANTS_KEPT], epoch) == 0)
             return;

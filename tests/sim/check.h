@@ -27,6 +27,7 @@ struct member_truth {
         int status;                     /* as this controller received it last */
         uint64_t poll_seq, incarnation; /* of the newest poll that arrived there */
         bool poll_echoed;
+        uint64_t position, start_id; /* of its data, by that poll; of its process, as reported */
     } at[CONTROLLERS_MAX];
     int64_t order_at;                  /* when its agent was last ordered anything but a start */
     bool demote_ordered;               /* since it acts */
@@ -43,6 +44,8 @@ struct member_truth {
     int granted_by;                                          /* the controller */
     struct epoch peer_epoch; /* of its newest poll to the peer */
     int64_t lease_asked;               /* the end its agent has asked the keeper for; 0: none */
+    struct epoch needs_epoch; /* of the newest grant that was sent: */
+    uint64_t needs;           /* so much had to survive, and the member has to have it */
     struct epoch granted[GRANTS_KEPT]; /* every epoch that was granted to it lately, a ring */
     unsigned n_granted;
 };
@@ -53,6 +56,10 @@ struct pair_truth {
     int64_t highest_at;   /* first */
     int owner, former;    /* member that holds `highest`, and who held the role before; -1: nobody yet */
     int64_t both_since;
+    struct {
+        uint64_t mark; /* acknowledged, as primaries told this controller */
+        struct epoch epoch;
+    } told[CONTROLLERS_MAX];
     int last_acting;  /* member that began to act last, -1: nobody yet */
     int64_t moved[3]; /* when the role moved from one member to the other, the latest three */
     bool both;        /* primaries, where somebody sees both */
@@ -198,6 +205,9 @@ enum mutant {
     MUTANT_LINKED_DEAF,
     MUTANT_INTENT_REDONE,
     MUTANT_DISK_EARLY,
+    MUTANT_S9_FORGOTTEN,
+    MUTANT_S9_FORMER_PROCESS,
+    MUTANT_6_UNCONFIRMED,
     MUTANT_COUNT
 };
 void mutant_agent_core(struct world *w, unsigned host);

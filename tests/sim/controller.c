@@ -455,6 +455,7 @@ void controller_begin(struct world *w, struct controller *c)
     c->led = false;
     memset(c->answers, 0, sizeof c->answers);
     memset(c->proven, 0, sizeof c->proven);
+    marks_forgotten(w, (unsigned)(c - w->controllers));
     c->peer = NULL;
     c->peer_call_at = w->now;
     n->listening = true;

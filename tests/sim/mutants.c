@@ -61,6 +61,9 @@ const char *mutant_name(enum mutant m)
         [MUTANT_LINKED_DEAF] = "5: the library does not read its word",
         [MUTANT_INTENT_REDONE] = "6: a returning agent makes primary again what was",
         [MUTANT_DISK_EARLY] = "8: writes are told as done when they begin",
+        [MUTANT_S9_FORGOTTEN] = "S9: nobody remembers what was acknowledged",
+        [MUTANT_S9_FORMER_PROCESS] = "S9: a position outlives its process",
+        [MUTANT_6_UNCONFIRMED] = "6: a planned switchover does not wait for the mark",
     };
     return names[m];
 }
@@ -74,7 +77,8 @@ uint64_t mutant_seed(enum mutant m)
         [MUTANT_V5_START] = 6,         [MUTANT_V8_ANY_TERM] = 23, [MUTANT_B2_NO_K] = 48,
         [MUTANT_B2_NO_LEASE] = 48,     [MUTANT_B3_PROMISE] = 31,  [MUTANT_B3_QUARANTINE] = 5,
         [MUTANT_B5_LATE_RELEASE] = 51, [MUTANT_KEEPER_IDLE] = 5,  [MUTANT_KEEPER_OF_FROZEN] = 274,
-        [MUTANT_LINKED_DEAF] = 93,
+        [MUTANT_LINKED_DEAF] = 93,     [MUTANT_S9_FORGOTTEN] = 43, [MUTANT_S9_FORMER_PROCESS] = 52,
+        [MUTANT_6_UNCONFIRMED] = 63,
     };
     return seeds[m] ? seeds[m] : 1;
 }

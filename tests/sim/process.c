@@ -68,6 +68,7 @@ static void process_ready(struct world *w, uint64_t at, uint64_t token)
     }
     s->process.ready = true;
     s->process.ready_since = w->now;
+    marks_process_ready(w, host, s);
     process_says(w, host, s, "READY=1");
 }
 
@@ -216,6 +217,7 @@ static void process_begin(struct world *w, unsigned host, struct slot *s)
     s->process.slow_kill = chance(&w->rng_process, w->calm ? 0 : w->swarm.slow_kill);
     s->adopted = false;
     s->process.acting = mutant_now(w, MUTANT_B6_AS_PRIMARY, 100) && a->pair >= 0;
+    marks_process_begins(w, s);
     uint64_t at = AT(host, s), token = s->process.token;
     int64_t ready = a->notify ? ready_after(w, a) : NEVER;
     if (ready != NEVER)

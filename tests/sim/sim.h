@@ -339,6 +339,26 @@ void process_kill(struct world *w, unsigned host, struct slot *s, int signal, in
 void process_says(struct world *w, unsigned host, struct slot *s, const char *text);
 void process_unfreeze(struct slot *s);
 
+/* ---- marks.c: applications that replicate, in part of the seeds ---- */
+
+struct marks {
+    bool on;
+    struct rng rng; /* its own: worlds without marks stay as they are */
+    struct {
+        uint64_t has, acknowledged; /* on disk: outlives the process; by the other one, as it knows */
+        uint64_t said, said_acknowledged; /* by the present process */
+    } app[APPS_MAX];
+};
+
+void marks_begin(struct world *w);
+/* A process begins, perhaps on a disk that was rolled back; it says what it has before it says that it is ready. */
+void marks_process_begins(struct world *w, struct slot *s);
+void marks_process_ready(struct world *w, unsigned host, struct slot *s);
+/* A controller begins: it knows nothing of what was acknowledged. */
+void marks_forgotten(struct world *w, unsigned controller);
+/* Pairs that wait for an operator: nobody has what was acknowledged. */
+void marks_force(struct world *w);
+
 /* ---- disk.c: the durable record of an agent ---- */
 
 #define WRITES_MAX 8
@@ -398,6 +418,7 @@ struct agent {
     struct connection connections[CONNECTIONS];
     bool peer_up[HOSTS_MAX];
     int64_t peer_since[HOSTS_MAX];
+    uint64_t positions[APPS_MAX]; /* mutants */
 };
 
 void agent_begin(struct world *w, unsigned host);
@@ -647,6 +668,7 @@ struct world {
     struct reg reg;
     struct keeper keepers[HOSTS_MAX];
     struct disk disks[HOSTS_MAX];
+    struct marks marks;
     struct agent agents[HOSTS_MAX];
     struct controller controllers[CONTROLLERS_MAX];
     struct request requests[REQUESTS_MAX];

@@ -181,6 +181,42 @@ static void given(struct world *w, const struct controller *c, int app, const Un
         truth_given(w, (uint16_t)app, &what, MS(lease_ms));
 }
 
+/* A planned switchover loses nothing that the old primary wrote, as long as that one is there to send it. */
+static bool loses(struct world *w, const struct controller *c, uint16_t app, const Understudy__Agent__Grant *g)
+{
+    unsigned at = (unsigned)(c - w->controllers);
+    uint16_t other = peer_of(w, app);
+    const struct slot *o = app_slot(w, other);
+    bool planned = g->reason.len > 7 && (!memcmp(g->reason.data, "rule 8 ", 7) || !memcmp(g->reason.data, "rule 14", 7));
+    bool there = o && o->process.alive && o->process.ready && !o->process.acting && o->process.epoch.term &&
+                 c->host_up[w->site.apps[other].host] && c->host_told[w->site.apps[other].host] &&
+                 w->checker.app[other].at[at].status == UNDERSTUDY__AGENT__STATUS__STARTED;
+    return planned && there && w->checker.pair[w->site.apps[app].pair].last_acting == (int)w->site.apps[other].member &&
+           w->checker.app[other].at[at].position > w->checker.app[app].at[at].position;
+}
+
+static void grant_marks(struct world *w, const struct controller *c, uint16_t app, const Understudy__Agent__Grant *g)
+{
+    unsigned at = (unsigned)(c - w->controllers);
+    struct member_truth *t = &w->checker.app[app];
+    const struct pair_truth *p = &w->checker.pair[w->site.apps[app].pair];
+    uint64_t mark = p->told[at].mark;
+    bool silent = t->at[at].position == 0 && p->last_acting == (int)w->site.apps[app].member;
+    t->needs_epoch = epoch_of(g->epoch);
+    t->needs = 0;
+    if (!w->marks.on || !w->site.licence || operator_asked(w, app, true))
+        return;
+    t->needs = silent ? 0 : mark;
+    if (!silent && t->at[at].position < mark)
+        violation(w, "sync-grant", "%s is granted the primary role: it has %llu, %llu is acknowledged",
+                  w->site.apps[app].name, (unsigned long long)t->at[at].position, (unsigned long long)mark);
+    if (loses(w, c, app, g))
+        violation(w, "sync-lost", "%s is granted the primary role by order: it has %llu, %s ended with %llu",
+                  w->site.apps[app].name, (unsigned long long)t->at[at].position,
+                  w->site.apps[peer_of(w, app)].name,
+                  (unsigned long long)w->checker.app[peer_of(w, app)].at[at].position);
+}
+
 static void grant_sent(struct world *w, const struct controller *c, const Understudy__Agent__Grant *g)
 {
     int app = app_of(w, g->application);
@@ -198,6 +234,7 @@ static void grant_sent(struct world *w, const struct controller *c, const Unders
     grant_eligible(w, c, (uint16_t)app, g);
     grant_cause(w, c, (uint16_t)app);
     grant_seen(w, c, (uint16_t)app);
+    grant_marks(w, c, (uint16_t)app, g);
     if (app_leased(w, (uint16_t)app)) {
         if (g->lease_ms == 0)
             violation(w, "no-lease", "%s is granted the primary role without a lease", w->site.apps[app].name);
@@ -290,8 +327,34 @@ static void echo_received(struct controller *c, unsigned host, uint64_t echo)
         c->proven[host] = at;
 }
 
+/* S9: what a primary tells as acknowledged has to survive; a primary of a newer epoch that has less shows that the rest
+ * is gone, or was given up. */
+static void marks_received(struct world *w, const struct controller *c, const Understudy__Agent__Member *m)
+{
+    int app = app_of(w, m->application);
+    unsigned at = (unsigned)(c - w->controllers);
+    if (app < 0 || w->site.apps[app].pair < 0)
+        return;
+    w->checker.app[app].at[at].position = m->sync_position;
+    if (m->role != UNDERSTUDY__AGENT__APP_ROLE__PRIMARY || !m->epoch)
+        return;
+    __typeof__(&w->checker.pair[0].told[0]) told = &w->checker.pair[w->site.apps[app].pair].told[at];
+    struct epoch epoch = epoch_of(m->epoch);
+    if (m->sync_position && m->sync_position < told->mark && epoch_compare(epoch, told->epoch) > 0) {
+        told->mark = m->sync_position;
+        told->epoch = epoch;
+    }
+    if (m->sync_point && m->sync_point->mark > told->mark && epoch_compare(epoch_of(m->sync_point->epoch), epoch) == 0 &&
+        epoch_compare(epoch, told->epoch) >= 0) {
+        told->mark = m->sync_point->mark;
+        told->epoch = epoch;
+    }
+}
+
 static void poll_received(struct world *w, const struct controller *c, unsigned host, const Understudy__Agent__Poll *p)
 {
+    for (size_t i = 0; i < p->n_members; i++)
+        marks_received(w, c, p->members[i]);
     for (unsigned i = 0; i < w->site.n_apps; i++) {
         struct member_truth *t = &w->checker.app[i];
         if (w->site.apps[i].host != host)
@@ -303,6 +366,16 @@ static void poll_received(struct world *w, const struct controller *c, unsigned 
     }
 }
 
+static void report_received(struct world *w, const struct controller *c, uint16_t app,
+                            const Understudy__Agent__Report *r)
+{
+    __typeof__(&w->checker.app[0].at[0]) at = &w->checker.app[app].at[c - w->controllers];
+    at->status = (int)r->status;
+    if (at->start_id != r->incarnation_of_start)
+        at->position = 0; /* what it said was the former process's */
+    at->start_id = r->incarnation_of_start;
+}
+
 void tap_scs_receives(struct world *w, struct controller *c, unsigned host, const uint8_t *payload, size_t n)
 {
     message *m = message_of(w, payload, n);
@@ -311,7 +384,7 @@ void tap_scs_receives(struct world *w, struct controller *c, unsigned host, cons
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT) {
         int app = app_of(w, m->report->application);
         if (app >= 0)
-            w->checker.app[app].at[c - w->controllers].status = (int)m->report->status;
+            report_received(w, c, (uint16_t)app, m->report);
     }
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT_END)
         c->host_told[host] = true;

@@ -397,6 +397,7 @@ void world_run(struct world *w, uint64_t seed, enum mutant mutant, int64_t fault
         if (w->site.machine[i] >= w->site.n_hosts)
             world_at(w, chance_span(&w->rng_fault, 0, SEC(1)), begin_controller, i, 0);
     faults_begin(w);
+    marks_begin(w);
     world_at(w, w->faults_end, calm_begins, 0, 0);
     calm_plan(w);
     while (!w->failed && calm_next(w))
