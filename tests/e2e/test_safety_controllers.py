@@ -216,6 +216,7 @@ def test_fault30_site_split_in_pair_mode_is_reported_at_once(make_world):
     w.net.heal()
     wait(lambda: {10330, 20623} <= numbers(w), 60, "the end of both is in the history")
     w.wait_normal(timeout=60)
+    assert not any(" 30313 " in w.log(h) for h in w.hosts), "an agent asked its keeper for what it refused: the stale one's lease could not be ended (L4)"
     overlap_ms, began = w.witnessed().overlap_ms(), w.witnessed().overlaps()[0].start
     assert overlap_ms > 0
     said = min(row["time_us"] * 1000 for label in w.controllers for row in w.ctl("history", at=label).json["rows"] if row["number"] == 20622)

@@ -194,7 +194,7 @@ def test_paused_agent_is_not_a_lost_primary_when_it_returns(make_world):
     """FAULTS 13 without leases: the agent is stopped for a while and continued."""
     w = make_world()
     w.scs_conf["scs"]["disconnect-switchover-timeout"] = "60s"
-    w.pair()
+    w.pair(fencing="none")
     w.start()
     pids = w.pid("p1"), w.pid("p2")
     agent = w.agent_pid("a")

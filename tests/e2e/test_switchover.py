@@ -179,7 +179,7 @@ def test_cut_host_and_heal(make_world):
     """fencing = none: two primaries while the cut lasts, and the older one is demoted when it heals (DOMAIN row 16)."""
     w = make_world()
     fast(w)
-    w.pair()
+    w.pair(fencing="none")
     w.start()
     pids = w.pid("p1"), w.pid("p2")
     w.net.cut("a")
@@ -421,7 +421,7 @@ def test_addp_is_traced_on_either_side(make_world):
     fast(w)
     w.scs_conf["scs"]["addp-trace"] = "both"
     w.scs_conf["scs"]["poll-period"] = "20s"  # so that the connection is idle and ADDP has to poll
-    w.pair()
+    w.pair(fencing="none")  # a lease is polled for
     w.start()
     wait(lambda: "addp-trace" in w.log("scs") and "addp-trace" in w.log("a"), what="polls in both logs")
     w.wait_normal("p1")

@@ -291,7 +291,7 @@ class World:
         """A pair of test applications; the options go into both sections."""
         role = f"{self.testapp()} role {self.apps_dir}"
         roles = {"on_primary": role, "on_backup": role, "declined_exit_code": 75}
-        self.application(primary, on[0], backup=backup, redundancy_type=redundancy, **{"fencing": "none", **roles, **options})
+        self.application(primary, on[0], backup=backup, redundancy_type=redundancy, **{**roles, **options})
         self.application(backup, on[1], **{**roles, **options})
         self.pairs.append((primary, backup))
 
