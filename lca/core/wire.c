@@ -332,16 +332,13 @@ int lca_wire_read(const uint8_t *payload, size_t n, struct arena *a, struct lca_
     case UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER:
         r = plain_read(m->order, a, &e, why);
         break;
-<<<<<<< HEAD
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_DRAIN:
+        r = drain_read(m->drain, &e, why);
+        break;
     case UNDERSTUDY__AGENT__MESSAGE__BODY_COMMAND:
         r = command_read(m->command, a, &e, why);
         break;
     case UNDERSTUDY__AGENT__MESSAGE__BODY_COMMAND_RESULT:
-=======
-    case UNDERSTUDY__AGENT__MESSAGE__BODY_DRAIN:
-        r = drain_read(m->drain, &e, why);
-        break;
->>>>>>> ec15a49 (Drain a host, and hand its primaries over before it stops)
     case UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_REPORT_END:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_POLL:

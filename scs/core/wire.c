@@ -266,11 +266,8 @@ int scs_wire_read(uint16_t host, const uint8_t *payload, size_t n, struct arena 
     case UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_DEMOTE:
     case UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER:
-<<<<<<< HEAD
-    case UNDERSTUDY__AGENT__MESSAGE__BODY_COMMAND:
-=======
     case UNDERSTUDY__AGENT__MESSAGE__BODY_DRAIN:
->>>>>>> ec15a49 (Drain a host, and hand its primaries over before it stops)
+    case UNDERSTUDY__AGENT__MESSAGE__BODY_COMMAND:
     case _UNDERSTUDY__AGENT__MESSAGE__BODY__CASE_IS_INT_SIZE:
         return wrong(why, "a message that agents do not send");
     case UNDERSTUDY__AGENT__MESSAGE__BODY_COMMAND_RESULT:
