@@ -503,7 +503,7 @@ struct controller *controller_leading(struct world *w)
 /* ---- operators ---- */
 
 /* A first installation (SAFETY V6): whichever controller runs is told. */
-void controller_install(struct world *w, unsigned host)
+void controller_install(struct world *w, unsigned host, bool force)
 {
     for (unsigned i = 0; i < w->site.n_controllers; i++) {
         struct controller *c = &w->controllers[i];
@@ -513,13 +513,16 @@ void controller_install(struct world *w, unsigned host)
         *r = (struct request){.id = 1000 + w->n_requests,
                               .at = w->now,
                               .kind = SO_INSTALL,
+                              .forced = force,
                               .node = c->node,
                               .run = w->nodes[c->node].run};
         struct scs_event e = {.type = SCS_EV_REQUEST, .host = SCS_NONE, .app = w->site.hosts[host].name};
         e.request.id = r->id;
         e.request.kind = SO_INSTALL;
+        e.request.force = force;
         e.request.operator= "operator";
-        say(w, "operator: request %llu to %s: elector install %s", (unsigned long long)r->id, c->name, e.app);
+        say(w, "operator: request %llu to %s: elector install %s%s", (unsigned long long)r->id, c->name,
+            e.app, force ? " --force" : "");
         controller_step(w, c, &e);
         node_notice(w, c->node);
         return;

@@ -93,7 +93,7 @@ void register_ask(struct world *w, struct controller *c, const struct scs_action
         if (!r->asks[i].used)
             a = &r->asks[i];
     for (unsigned i = 0; i < ASKS && !a; i++)
-        if (r->asks[i].answered_at != NEVER)
+        if (r->asks[i].told)
             a = &r->asks[i];
     if (!a)
         return;

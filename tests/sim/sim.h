@@ -485,7 +485,7 @@ struct controller *controller_leading(struct world *w);
 bool controller_leads(const struct world *w, const struct controller *c);
 /* Of the one that leads. */
 void controller_ask(struct world *w, enum scs_order_kind kind, uint16_t app, bool force);
-void controller_install(struct world *w, unsigned host);
+void controller_install(struct world *w, unsigned host, bool force);
 void controller_drain(struct world *w, unsigned host, bool on);
 /* Everywhere. False: refused by one, which is a violation unless it may be. */
 bool controllers_reload(struct world *w, bool may_refuse);
