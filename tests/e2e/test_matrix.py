@@ -21,7 +21,7 @@ link, agent, admin, controller = (wire.schema(name) for name in ("link", "agent"
 SCHEMAS = (link, agent, admin, controller)
 
 OPERATORS_VERBS = {"STATUS", "START", "STOP", "RESET", "SWITCHOVER", "HISTORY", "WHY", "CONFIG_RELOAD", "CONFIG_CHECK", "RESUME", "AUTHORITY", "AUTHORITY_MOVE",
-                   "ELECTOR_INSTALL"}
+                   "ELECTOR_INSTALL", "ELECTOR_CHANGE", "DRAIN", "UNDRAIN"}
 # What is allowed. Everything else is refused.
 ALLOWED = {
     ("agent", "SCS"): {"Configure", "Define", "DefineEnd", "PollAnswer", "Vote", "Grant", "Demote", "Order"},
