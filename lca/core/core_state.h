@@ -51,7 +51,7 @@ enum change_kind { CHANGE_NONE, CHANGE_PRIMARY, CHANGE_BACKUP };
 
 /* What the core reads from a definition; the packed bytes keep the rest. */
 struct definition {
-    bool notify, auto_restart, hangup_restart, member, on_primary, on_backup, fencing, promise_when_led;
+    bool notify, auto_restart, hangup_restart, member, on_primary, on_backup, fencing, promise_when_led, linked;
     uint32_t declined_code; /* 0: none */
     uint32_t restart_limit;
     span_t startup, shutdown, restart_delay, restart_delay_max, restart_window, heartbeat, reconnect, role;

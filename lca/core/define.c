@@ -81,6 +81,7 @@ static void values_read(const Understudy__Agent__Define *m, struct definition *d
     d->fencing = m->pair->fencing;
     d->fencing_timeout = SPAN_MS(m->pair->fencing_timeout_ms);
     d->k = SPAN_MS(m->pair->k_ms);
+    d->linked = m->pair->linked;
     d->promise_when_led = m->pair->promise_when_led;
     wire_copy_name(d->peer_host, m->pair->peer_host);
     wire_copy_name(d->peer_application, m->pair->peer_application);

@@ -86,6 +86,11 @@ static bool is_behind(const struct lca_core *c, const struct app *a, const struc
     return sync_lacks(a, o->sync_point);
 }
 
+static bool is_unlinked(const struct lca_core *c, const struct app *a, const struct lca_order *o)
+{
+    return a->def.linked && !a->link_up;
+}
+
 static const struct role_row grant_rows[] = {
     {21, RESULT_STALE, NULL, "it answers a poll of another incarnation", is_foreign},
     {22, RESULT_STALE, NULL, "it answers a poll that this agent did not send", is_unsent},
@@ -98,6 +103,7 @@ static const struct role_row grant_rows[] = {
     {27, RESULT_REFUSED, "ApplicationNotReady", "it is not one half of a pair", is_single},
     {28, RESULT_REFUSED, "ApplicationNotReady", "it is not Started", is_not_started},
     {29, RESULT_REFUSED, "ApplicationNotReady", "it is not Backup", is_not_backup},
+    {47, RESULT_REFUSED, "ApplicationNotReady", "it is not connected by liblca, and linked = yes", is_unlinked},
     {43, RESULT_REFUSED, "UnableToExecute", "it carries no lease, and the pair has fencing = lease", is_without_lease},
     {44, RESULT_REFUSED, "ApplicationNotReady", "its quarantine after the agent's start is not over", is_quarantined},
     {45, RESULT_REFUSED, "ApplicationNotReady", "its promise to the peer is not over", is_promised},

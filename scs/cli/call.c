@@ -65,7 +65,12 @@ static void call_failed(struct call *c, const char *error, const char *text)
 static void call_ask(struct call *c)
 {
     Understudy__Admin__Request q = UNDERSTUDY__ADMIN__REQUEST__INIT;
-    uint8_t packed[1024];
+    static uint8_t packed[8192];
+    ProtobufCBinaryData words[CLI_WORDS];
+    for (q.n_words = 0; q.n_words < c->cli->n_words; q.n_words++)
+        words[q.n_words] = wire_text(c->cli->words[q.n_words]);
+    q.words = words;
+    q.graceful = c->cli->graceful;
     q.id = REQUEST_ID;
     q.verb = (Understudy__Admin__Request__Verb)c->cli->command->verb;
     q.object = wire_text(c->cli->object);

@@ -20,7 +20,9 @@ enum command_kind { COMMAND_STATUS, COMMAND_ORDER, COMMAND_HISTORY, COMMAND_WHY,
 enum command_object { OBJECT_NONE, OBJECT_OPTIONAL, OBJECT_REQUIRED };
 
 /* Options that only some commands take. */
-enum command_option { TAKES_FORCE = 1, TAKES_SINCE = 2, TAKES_APPLICATION = 4, TAKES_LIMIT = 8, TAKES_NO_WAIT = 16 };
+enum command_option { TAKES_FORCE = 1, TAKES_SINCE = 2, TAKES_APPLICATION = 4, TAKES_LIMIT = 8, TAKES_NO_WAIT = 16, TAKES_GRACEFUL = 32 };
+
+#define CLI_WORDS 34 /* of the command line: `command`, an application, 32 words */
 
 struct command {
     const char *words[2]; /* the second may be NULL */
@@ -42,6 +44,9 @@ struct cli_endpoint {
 
 struct cli {
     const struct command *command;
+    bool graceful;
+    const char *words[CLI_WORDS]; /* of `command`, behind the application; borrowed from the command line */
+    unsigned n_words;
     char object[256]; /* a name; `config check`, `replay`: a file */
     bool force, no_wait, json, yes, no_tls;
     span_t since;     /* zero: all */

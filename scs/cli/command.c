@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define PLAIN_WORDS 4 /* no other command has as many */
 #define VERB(name) UNDERSTUDY__ADMIN__REQUEST__VERB__##name
 
 static const struct command commands[] = {
@@ -15,8 +16,10 @@ static const struct command commands[] = {
      "what the controller knows", "controller, hosts, applications, pairs, result"},
     {{"start"}, "APPLICATION", COMMAND_ORDER, VERB(START), OBJECT_REQUIRED, TAKES_NO_WAIT, {INT64_C(200000000000)},
      "start an application and wait until it is Started", "command, object, steps, result"},
-    {{"stop"}, "APPLICATION", COMMAND_ORDER, VERB(STOP), OBJECT_REQUIRED, TAKES_NO_WAIT, {INT64_C(200000000000)},
+    {{"stop"}, "APPLICATION [--graceful]", COMMAND_ORDER, VERB(STOP), OBJECT_REQUIRED, TAKES_NO_WAIT | TAKES_GRACEFUL, {INT64_C(200000000000)},
      "stop an application; the primary of a pair is switched over first", "command, object, steps, result"},
+    {{"command"}, "APPLICATION WORD...", COMMAND_ORDER, VERB(COMMAND), OBJECT_REQUIRED, 0, {INT64_C(60000000000)},
+     "give an application that links liblca a command of its own, and show its answer", "command, object, steps, result"},
     {{"reset"}, "APPLICATION", COMMAND_ORDER, VERB(RESET), OBJECT_REQUIRED, TAKES_NO_WAIT, {INT64_C(30000000000)},
      "forget an application's failure and its restart count", "command, object, steps, result"},
     {{"switchover"}, "PAIR [--force]", COMMAND_ORDER, VERB(SWITCHOVER), OBJECT_REQUIRED, TAKES_NO_WAIT | TAKES_FORCE, {INT64_C(200000000000)},
@@ -47,7 +50,7 @@ static const struct command commands[] = {
      "replay a controller's journal here, show its decisions, and compare what it did", "decisions, journal, result"},
 };
 
-enum option_id { O_JSON, O_NO_WAIT, O_FORCE, O_YES, O_SINCE, O_APPLICATION, O_LIMIT, O_TIMEOUT, O_SOCKET, O_CONFIG, O_CONNECT, O_SITE, O_NAME,
+enum option_id { O_JSON, O_NO_WAIT, O_GRACEFUL, O_FORCE, O_YES, O_SINCE, O_APPLICATION, O_LIMIT, O_TIMEOUT, O_SOCKET, O_CONFIG, O_CONNECT, O_SITE, O_NAME,
                  O_CERTIFICATE, O_KEY, O_CA, O_NO_TLS, O_HELP, O_VERSION };
 
 static const struct cli_option {
@@ -58,6 +61,7 @@ static const struct cli_option {
 } options[] = {
     [O_JSON] = {"--json", NULL, NULL, 0, "one JSON document instead of text"},
     [O_NO_WAIT] = {"--no-wait", NULL, NULL, TAKES_NO_WAIT, "return as soon as the order is accepted"},
+    [O_GRACEFUL] = {"--graceful", NULL, NULL, TAKES_GRACEFUL, "stop: an application that links liblca takes no new work and finishes what it has first"},
     [O_FORCE] = {"--force", NULL, NULL, TAKES_FORCE, "switchover: also where something not synchronised may be lost; authority move, elector install: also where it is refused; asks first. replay: also of another version"},
     [O_YES] = {"--yes", NULL, NULL, 0, "do not ask"},
     [O_SINCE] = {"--since", NULL, "AGE", TAKES_SINCE, "not older than this: 90s, 5m, 1h"},
@@ -182,6 +186,8 @@ static bool option_take(struct cli *cli, enum option_id id, const char *value)
         return cli->json = true;
     case O_NO_WAIT:
         return cli->no_wait = true;
+    case O_GRACEFUL:
+        return cli->graceful = true;
     case O_FORCE:
         return cli->force = true;
     case O_YES:
@@ -228,7 +234,7 @@ static bool option_matches(const struct cli_option *o, const char *arg)
 }
 
 struct parse {
-    const char *words[4];
+    const char *words[CLI_WORDS];
     unsigned n_words;
     unsigned takes; /* options seen that only some commands take */
     bool help, version;
@@ -280,7 +286,9 @@ static bool object_take(struct cli *cli, const struct parse *p, unsigned used, s
     unsigned left = p->n_words - used;
     const char *object = left ? p->words[used] : "";
     bool file = c->verb == VERB(CONFIG_CHECK) || c->kind == COMMAND_REPLAY;
-    bool fits = left <= (c->object == OBJECT_NONE ? 0 : 1) && (left || c->object != OBJECT_REQUIRED);
+    for (; c->verb == VERB(COMMAND) && left > 1; left--, cli->n_words++)
+        cli->words[cli->n_words] = p->words[used + 1 + cli->n_words];
+    bool fits = left <= (c->object == OBJECT_NONE ? 0 : 1) && (c->verb != VERB(COMMAND) || cli->n_words) && (left || c->object != OBJECT_REQUIRED);
     if (fits && left && !file && !str_is_name(object, strlen(object))) {
         strbuf_printf(why, "'%s' is not a name", object);
         return false;
@@ -333,17 +341,23 @@ static bool connection_check(const struct cli *cli, struct strbuf *why)
     return why->len == 0;
 }
 
+/* What follows the application's name in `command` is its own, dashes too. */
+static bool is_behind_command(const struct parse *p)
+{
+    return p->n_words >= 2 && str_equal(p->words[0], "command");
+}
+
 enum cli_outcome cli_parse(int argc, char *const *argv, struct cli *ret_cli, struct strbuf *why)
 {
     struct parse p = {.n_words = 0};
     memset(ret_cli, 0, sizeof(*ret_cli));
     for (int i = 1; i < argc;) {
-        if (argv[i][0] == '-') {
+        if (argv[i][0] == '-' && !is_behind_command(&p)) {
             int used = parse_option(argc - i, argv + i, ret_cli, &p, why);
             if (!used)
                 return CLI_USAGE;
             i += used;
-        } else if (p.n_words == ARRAY_SIZE(p.words)) {
+        } else if (p.n_words == (is_behind_command(&p) ? CLI_WORDS : PLAIN_WORDS)) {
             strbuf_printf(why, "too many words at '%s'", argv[i]);
             return CLI_USAGE;
         } else {

@@ -110,7 +110,7 @@ struct row_authority {
 
 struct row_result {
     bool ok, not_leading;
-    char error[NAME_SIZE], text[512];
+    char error[NAME_SIZE], text[4096];
     uint64_t took_us;
 };
 

@@ -88,7 +88,8 @@ struct scs_app_config {
     int64_t restart_limit;
     span_t heartbeat_period;
     bool hangup_restart;
-    span_t reconnect_timeout;
+    span_t reconnect_timeout, suspending_wait;
+    bool linked; /* asks lca_is_primary() before it acts */
     char backup_name[NAME_SIZE]; /* set in the primary's section only */
     int redundancy, fencing;
     span_t fencing_timeout; /* as written; zero: the profile's */

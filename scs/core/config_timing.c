@@ -55,6 +55,12 @@ static span_t fence_of(const struct scs_config *c, const struct scs_app_config *
     return written_or(c->apps[c->pairs[a->pair].member[0]].fencing_timeout, fallback);
 }
 
+/* From a lease's end until it does not act any more. One that asks the lease word knows by itself (SAFETY section 5: K). */
+static span_t own_end(const struct scs_app_config *a)
+{
+    return a->linked ? SPAN_ZERO : a->fence;
+}
+
 static void resolve_pairs(struct scs_config *c)
 {
     for (unsigned i = 0; i < c->n_apps; i++)
@@ -62,7 +68,7 @@ static void resolve_pairs(struct scs_config *c)
     for (unsigned i = 0; i < c->n_pairs; i++) {
         struct scs_pair_config *p = &c->pairs[i];
         p->lease = c->apps[p->member[0]].fencing != FENCING_NONE;
-        p->k = span_add(span_max(c->apps[p->member[0]].fence, c->apps[p->member[1]].fence), c->timing.margin);
+        p->k = span_add(span_max(own_end(&c->apps[p->member[0]]), own_end(&c->apps[p->member[1]])), c->timing.margin);
     }
 }
 

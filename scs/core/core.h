@@ -198,7 +198,7 @@ struct scs_event {
         struct {
             uint64_t id; /* the shell's, unique */
             enum scs_order_kind kind;
-            bool force;
+            bool force, graceful; /* graceful: of a stop */
             const char *operator;
         } request;
         struct {
@@ -249,6 +249,7 @@ struct scs_action {
     /* SM_POLL_ANSWER, SM_GRANT, SM_DEMOTE, SM_ORDER */
     struct scs_epoch epoch;
     uint64_t incarnation, poll_seq, answer, order_id;
+    bool graceful; /* AO_STOP */
     enum scs_agent_order order_kind;
     span_t deadline;
     span_t lease; /* SM_GRANT; 0: fencing = none. Extensions are packed from the core's state with SM_POLL_ANSWER */

@@ -164,7 +164,7 @@ enum request_phase { RQ_FREE, RQ_PAIR, RQ_ORDER };
 
 struct core_request {
     enum request_phase phase; /* RQ_PAIR: the pair's change carries it; RQ_ORDER: an order to the agent */
-    bool gone, force;
+    bool gone, force, graceful;
     unsigned attempts;    /* after STALE */
     enum scs_status told; /* the status that was the last step */
     uint32_t connection;  /* on which the order went out */
@@ -216,7 +216,7 @@ struct scs_core {
 struct scs_action *emit(struct scs_core *c, enum scs_action_type type);
 struct record *emit_record(struct scs_core *c, enum record_id id);
 struct scs_action *emit_send(struct scs_core *c, uint16_t host, enum scs_message message);
-uint64_t emit_order(struct scs_core *c, uint16_t app, enum scs_agent_order kind, uint64_t order_id, span_t deadline,
+struct scs_action *emit_order(struct scs_core *c, uint16_t app, enum scs_agent_order kind, uint64_t order_id, span_t deadline,
                     const char *reason);
 unsigned emit_room(const struct scs_core *c);
 uint64_t next_order_id(struct scs_core *c);

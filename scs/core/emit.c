@@ -40,16 +40,17 @@ uint64_t next_order_id(struct scs_core *c)
     return c->term * SCS_ORDERS_PER_TERM + ++c->n_orders;
 }
 
-uint64_t emit_order(struct scs_core *c, uint16_t app, enum scs_agent_order kind, uint64_t order_id, span_t deadline,
-                    const char *reason)
+struct scs_action *emit_order(struct scs_core *c, uint16_t app, enum scs_agent_order kind, uint64_t order_id, span_t deadline,
+                              const char *reason)
 {
     struct scs_action *a = emit_send(c, app_host(c, app), SM_ORDER);
     a->app = app;
     a->order_kind = kind;
+    a->graceful = false;
     a->order_id = order_id;
     a->deadline = deadline;
     str_copy(a->text, sizeof a->text, reason);
-    return a->order_id;
+    return a;
 }
 
 unsigned emit_room(const struct scs_core *c)

@@ -444,7 +444,7 @@ static void work_orders(struct scs_core *c, uint16_t host)
             continue;
         c->apps[a].autostarted_on = h->connection;
         c->apps[a].autostart_order = emit_order(
-            c, a, AO_START, next_order_id(c), span_add(c->config->apps[a].startup_timeout, ORDER_MARGIN), "autostart");
+            c, a, AO_START, next_order_id(c), span_add(c->config->apps[a].startup_timeout, ORDER_MARGIN), "autostart")->order_id;
     }
     h->work &= ~(unsigned)WORK_ORDERS;
 }

@@ -88,6 +88,7 @@ static void mix_action(uint64_t *h, const struct scs_action *a)
     mix(h, a->answer);
     mix(h, a->order_id);
     mix(h, (uint64_t)a->order_kind);
+    mix(h, a->graceful);
     mix(h, (uint64_t)a->deadline.ns);
     mix(h, (uint64_t)a->lease.ns);
     mix(h, a->released_incarnation);

@@ -227,6 +227,7 @@ static void put_request(struct journal_writer *w, const struct scs_event *e)
     put_number(w, e->request.id);
     put_number(w, (uint64_t)e->request.kind);
     put_bool(w, e->request.force);
+    put_bool(w, e->request.graceful);
     put_text(w, e->request.operator);
 }
 
@@ -235,6 +236,7 @@ static void get_request(struct journal_reader *r, struct scs_event *e)
     e->request.id = get_number(r);
     e->request.kind = (enum scs_order_kind)get_below(r, SO_UNDRAIN + 1);
     e->request.force = get_bool(r);
+    e->request.graceful = get_bool(r);
     e->request.operator = get_text(r);
 }
 

@@ -98,6 +98,7 @@ static bool same_app(const struct scs_config *x, const struct scs_app_config *a,
            a->restart_delay_max.ns == b->restart_delay_max.ns && a->restart_window.ns == b->restart_window.ns &&
            a->restart_limit == b->restart_limit && a->heartbeat_period.ns == b->heartbeat_period.ns &&
            a->hangup_restart == b->hangup_restart && a->reconnect_timeout.ns == b->reconnect_timeout.ns &&
+           a->suspending_wait.ns == b->suspending_wait.ns && a->linked == b->linked &&
            a->fencing == b->fencing && a->fence.ns == b->fence.ns &&
            (!pa || (x->pairs[a->pair].lease == y->pairs[b->pair].lease && x->pairs[a->pair].k.ns == y->pairs[b->pair].k.ns)) && a->role_timeout.ns == b->role_timeout.ns &&
            a->declined_exit_code == b->declined_exit_code;

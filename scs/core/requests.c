@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define STALE_ATTEMPTS 3
+#define GRACEFUL_TIME SPAN_S(3600) /* what an application may have to finish; the operator waits as long as he likes */
 
 static const char *kind_name(enum scs_order_kind kind)
 {
@@ -110,6 +111,8 @@ static void order_send(struct scs_core *c, struct core_request *r)
     const struct scs_app_config *ac = &c->config->apps[r->app];
     static const enum scs_agent_order orders[] = {[SO_START] = AO_START, [SO_STOP] = AO_STOP, [SO_RESET] = AO_RESET};
     span_t time = r->kind == SO_START ? ac->startup_timeout : r->kind == SO_STOP ? ac->shutdown_timeout : SPAN_S(5);
+    if (r->kind == SO_STOP && r->graceful)
+        time = span_add(time, span_add(ac->suspending_wait, GRACEFUL_TIME));
     bool again = r->order_id != 0;
     char text[200];
     struct strbuf b;
@@ -129,7 +132,7 @@ static void order_send(struct scs_core *c, struct core_request *r)
     }
     r->connection = c->hosts[app_host(c, r->app)].connection;
     strbuf_printf(&b, "%s ordered by %s", kind_name(r->kind), r->operator);
-    emit_order(c, r->app, orders[r->kind], r->order_id, mono_sub(r->deadline, c->now), text);
+    emit_order(c, r->app, orders[r->kind], r->order_id, mono_sub(r->deadline, c->now), text)->graceful = r->graceful;
     strbuf_reset(&b);
     strbuf_printf(&b, "%s %s to %s on %s", again ? "order again" : "order", app_name(c, r->app), kind_name(r->kind),
                   c->config->hosts[app_host(c, r->app)].name);
@@ -251,6 +254,7 @@ void request_event(struct scs_core *c, const struct scs_event *e)
                                .id = e->request.id,
                                .kind = e->request.kind,
                                .force = e->request.force,
+                               .graceful = e->request.graceful && e->request.kind == SO_STOP,
                                .app = app,
                                .pair = pair,
                                .arrived = c->now,

@@ -59,6 +59,7 @@ static bool pair_member(const struct scs_config *c, uint16_t app, struct arena *
     to->fencing = c->pairs[ac->pair].lease;
     to->fencing_timeout_ms = ms_ceil(ac->fence);
     to->k_ms = ms_ceil(c->pairs[ac->pair].k);
+    to->linked = ac->linked;
     to->promise_when_led = c->scs.host_loss == HOST_LOSS_CONFIRMED;
     return word_list(&ac->on_primary, a, &to->n_on_primary, &to->on_primary) &&
            word_list(&ac->on_backup, a, &to->n_on_backup, &to->on_backup);
@@ -85,7 +86,8 @@ static bool fill_define(const struct scs_config *c, uint16_t app, struct arena *
     d->restart_window_ms = ms_up(ac->restart_window);
     d->heartbeat_period_ms = ms_up(ac->heartbeat_period);
     d->hangup_restart = ac->hangup_restart;
-    d->reconnect_timeout_ms = ms_up(ac->reconnect_timeout);
+    d->reconnect_timeout_ms = ac->reconnect_timeout.ns > 0 ? ms_up(ac->reconnect_timeout) : 1; /* 0 is no value there */
+    d->suspending_wait_timeout_ms = ms_up(ac->suspending_wait);
     if (!word_list(&ac->command, a, &d->n_command, &d->command) ||
         !word_list(&ac->environment, a, &d->n_environment, &d->environment))
         return false;
@@ -219,6 +221,7 @@ static int pack_order(const struct scs_core *core, const struct scs_action *acti
     o.order_id = action->order_id;
     o.deadline_ms = ms_up(action->deadline);
     o.reason = wire_text(action->text);
+    o.graceful = action->graceful;
     m->body_case = UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER;
     m->order = &o;
     return wire_pack(&m->base, out, size);

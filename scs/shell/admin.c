@@ -260,6 +260,7 @@ static void operator_down(struct shell *s, struct operator *op, mono_t now)
         o->id = 0;
         shell_step(s, &gone, now);
     }
+    commands_operator_gone(s, op);
     outbox_clear(&op->out);
     list_remove(&op->in);
     s->admin.n_operators--;

@@ -209,6 +209,7 @@ static void host_down(struct shell *s, struct host_link *h, const struct link_ev
     enum scs_down down = h->broken[0] ? SCS_DOWN_REJECTED : host_down_kind(e->down);
     struct scs_event event = {.type = SCS_EV_HOST_DOWN, .host = h->index, .text = reason, .down = down};
     outbox_clear(&h->out);
+    commands_host_lost(s, h->name);
     if (down == SCS_DOWN_REJECTED)
         host_rejected(s, h, reason, now);
     else if (was_up)
@@ -235,6 +236,9 @@ static void host_message(struct shell *s, struct host_link *h, const struct link
     strbuf_init(&why, text, sizeof(text));
     arena_reset(&s->arena);
     memset(&s->event, 0, sizeof(s->event));
+    if (commands_answered(s, h->name, e->payload, e->length))
+        return;
+    arena_reset(&s->arena);
     if (scs_wire_read(h->index, e->payload, e->length, &s->arena, s->members, &s->event, &why) < 0) {
         char reason[200];
         struct strbuf b;

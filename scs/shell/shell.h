@@ -104,6 +104,21 @@ struct rate {
     int64_t tokens; /* thousandths of a request */
 };
 
+/* A command of an operator that an application's host has (commands.c). */
+#define COMMANDS_MAX 16
+struct command_waiting {
+    uint64_t id;       /* 0: free */
+    uint64_t reply_id; /* the operator's */
+    struct operator *operator;
+    char host[NAME_SIZE], what[NAME_SIZE + 80];
+    mono_t at, by;
+};
+
+struct commands {
+    uint64_t next;
+    struct command_waiting list[COMMANDS_MAX];
+};
+
 struct admin {
     struct list operators;
     unsigned n_operators, operators_high;
@@ -127,6 +142,7 @@ struct shell {
     struct tls_context *tls;
     struct hosts hosts;
     struct admin admin;
+    struct commands commands;
     struct peer peer;
     struct etcd_register *reg; /* NULL: arbiter is not etcd */
     bool register_told;        /* that it does not answer */
@@ -245,6 +261,14 @@ void admin_audit(struct shell *s, const char *operator, const char *command, con
 bool rate_take(struct admin *a, const char *name, mono_t now);
 
 /* verbs.c */
+/* commands.c */
+void commands_ask(struct shell *s, struct operator *op, const struct ask *q, mono_t now);
+/* A packet of a host's agent; false: it is no answer to a command. Unpacks in the arena, which the caller resets. */
+bool commands_answered(struct shell *s, const char *host, const uint8_t *payload, size_t n);
+void commands_host_lost(struct shell *s, const char *host);
+void commands_operator_gone(struct shell *s, const struct operator *op);
+mono_t commands_turn(struct shell *s, mono_t now);
+
 void verbs_request(struct shell *s, struct operator *op, const struct ask *q, mono_t now);
 bool verb_allowed(enum session_role role, int verb);
 

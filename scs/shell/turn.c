@@ -83,7 +83,7 @@ mono_t shell_turn(void *shell, mono_t now)
     mono_t peer = peer_turn(s, now);
     hosts_pump(s);
     mono_t stall = admin_pump(s, now);
-    mono_t call = hosts_call(s, now);
+    mono_t call = mono_min(hosts_call(s, now), commands_turn(s, now));
     keep_watch(s, now);
     journal_turn(s);
     mono_t links = links_turn(s->links, now);

@@ -53,7 +53,7 @@ static void verb_order(struct shell *s, struct operator *op, const struct ask *q
     uint64_t id = o->id;
     const struct scs_event event = {
         .type = SCS_EV_REQUEST, .host = SCS_NONE, .app = q->object,
-        .request = {.id = id, .kind = order_kinds[q->verb], .force = q->force, .operator = op->name}};
+        .request = {.id = id, .kind = order_kinds[q->verb], .force = q->force, .graceful = q->graceful, .operator = op->name}};
     shell_step(s, &event, now);
     if (q->no_wait && o->id == id) {
         o->operator = NULL;
@@ -227,6 +227,7 @@ static const struct {
     [UNDERSTUDY__ADMIN__REQUEST__VERB__ELECTOR_CHANGE] = {BY(ROLE_OPERATOR), verb_order},
     [UNDERSTUDY__ADMIN__REQUEST__VERB__DRAIN] = {BY(ROLE_OPERATOR), verb_order},
     [UNDERSTUDY__ADMIN__REQUEST__VERB__UNDRAIN] = {BY(ROLE_OPERATOR), verb_order},
+    [UNDERSTUDY__ADMIN__REQUEST__VERB__COMMAND] = {BY(ROLE_OPERATOR), commands_ask},
 };
 
 bool verb_allowed(enum session_role role, int verb)

@@ -180,6 +180,69 @@ def test_heartbeats_by_the_library(one):
     assert 5160 in [r["number"] for r in w.history("--application", "x")]
 
 
+def test_command_and_its_answer(one):
+    w = one()
+    done = w.ctl("command", "x", "echo", "--all", "two words", json=False)
+    assert done.code == 0 and "--all two words" in done.out, done
+    failed = w.ctl("command", "x", "fail", "no such table", json=False)
+    assert failed.code == 1 and "code 3: no such table" in failed.out + failed.err, failed
+    assert w.ctl("command", "nobody", "echo", json=False).code == 5
+    assert w.ctl("command", "x", json=False).code == 2
+    asking = threading.Thread(target=lambda: w.ctl("command", "x", "silent"))
+    asking.start()
+    wait(lambda: sum(e.startswith("command") for e in w.events("x")) == 3, what="it has the silent one")
+    busy = w.ctl("command", "x", "echo", json=False)
+    assert "another command" in busy.out + busy.err, busy
+    w.kill_app("x")
+    asking.join(LONG)
+    wait(lambda: w.app("x")["status"] == "Started" and w.tell("x", "connected") == "ok 1")
+    assert any("command x echo" in r["text"] for r in w.history())
+
+
+def test_command_for_a_program_without_the_library(make_world):
+    w = make_world(hosts=("a",))
+    w.application("x", "a")
+    w.start()
+    refused = w.ctl("command", "x", "echo", json=False)
+    assert refused.code == 1 and "liblca" in refused.out + refused.err, refused
+
+
+def test_graceful_stop(one):
+    w = one()
+    stopping = threading.Thread(target=lambda: w.ctl("stop", "x", "--graceful"))
+    stopping.start()
+    wait(lambda: w.app("x")["status"] == "Suspending" and w.app("x")["status_text"] == "finishing")
+    assert alive(w.pid("x"))
+    assert w.tell("x", "suspended").startswith("ok")
+    stopping.join(LONG)
+    wait(lambda: w.app("x")["status"] == "Stopped")
+    assert [r.what for r in w.record("x")][-1] == "stop"
+
+
+def test_graceful_stop_that_is_ignored(one):
+    w = one(suspending_wait_timeout="5s")
+    w.mode("x", "keep-working")
+    assert w.ctl("stop", "x", "--graceful").code == 0
+    assert w.app("x")["status"] == "Stopped"
+    assert 30318 in [r["number"] for r in w.history("--application", "x")]
+
+
+def test_linked_pair_has_no_fencing_timeout_in_k(make_world):
+    w = make_world(kind=Linked)
+    w.pair(linked="yes", fencing_timeout="5s")
+    w.start()
+    for host in ("a",):
+        for pid in (w.agent_pid(host), w.lca(host).pid):
+            os.kill(pid, signal.SIGSTOP)
+    try:
+        wait(lambda: w.tell("p1", "is") == "ok no")
+        w.wait_primary("p2")
+    finally:
+        for pid in (w.lca("a").pid, w.agent_pid("a")):
+            os.kill(pid, signal.SIGCONT)
+    w.wait_normal("p2")
+
+
 def test_nobody_controls_the_host(one):
     w = one()
     w.scs.stop()

@@ -81,6 +81,7 @@ static void send_define(struct world *w, unsigned scs, const struct model_app *a
         p.fencing = value_of(line, "fencing", text, sizeof text) && strcmp(text, "lease") == 0;
         p.fencing_timeout_ms = ms_of(line, "fencing-timeout", SPAN_MS(500));
         p.k_ms = ms_of(line, "k", SPAN_MS(600));
+        p.linked = number_of(line, "linked", 0) != 0;
         p.promise_when_led = number_of(line, "promise-when-led", 0) != 0;
         d.pair = &p;
     }

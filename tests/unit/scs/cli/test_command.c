@@ -55,7 +55,7 @@ static void orders(void **state)
     assert_int_equal(PARSE("--force", "switchover", "redis1", "--yes"), CLI_RUN);
     assert_true(cli.force && cli.yes);
     assert_int_equal(PARSE("stop", "redis1", "--force"), CLI_USAGE);
-    assert_string_equal(said, "--force is not an option of this command; usage: scsctl stop APPLICATION");
+    assert_string_equal(said, "--force is not an option of this command; usage: scsctl stop APPLICATION [--graceful]");
 }
 
 static void history(void **state)
@@ -180,6 +180,21 @@ static void addresses(void **state)
     assert_string_equal(address, "fe80::1%eth0");
 }
 
+/* What is behind the application's name belongs to its own command. */
+static void commands_of_applications(void **state)
+{
+    assert_int_equal(PARSE("command", "--json", "redis1", "flush", "--force", "-x", "all tables"), CLI_RUN);
+    assert_true(cli.json && !cli.force && cli.n_words == 4);
+    assert_string_equal(cli.object, "redis1");
+    assert_string_equal(cli.words[0], "flush");
+    assert_string_equal(cli.words[3], "all tables");
+    assert_int_equal(PARSE("command", "redis1"), CLI_USAGE);
+    assert_int_equal(PARSE("command"), CLI_USAGE);
+    assert_int_equal(PARSE("stop", "redis1", "--graceful"), CLI_RUN);
+    assert_true(cli.graceful);
+    assert_int_equal(PARSE("start", "redis1", "--graceful"), CLI_USAGE);
+}
+
 static void the_rest(void **state)
 {
     assert_int_equal(PARSE("--help"), CLI_HELP);
@@ -241,7 +256,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(status),      cmocka_unit_test(orders),    cmocka_unit_test(history),  cmocka_unit_test(ages),
-        cmocka_unit_test(config),      cmocka_unit_test(connections), cmocka_unit_test(several_controllers), cmocka_unit_test(authority), cmocka_unit_test(addresses), cmocka_unit_test(the_rest),
+        cmocka_unit_test(config),      cmocka_unit_test(connections), cmocka_unit_test(several_controllers), cmocka_unit_test(authority), cmocka_unit_test(addresses), cmocka_unit_test(commands_of_applications), cmocka_unit_test(the_rest),
         cmocka_unit_test(help_has_every_command), cmocka_unit_test(confirmation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
