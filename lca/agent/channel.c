@@ -89,7 +89,7 @@ static struct exit_info exit_read(const struct keeper_exit *p)
     if (p->how == KEEPER_EXITED)
         e = (struct exit_info){.how = EXIT_CODE, .code = p->code};
     else if (p->how == KEEPER_SIGNALLED)
-        e = (struct exit_info){.how = EXIT_SIGNAL, .signal = p->signal, .core = p->core};
+        e = (struct exit_info){.how = EXIT_SIGNAL, .signal = p->signal, .core = p->core, .oom = p->oom};
     return e;
 }
 

@@ -29,6 +29,16 @@ static void send_ref(struct agent *a, uint32_t type, const struct lca_action *ac
     channel_send(a, &p, sizeof p);
 }
 
+static void setup_fill(struct keeper_start *p, const struct lca_command *command)
+{
+    p->more = 1;
+    p->kill_signal = (uint8_t)command->kill_signal;
+    p->find = (uint8_t)((command->by_pid_file ? KEEPER_BY_PID_FILE : 0) | (command->by_command ? KEEPER_BY_COMMAND : 0));
+    memset(p->zero, 0, sizeof p->zero);
+    p->setup = command->setup;
+    p->text_len = (uint32_t)command->text_len;
+}
+
 static void send_start(struct agent *a, const struct lca_action *action)
 {
     static struct keeper_start p;
@@ -44,8 +54,7 @@ static void send_start(struct agent *a, const struct lca_action *action)
     p.envc = (uint16_t)command.envc;
     p.notify = command.notify;
     p.lease = command.lease;
-    memset(p.zero, 0, sizeof p.zero);
-    p.text_len = (uint32_t)command.text_len;
+    setup_fill(&p, &command);
     channel_send(a, &p, offsetof(struct keeper_start, text) + command.text_len);
 }
 
@@ -56,13 +65,13 @@ static void send_fence(struct agent *a, const struct lca_action *action)
     struct lca_command command;
     int r = lca_wire_command(a->core, action, p.text, sizeof p.text, &command);
     if (r < 0 || command.argc == 0) {
-        command = (struct lca_command){.text_len = 3}; /* directory, user and output, all empty */
+        command = (struct lca_command){.text_len = 7}; /* directory, user, output and what follows them, all empty */
         memset(p.text, 0, command.text_len);
     }
     header_fill(a, &p.h, KM_FENCE, action, action->start_id);
     p.argc = (uint16_t)command.argc;
     p.envc = (uint16_t)command.envc;
-    p.text_len = (uint32_t)command.text_len;
+    setup_fill(&p, &command);
     channel_send(a, &p, offsetof(struct keeper_start, text) + command.text_len);
 }
 
@@ -84,6 +93,7 @@ static void send_signal(struct agent *a, const struct lca_action *action)
     memset(&p, 0, sizeof p);
     header_fill(a, &p.h, KM_SIGNAL, action, action->start_id);
     p.signal = action->signal;
+    p.whole = action->whole;
     channel_send(a, &p, sizeof p);
 }
 

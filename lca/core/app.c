@@ -131,6 +131,13 @@ void app_leave(struct lca_core *c, struct app *a, enum end_cause cause)
     role_leaving(c, a);
 }
 
+static void ask_to_stop(struct lca_core *c, struct app *a)
+{
+    struct lca_action *action = core_act(c, LCA_DO_SIGNAL, a);
+    action->signal = a->def.kill_signal ? a->def.kill_signal : SIGTERM; /* 0: without a definition */
+    action->whole = a->def.kill_all;
+}
+
 void app_stop(struct lca_core *c, struct app *a, enum end_cause cause)
 {
     a->start_wanted = false;
@@ -152,7 +159,7 @@ void app_stop(struct lca_core *c, struct app *a, enum end_cause cause)
             app_kill(c, a, cause);
             break;
         }
-        core_act(c, LCA_DO_SIGNAL, a)->signal = SIGTERM;
+        ask_to_stop(c, a);
         a->phase = PHASE_STOPPING;
         app_leave(c, a, cause);
         a->stop_by = mono_add(c->now, a->def.shutdown);

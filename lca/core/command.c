@@ -3,6 +3,7 @@
  * The environment is the definition's own, without names that are ours to set, then ours. Nothing of this program's own
  * environment is passed on. */
 #include "lca/core/core_state.h"
+#include "lca/core/exec.h"
 #include "lca/core/wire.h"
 
 #include "proto/agent.pb-c.h"
@@ -113,6 +114,24 @@ static void add_environment(struct texts *t, unsigned *count, const struct app *
     set(t, count, "WATCHDOG_USEC", text);
 }
 
+/* Groups, files: empty where the definition has none. */
+static void add_exec(struct texts *t, const Understudy__Agent__Define *m)
+{
+    const Understudy__Agent__Exec *e = m->exec;
+    char groups[512];
+    struct strbuf b;
+    strbuf_init(&b, groups, sizeof groups);
+    for (size_t i = 0; e && i < e->n_supplementary_groups; i++) {
+        strbuf_add(&b, i ? " " : "");
+        strbuf_add_bytes(&b, (const char *)e->supplementary_groups[i].data, e->supplementary_groups[i].len);
+    }
+    t->full = t->full || b.cut;
+    add(t, e ? e->group : (ProtobufCBinaryData){0});
+    add_bytes(t, groups, b.len);
+    add(t, e ? e->environment_file : (ProtobufCBinaryData){0});
+    add(t, m->pid_file);
+}
+
 int lca_wire_command(struct lca_core *c, const struct lca_action *action, char *text, size_t size,
                      struct lca_command *ret_command)
 {
@@ -139,12 +158,23 @@ int lca_wire_command(struct lca_core *c, const struct lca_action *action, char *
     add(&t, m->working_directory);
     add(&t, m->user);
     add(&t, m->output);
+    add_exec(&t, m);
+    struct exec_setup setup;
+    char why[120];
+    struct strbuf b;
+    strbuf_init(&b, why, sizeof why);
+    if (!exec_read(m->exec, &setup, &b))
+        return -EPROTO;
     if (t.full || (argc == 0 && action->type != LCA_DO_FENCE) || argc > UINT16_MAX)
         return -EMSGSIZE;
     *ret_command = (struct lca_command){.argc = (unsigned)argc,
                                         .envc = envc,
                                         .notify = action->type == LCA_DO_START,
                                         .lease = action->type == LCA_DO_START && m->pair && m->pair->fencing,
+                                        .kill_signal = a->def.kill_signal,
+                                        .by_pid_file = m->third_party && m->pid_file.len > 0,
+                                        .by_command = m->third_party && m->match_command,
+                                        .setup = setup,
                                         .text_len = (size_t)(t.at - text)};
     return 0;
 }

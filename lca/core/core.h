@@ -43,7 +43,7 @@ struct sync_point {
 struct exit_info {
     enum { EXIT_NONE, EXIT_CODE, EXIT_SIGNAL, EXIT_ADOPTED, EXIT_NOT_STARTED } how;
     int code, signal;
-    bool core;
+    bool core, oom; /* oom: killed for memory */
 };
 
 /* An order as it came: grants and demotions have the shape of SAFETY section 3 and 6. */
@@ -192,6 +192,7 @@ struct lca_action {
     unsigned app; /* index; valid until the application is forgotten */
     uint64_t start_id;
     int signal;
+    bool whole; /* LCA_DO_SIGNAL: all of its process tree */
     enum app_role role;
     struct epoch epoch;
     char reason[120]; /* LCA_REASON */

@@ -56,6 +56,10 @@ struct definition {
     uint32_t restart_limit;
     span_t startup, shutdown, restart_delay, restart_delay_max, restart_window, heartbeat, reconnect, role;
     span_t suspending; /* suspending-wait-timeout */
+    int kill_signal;
+    bool kill_all;             /* it goes to the whole process tree */
+    bool pre_start, post_stop; /* there is such a command */
+    bool find;                 /* somebody else may start it: looked for while it does not run */
     span_t fencing_timeout, k; /* from a lease's end until the tree is killed; until nobody can act (K) */
     char peer_host[NAME_SIZE], peer_application[NAME_SIZE];
 };

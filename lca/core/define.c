@@ -7,10 +7,12 @@
  * the former one in force. */
 #include "lca/core/core_state.h"
 
+#include "lca/core/exec.h"
 #include "proto/agent.pb-c.h"
 #include "proto/wire.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #define TEXT_MAX 7168 /* argv and environment of one start; KEEPER_TEXT_MAX less what is added to it */
@@ -73,6 +75,11 @@ static void values_read(const Understudy__Agent__Define *m, struct definition *d
     d->heartbeat = SPAN_MS(m->heartbeat_period_ms);
     d->reconnect = ms(m->reconnect_timeout_ms, 2000);
     d->suspending = ms(m->suspending_wait_timeout_ms, 10000);
+    d->kill_signal = m->kill_signal ? (int)m->kill_signal : SIGTERM;
+    d->kill_all = m->kill_all;
+    d->pre_start = m->n_pre_start > 0;
+    d->post_stop = m->n_post_stop > 0;
+    d->find = m->third_party && (m->pid_file.len > 0 || m->match_command);
     if (!m->pair)
         return;
     d->member = true;
@@ -158,6 +165,22 @@ static bool pair_check(const Understudy__Agent__PairMember *p, size_t room, stru
     return true;
 }
 
+static bool hook_check(const ProtobufCBinaryData *words, size_t n, const char *what, size_t room, struct strbuf *why)
+{
+    size_t taken = 0;
+    if (!command_check(words, n, what, &taken, why))
+        return false;
+    if (taken <= room)
+        return true;
+    strbuf_printf(why, "%s and the environment are too long", what);
+    return false;
+}
+
+static bool text_is(ProtobufCBinaryData t, const char *text)
+{
+    return t.len == strlen(text) && memcmp(t.data, text, t.len) == 0;
+}
+
 static bool define_check(const Understudy__Agent__Define *m, struct strbuf *why)
 {
     size_t room = 0, environment = 0;
@@ -172,15 +195,20 @@ static bool define_check(const Understudy__Agent__Define *m, struct strbuf *why)
         return false;
     }
     room += m->working_directory.len + m->user.len + m->output.len;
+    if (!exec_texts_check(m, &room, why))
+        return false;
     if (room + environment > TEXT_MAX) {
         strbuf_add(why, "command and environment are too long");
         return false;
     }
     if ((m->working_directory.len && m->working_directory.data[0] != '/') ||
-        (m->output.len && m->output.data[0] != '/')) {
-        strbuf_add(why, "working-directory and output have to be absolute paths");
+        (m->output.len && m->output.data[0] != '/' && !text_is(m->output, "journal"))) {
+        strbuf_add(why, "working-directory and output have to be absolute paths, or output journal");
         return false;
     }
+    if (!hook_check(m->pre_start, m->n_pre_start, "pre-start", TEXT_MAX - environment, why) ||
+        !hook_check(m->post_stop, m->n_post_stop, "post-stop", TEXT_MAX - environment, why))
+        return false;
     return !m->pair || pair_check(m->pair, TEXT_MAX - environment, why);
 }
 

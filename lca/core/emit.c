@@ -275,6 +275,8 @@ void exit_print(const struct exit_info *e, struct strbuf *out)
             strbuf_printf(out, " (%s)", name);
         if (e->core)
             strbuf_add(out, ", core dumped");
+        if (e->oom)
+            strbuf_add(out, ", out of memory");
         break;
     }
     case EXIT_ADOPTED:

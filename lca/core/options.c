@@ -5,6 +5,8 @@
  * bounds its length by its field. */
 #include "lca/core/options.h"
 
+#include "common/base/exec_setup.h"
+
 #include <string.h>
 
 static const char *const level_words[] = {"debug", "info", "notice", "warning", "error", NULL};
@@ -57,6 +59,12 @@ static const struct option lca_options[] = {
     {"allow-commands", OPT_WORDS, .fallback = "", .reload = OPT_LIVE, FIELD(allow_commands),
      .help = "programs that may be started, as absolute paths; a last component * stands for every program in that "
              "directory; empty allows none"},
+    {"allow-groups", OPT_WORDS, .fallback = "", .reload = OPT_LIVE, FIELD(allow_groups),
+     .help = "groups that applications may be given beside those of their user; empty allows none"},
+    {"allow-capabilities", OPT_WORDS, .fallback = "", .reload = OPT_LIVE, FIELD(allow_capabilities),
+     .help = "capabilities that applications may keep without being root; empty allows none"},
+    {"allow-priorities", OPT_BOOL, .fallback = "no", .reload = OPT_LIVE, FIELD(allow_priorities),
+     .help = "applications may be put above others: nice and oom-score-adjust below 0, realtime, and limits that let them"},
 };
 
 #define FENCE(f) OPTION_FIELD(struct lca_fence, f)
@@ -189,6 +197,14 @@ static void check_commands(const struct lca_config *c, struct complaints *compla
     }
 }
 
+static void check_capabilities(const struct lca_config *c, struct complaints *complaints)
+{
+    for (const char *w = words_next(&c->allow_capabilities, NULL); w; w = words_next(&c->allow_capabilities, w))
+        if (exec_capability_find(w, strlen(w)) < 0)
+            complaint_add(complaints, c->line,
+                          "[lca] allow-capabilities: found '%.60s', expected names like CAP_NET_BIND_SERVICE", w);
+}
+
 static bool lists_user(const struct lca_config *c, const char *user)
 {
     for (const char *w = words_next(&c->allow_users, NULL); w; w = words_next(&c->allow_users, w))
@@ -212,6 +228,7 @@ void lca_config_check(const struct lca_config *c, struct complaints *complaints)
     if (c->tls)
         check_tls(c, complaints);
     check_commands(c, complaints);
+    check_capabilities(c, complaints);
     check_run_directory(c, complaints);
     check_virtual_ips(c, complaints);
     if (c->default_user[0] && !lists_user(c, c->default_user))

@@ -48,6 +48,8 @@ struct lca_config {
     struct words allow_users, allow_commands; /* empty: nobody, nothing */
     struct lca_fence fenced[LCA_FENCED_MAX];
     unsigned n_fenced;
+    struct words allow_groups, allow_capabilities;
+    bool allow_priorities;
 };
 
 extern const struct option_schema lca_schema;

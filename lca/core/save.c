@@ -138,7 +138,7 @@ int lca_app_save(const struct lca_core *c, unsigned app, uint8_t *out, size_t si
     byte_put(&w, a->last_exit.how, 1);
     byte_put(&w, (uint32_t)a->last_exit.code, 4);
     byte_put(&w, (uint32_t)a->last_exit.signal, 4);
-    byte_put(&w, a->last_exit.core, 1);
+    byte_put(&w, (uint64_t)a->last_exit.core | (uint64_t)a->last_exit.oom << 1, 1);
     byte_put(&w, (uint64_t)a->exit_at.ns, 8);
     byte_put(&w, a->streak, 4);
     byte_put(&w, a->window_former, 4);
@@ -211,7 +211,9 @@ static void restore_process(struct byte_reader *r, struct app *a)
     a->last_exit.how = (__typeof__(a->last_exit.how))get_enum(r, EXIT_NOT_STARTED);
     a->last_exit.code = (int)(uint32_t)byte_get(r, 4);
     a->last_exit.signal = (int)(uint32_t)byte_get(r, 4);
-    a->last_exit.core = get_enum(r, 1);
+    int flags = get_enum(r, 3);
+    a->last_exit.core = flags & 1;
+    a->last_exit.oom = flags >> 1 & 1;
     a->exit_at.ns = (int64_t)byte_get(r, 8);
     a->streak = (uint32_t)byte_get(r, 4);
     a->window_former = (uint32_t)byte_get(r, 4);

@@ -392,6 +392,7 @@ static void exit_fill(Understudy__Agent__ExitInfo *m, const struct app *a, mono_
     m->code = a->last_exit.code;
     m->signal = a->last_exit.signal;
     m->core = a->last_exit.core;
+    m->oom = a->last_exit.oom;
     m->asked = a->exit_asked;
     m->age_us = age_us(a->exit_at, now);
 }

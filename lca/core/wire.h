@@ -1,6 +1,7 @@
 /* Between the wire and the agent's core: bytes of agent.proto into events, actions into bytes; and what START needs from a definition. */
 #pragma once
 
+#include "common/base/exec_setup.h"
 #include "lca/core/core.h"
 #include "proto/wire.h"
 
@@ -16,10 +17,13 @@ int lca_peer_wire_read(const uint8_t *payload, size_t n, struct arena *a, struct
 int lca_wire_pack(const struct lca_core *c, const struct lca_action *action, mono_t now, uint8_t *out, size_t size);
 
 /* What the keeper needs to start an application or a role command: argv, environment (definition's own, then SAFETY B6's: LCA_ROLE LCA_EPOCH LCA_APPLICATION
- * LCA_PEER_APPLICATION LCA_PEER_HOST LCA_PEER_ADDRESS LCA_REASON, and WATCHDOG_USEC where a heartbeat period is set), working directory, user, output: packed as struct keeper_start wants, into `text`. */
+ * LCA_PEER_APPLICATION LCA_PEER_HOST LCA_PEER_ADDRESS LCA_REASON, and WATCHDOG_USEC where a heartbeat period is set), working directory, user, output, group, supplementary groups, environment file, pid file: packed as struct keeper_start wants, into `text`. */
 struct lca_command {
     unsigned argc, envc;
     bool notify, lease;
+    int kill_signal;
+    bool by_pid_file, by_command; /* how a process is known that somebody else has started */
+    struct exec_setup setup;
     size_t text_len;
 };
 int lca_wire_command(struct lca_core *c, const struct lca_action *action, char *text, size_t size, struct lca_command *ret_command);

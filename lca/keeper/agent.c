@@ -71,6 +71,7 @@ static struct keeper_exit exit_packet(uint32_t type, const struct tree *t)
         .code = t->exit.code,
         .signal = t->exit.signal,
         .core = t->exit.core,
+        .oom = t->exit.oom,
         .at_boot_ns = t->exit.at_ns,
     };
 }
@@ -105,6 +106,7 @@ static int send_record(struct keeper *k, const struct app *a)
     p.role_running = a->role.state != TREE_NONE;
     p.ready = p.pid != 0 && t->ready;
     p.fenced = a->lease.fenced;
+    p.found = t->found;
     p.lease_end_ns = a->lease.end.ns;
     p.lease_term = a->lease.term;
     p.lease_n = a->lease.n;
@@ -125,7 +127,8 @@ static int send_failed(struct keeper *k, const struct tree *t)
 static int send_started(struct keeper *k, const struct tree *t)
 {
     const struct keeper_started p = {.h = header(KM_STARTED, sizeof p, t->app->name, t->start_id),
-                                     .pid = (uint32_t)t->pid};
+                                     .pid = (uint32_t)t->pid,
+                                     .found = t->found};
     return send_packet(k, &p, sizeof p);
 }
 

@@ -123,3 +123,73 @@ int allow_check(struct keeper *k, const char *command, const char *user, struct 
     r = check_listed(k, command, path, *ret_user, why);
     return r < 0 ? r : check_owner(path, *ret_user, "command", why);
 }
+
+/* ---- how it is set up ---- */
+
+static bool user_is_in(const struct user *user, gid_t gid)
+{
+    bool in = user->gid == gid;
+    for (int i = 0; i < user->n_groups; i++)
+        in = in || user->groups[i] == gid;
+    return in;
+}
+
+static int check_group(struct keeper *k, const struct user *user, const char *name, struct strbuf *why, gid_t *ret_gid)
+{
+    int r = groups_find(k, name, ret_gid);
+    if (r < 0) {
+        strbuf_printf(why, "group %s %s", name,
+                      r == -ENOENT ? "does not exist on this host" : "cannot be looked up");
+        return r;
+    }
+    if (user_is_in(user, *ret_gid) || lists(&k->config->allow_groups, name))
+        return 0;
+    strbuf_printf(why, "group %s is not allowed, user %s is not in it: add \"allow-groups = %s\" to [lca] in %s", name,
+                  user->name, name, k->config_file);
+    return -EPERM;
+}
+
+static bool lists_capability(const struct words *words, unsigned number)
+{
+    for (const char *w = words_next(words, NULL); w; w = words_next(words, w))
+        if (exec_capability_find(w, strlen(w)) == (int)number)
+            return true;
+    return false;
+}
+
+static int check_privileges(struct keeper *k, const struct exec_setup *s, const struct user *user, struct strbuf *why)
+{
+    for (unsigned i = 0; i < EXEC_CAPABILITIES && user->uid != 0; i++)
+        if (s->ambient >> i & 1 && !lists_capability(&k->config->allow_capabilities, i)) {
+            strbuf_printf(why, "%s is not allowed: add \"allow-capabilities = %s\" to [lca] in %s",
+                          exec_capability_name(i), exec_capability_name(i), k->config_file);
+            return -EPERM;
+        }
+    const char *raised = exec_setup_raises(s);
+    if (!raised || k->config->allow_priorities)
+        return 0;
+    strbuf_printf(why, "%s is not allowed: add \"allow-priorities = yes\" to [lca] in %s", raised, k->config_file);
+    return -EPERM;
+}
+
+int allow_setup(struct keeper *k, const struct exec_setup *setup, const struct user *user, const char *group,
+                const char *supplementary, struct strbuf *why, gid_t *ret_gid, gid_t *groups, int *ret_n)
+{
+    char name[LCA_USER_SIZE];
+    int r = check_privileges(k, setup, user, why), n = user->n_groups;
+    *ret_gid = user->gid;
+    memcpy(groups, user->groups, (size_t)n * sizeof *groups);
+    if (r == 0 && group[0])
+        r = check_group(k, user, group, why, ret_gid);
+    for (const char *p = supplementary; r == 0 && *p;) {
+        size_t length = strcspn(p, " ");
+        if (!str_copy_bytes(name, sizeof name, p, length) || n == EXEC_GROUPS) {
+            strbuf_add(why, "a supplementary group's name is too long, or there are too many");
+            return -EINVAL;
+        }
+        r = check_group(k, user, name, why, &groups[n++]);
+        p += length + (p[length] == ' ');
+    }
+    *ret_n = n;
+    return r;
+}

@@ -1,7 +1,7 @@
 /* Cgroups as containers for killing: made one ahead, used for exactly one start, removed when empty.
  *
- * It owns names and places: <own cgroup>/us-<run directory>-<incarnation>-<number>. It refuses controllers and limits.
- * After one cgroup.kill a child cloned into that cgroup dies at birth, hence one per start. cgroup.events wakes too
+ * It owns names and places: <own cgroup>/us-<run directory>-<incarnation>-<number>. Limits of an application are
+ * written into its cgroup before anything is started in it (limits.c); controllers are only asked for when somebody wants one. After one cgroup.kill a child cloned into that cgroup dies at birth, hence one per start. cgroup.events wakes too
  * late to be waited for (10 ms): it is only read, after the main process has ended.
  *
  * Invariants: no cgroup is used twice; whatever fails here means "start without one", never "do not start". Without a

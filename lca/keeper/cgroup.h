@@ -23,6 +23,13 @@ void cgroups_sweep(struct keeper *k);
 bool cgroup_is_populated(const char *path);
 /* Kills everything in it. Nothing may be started in it afterwards. */
 int cgroup_kill(const char *path);
+/* Puts the limits of `s` into it. 0; 1 when some or all are not in effect: which and why in `why`. `path` NULL: the start
+ * has none. */
+int cgroup_limit(struct keeper *k, const char *path, const struct exec_setup *s, struct strbuf *why);
+/* The same for one cgroup whose files are there. */
+int cgroup_write_limits(const char *path, const struct exec_setup *s, struct strbuf *why);
+/* How many of its processes the kernel has killed for memory; 0 where it does not say. */
+unsigned cgroup_oom_kills(const char *path);
 /* Number of processes directly in it, for the log. */
 unsigned cgroup_count(const char *path);
 /* Removes it and what the application made below it. */

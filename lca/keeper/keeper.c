@@ -14,6 +14,7 @@
 #include "lca/keeper/agent.h"
 #include "lca/keeper/cgroup.h"
 #include "lca/keeper/control.h"
+#include "lca/keeper/kernel_log.h"
 #include "lca/keeper/lease.h"
 #include "lca/keeper/mounts.h"
 #include "lca/keeper/netfence.h"
@@ -26,6 +27,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -106,7 +108,7 @@ bool keeper_is_idle(const struct keeper *k)
     LIST_EACH(it, &k->apps)
     {
         const struct app *a = LIST_ENTRY(it, struct app, link);
-        if (a->main.state != TREE_NONE || a->role.state != TREE_NONE || a->fence.state != TREE_NONE)
+        if ((a->main.state != TREE_NONE && !a->main.found) || a->role.state != TREE_NONE || a->fence.state != TREE_NONE)
             return false;
     }
     return true;
@@ -177,7 +179,7 @@ static void stop_all_turn(struct keeper *k, mono_t now)
     LIST_EACH(it, &k->apps)
     {
         struct app *a = LIST_ENTRY(it, struct app, link);
-        if (!a->main.killing)
+        if (!a->main.killing && !a->main.found)
             tree_kill(&a->main, now);
         if (!a->role.killing)
             tree_kill(&a->role, now);
@@ -271,6 +273,13 @@ static int open_identity(struct keeper *k, struct strbuf *why)
 /* Applications and sockets need descriptors; children get the limit back that we were given. */
 static void raise_limits(struct keeper *k)
 {
+    char text[16] = "";
+    FILE *f = fopen("/proc/self/oom_score_adj", "re");
+    if (f && fgets(text, sizeof text, f))
+        k->child_oom_score_adjust = atoi(text);
+    if (f)
+        fclose(f);
+    k->child_nice = getpriority(PRIO_PROCESS, 0);
     getrlimit(RLIMIT_NOFILE, &k->child_files);
     getrlimit(RLIMIT_MEMLOCK, &k->child_memlock);
     const struct rlimit most = {.rlim_cur = k->child_files.rlim_max, .rlim_max = k->child_files.rlim_max};
@@ -324,6 +333,8 @@ int keeper_open(const struct keeper_setup *setup, struct strbuf *why, struct kee
                          .lease_fd = -1,
                          .lock_fd = -1,
                          .mounts_fd = -1,
+                         .kernel_log_fd = -1,
+                         .output_program = setup->output_program,
                          .end_at = MONO_NEVER,
                          .retry_records_at = MONO_NEVER};
     list_init(&k->apps);
@@ -339,6 +350,7 @@ int keeper_open(const struct keeper_setup *setup, struct strbuf *why, struct kee
     raise_limits(k);
     begin_realtime(k);
     mounts_open(k);
+    kernel_log_open(k);
     int r = open_parts(k, setup, why);
     if (r < 0)
         keeper_close(k);
@@ -376,6 +388,7 @@ void keeper_close(struct keeper *k)
     close_fd(k->run_fd);
     close_fd(k->lock_fd);
     close_fd(k->mounts_fd);
+    close_fd(k->kernel_log_fd);
     loop_close(k->loop);
     log_close(k->log);
     free(k->host_blob);

@@ -37,7 +37,7 @@ enum tree_tell { TELL_FAILED = 1, TELL_STARTED = 2, TELL_EXITED = 4, TELL_GONE =
 struct tree_exit {
     uint32_t how; /* enum keeper_how; 0: none */
     int32_t code, signal;
-    bool core;
+    bool core, oom;
     int64_t at_ns;
 };
 
@@ -47,6 +47,8 @@ struct tree {
     bool is_fence; /* or the one at a lease's end, of which the agent is told nothing */
     enum tree_state state;
     bool adopted;         /* not our child: found again */
+    bool found;           /* started by somebody else: it is not ours to end with the host */
+    int kill_signal;      /* asks it to stop at its lease's end */
     bool ready;           /* has said READY=1 since its start: an agent that died with the word learns it again */
     bool killing;         /* asked for by the agent, or remains of an ended one */
     bool unseen;          /* `exit` waits for KM_EXIT_SEEN */
@@ -102,6 +104,7 @@ struct app {
     struct tree main, role, fence;
     struct lease lease;
     bool wants_notify;
+    bool limits_said; /* that limits of its cgroup are not in effect */
     struct notify notify;
     bool dirty; /* the record on disk is older than this */
     bool tell_record;
@@ -148,6 +151,7 @@ struct cgroups {
     bool usable;
     char base[300];  /* directory of this keeper's own cgroup */
     unsigned level;  /* of the cgroups in it, as nftables counts them */
+    bool enabled;    /* controllers were given to the cgroups below */
     char prefix[32]; /* of the names of ours: one run directory, any keeper */
     uint64_t counter;
     char *ready_path; /* made ahead for the next start */
@@ -166,6 +170,7 @@ struct reload {
 };
 
 struct user;
+struct known_group;
 
 struct keeper {
     struct loop *loop;
@@ -188,6 +193,10 @@ struct keeper {
     struct cgroups cgroups;
     struct netfence *netfence; /* NULL: no application of this host asks for it */
     struct user *users;
+    struct known_group *groups;
+    int child_nice, child_oom_score_adjust; /* as children have them from the keeper */
+    int kernel_log_fd;                      /* -1: cannot be read */
+    const char *output_program;             /* borrowed; NULL: there is none (tests) */
     bool looking_up; /* one of them: nothing is started meanwhile */
     size_t notify_bytes; /* in all queues */
     bool dirty, told_ready, stopping_all, agent_stopped_all, ending;
@@ -203,6 +212,7 @@ struct keeper_setup {
     const char *config_file;
     struct lca_config *config; /* owned by the keeper from then on; malloc'ed */
     const char *agent_program; /* borrowed */
+    const char *output_program; /* borrowed: keeps output files at their size */
     int agent_fd;              /* -1: start `agent_program`; else an agent is connected there already (tests) */
     struct log *log;           /* owned; may be NULL */
     bool no_cgroups;           /* as where there is no cgroup v2 (tests) */

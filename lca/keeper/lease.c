@@ -206,10 +206,10 @@ static void enforce(struct app *a, mono_t now)
     l->kill_at = mono_add(l->end, l->fencing);
     a->main.tell |= TELL_FENCED;
     if (!mono_reached(l->kill_at, now)) {
-        tree_signal(&a->main, SIGTERM);
+        tree_signal(&a->main, a->main.kill_signal ? a->main.kill_signal : SIGTERM, false);
         tree_kill(&a->role, now);
         if (l->fence && a->fence.state == TREE_NONE && !a->keeper->looking_up)
-            tree_start(&a->fence, l->fence, now);
+            tree_start(&a->fence, l->fence);
     }
     agent_flush(a->keeper);
     log_end(a);

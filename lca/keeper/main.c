@@ -17,11 +17,13 @@
 
 #define PATH_ROOM 4096
 
-/* Beside this program, in the build tree, or where it is installed. */
-static bool find_agent(char *out, size_t size)
+/* Beside this program, in the build tree (`folder`), or where it is installed. */
+static bool find_program(const char *name, const char *folder, char *out, size_t size)
 {
-    static const char *const beside[] = {"lca-agent", "../agent/lca-agent", "../lca/agent/lca-agent"};
-    char self[PATH_ROOM];
+    char self[PATH_ROOM], beside[3][64];
+    snprintf(beside[0], sizeof beside[0], "%s", name);
+    snprintf(beside[1], sizeof beside[1], "../%s/%s", folder, name);
+    snprintf(beside[2], sizeof beside[2], "../lca/%s/%s", folder, name);
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     self[n > 0 ? n : 0] = 0;
     char *slash = strrchr(self, '/');
@@ -30,7 +32,7 @@ static bool find_agent(char *out, size_t size)
         if (snprintf(out, size, "%s%s", self, beside[i]) < (int)size && access(out, X_OK) == 0)
             return true;
     }
-    return str_copy(out, size, LIBEXECDIR "/lca-agent") && access(out, X_OK) == 0;
+    return snprintf(out, size, LIBEXECDIR "/%s", name) < (int)size && access(out, X_OK) == 0;
 }
 
 static void say_started(struct keeper *k)
@@ -46,12 +48,14 @@ static void say_started(struct keeper *k)
 
 static int run(const char *file, struct lca_config *config)
 {
-    static char agent[PATH_ROOM * 2];
+    static char agent[PATH_ROOM * 2], output[PATH_ROOM * 2];
     char text[512];
     struct strbuf why;
     struct keeper *k;
     struct keeper_setup setup = {.config_file = file, .config = config, .agent_program = agent, .agent_fd = -1};
-    if (!find_agent(agent, sizeof agent)) {
+    if (find_program("lca-output", "keeper", output, sizeof output))
+        setup.output_program = output;
+    if (!find_program("lca-agent", "agent", agent, sizeof agent)) {
         fprintf(stderr, "lca: the program lca-agent is found neither beside lca nor in %s\n", LIBEXECDIR);
         free(config);
         return 1;

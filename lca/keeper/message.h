@@ -18,12 +18,13 @@
  * asks it before it takes over a reloaded file. */
 #pragma once
 
+#include "common/base/exec_setup.h"
 #include "common/base/str.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define KEEPER_VERSION 3
+#define KEEPER_VERSION 4
 #define KEEPER_APPS_MAX 1024
 #define KEEPER_BLOB_MAX 6144 /* what the agent keeps with an application: opaque to the keeper */
 #define KEEPER_TEXT_MAX 8192
@@ -72,6 +73,8 @@ enum keeper_message_type {
     /* agent to keeper, and back */
     KM_PEER = 48, /* struct keeper_peer: does this process belong to this start? */
     KM_PEER_IS,   /* struct keeper_peer_is */
+    /* agent to keeper */
+    KM_FIND = 80, /* struct keeper_start: take the process that somebody else has started, if there is one: KM_STARTED */
 };
 
 struct keeper_header {
@@ -88,21 +91,29 @@ struct keeper_hello {
 
 /* Texts behind each other, each with its NUL: argv (argc of them, at least one; the first is an absolute path),
  * environment (envc, NAME=value), then working directory
- * ("": /), user ("": default-user), output file ("": /dev/null). KM_START is refused (EBUSY) while anything of a former
- * start is left. */
+ * ("": /), user ("": default-user), output file ("": /dev/null; "journal"), and where `more` is 1 group ("": the user's),
+ * supplementary groups (words with single blanks), environment file ("": none), pid file ("": none); without them
+ * `setup` is not looked at. KM_START is refused (EBUSY) while anything of a former start is left. With `find` a process
+ * that runs already and is allowed is taken instead of starting another one: KM_STARTED says so. */
+enum keeper_find { KEEPER_BY_PID_FILE = 1, KEEPER_BY_COMMAND = 2 };
 struct keeper_start {
     struct keeper_header h;
     uint16_t argc, envc;
     uint8_t notify; /* bind a notify socket and put NOTIFY_SOCKET into the environment (KM_START only) */
     uint8_t lease;  /* a lease word, and LCA_LEASE_WORD in this environment and that of its commands (KM_START only) */
-    uint8_t zero[2];
+    uint8_t more;
+    uint8_t kill_signal; /* sent at a lease's end; 0: TERM (KM_START only) */
+    uint8_t find;        /* bits: enum keeper_find (KM_START, KM_FIND) */
+    uint8_t zero[3];
     uint32_t text_len;
+    struct exec_setup setup;
     char text[KEEPER_TEXT_MAX]; /* only `text_len` bytes are sent */
 };
 
 struct keeper_signal {
     struct keeper_header h;
-    int32_t signal; /* TERM, HUP, INT, QUIT, USR1, USR2, CONT, ABRT, KILL; others are refused */
+    int32_t signal; /* TERM, HUP, INT, QUIT, USR1, USR2, WINCH, CONT, ABRT, KILL; others are refused */
+    uint32_t whole; /* 1: to every process of its tree */
 };
 
 struct keeper_ref {
@@ -150,7 +161,7 @@ struct keeper_exit {
     struct keeper_header h;
     uint32_t how; /* enum keeper_how; ADOPTED: its status could not be had */
     int32_t code, signal;
-    uint8_t core, zero[3];
+    uint8_t core, oom, zero[2]; /* oom: the kernel killed it for memory */
     int64_t at_boot_ns; /* CLOCK_BOOTTIME when it was seen */
 };
 
@@ -163,7 +174,8 @@ struct keeper_record {
     uint8_t role_running;
     uint8_t ready;          /* the live process has said READY=1 since its start */
     uint8_t fenced;         /* its lease ran out and is being enforced */
-    uint8_t zero[2];
+    uint8_t found;          /* somebody else has started it */
+    uint8_t zero;
     int64_t lease_end_ns;   /* of the lease word; 0: none */
     uint64_t lease_term, lease_n;
     struct keeper_exit exit;
@@ -179,6 +191,7 @@ struct keeper_resumed {
 struct keeper_started {
     struct keeper_header h;
     uint32_t pid;
+    uint32_t found; /* 1: it ran already and somebody else has started it */
 };
 
 struct keeper_failed {

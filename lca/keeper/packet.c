@@ -41,6 +41,26 @@ static bool environment_is_sound(const char *text, unsigned count)
     return true;
 }
 
+static bool signal_is_allowed(int signal)
+{
+    static const int allowed[] = {SIGTERM, SIGHUP,   SIGINT,  SIGQUIT, SIGUSR1,
+                                  SIGUSR2, SIGWINCH, SIGCONT, SIGABRT, SIGKILL};
+    for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++)
+        if (signal == allowed[i])
+            return true;
+    return false;
+}
+
+static const char *check_setup(const struct keeper_start *p)
+{
+    static char text[160];
+    struct strbuf why;
+    strbuf_init(&why, text, sizeof text);
+    if (p->kill_signal && !signal_is_allowed(p->kill_signal))
+        return "its stop signal is not one that may be sent";
+    return exec_setup_check(&p->setup, &why) ? NULL : text;
+}
+
 static const char *check_start(const struct keeper_start *p, size_t n)
 {
     if (n < offsetof(struct keeper_start, text) || p->text_len > KEEPER_TEXT_MAX)
@@ -49,8 +69,13 @@ static const char *check_start(const struct keeper_start *p, size_t n)
         return "its length is not that of its text";
     if ((p->argc == 0 && p->h.type != KM_FENCE) || p->argc + p->envc > KEEPER_WORDS_MAX)
         return "it has no argument, or too many arguments and variables";
-    if (!texts_fill(p->text, p->text_len, (size_t)p->argc + p->envc + 3))
+    if (p->more > 1 || p->find > (KEEPER_BY_PID_FILE | KEEPER_BY_COMMAND) || (p->find && !p->more))
+        return "its flags are not what they can be";
+    if (!texts_fill(p->text, p->text_len, (size_t)p->argc + p->envc + (p->more ? 7 : 3)))
         return "its texts are not as many as it says";
+    const char *why = p->more ? check_setup(p) : NULL;
+    if (why)
+        return why;
     const char *environment = p->text;
     for (unsigned i = 0; i < p->argc; i++)
         environment += strlen(environment) + 1;
@@ -61,13 +86,11 @@ static const char *check_start(const struct keeper_start *p, size_t n)
 
 static const char *check_signal(const struct keeper_signal *p, size_t n)
 {
-    static const int allowed[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT, SIGABRT, SIGKILL};
     if (n != sizeof *p)
         return "its length is not that of its type";
-    for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++)
-        if (p->signal == allowed[i])
-            return NULL;
-    return "its signal is not one that may be sent";
+    if (p->whole > 1)
+        return "its flags are not what they can be";
+    return signal_is_allowed(p->signal) ? NULL : "its signal is not one that may be sent";
 }
 
 static const char *check_lease(const struct keeper_lease *p, size_t n)
@@ -101,6 +124,7 @@ static const char *check_body(const void *bytes, size_t n, uint32_t type)
     case KM_START:
     case KM_ROLE:
     case KM_FENCE:
+    case KM_FIND:
         return check_start(bytes, n);
     case KM_SIGNAL:
         return check_signal(bytes, n);

@@ -26,6 +26,7 @@
 
 #define ENVIRON_MAX 65536
 #define KILL_BATCH 64
+#define SIGNAL_MOST 4096 /* asked to stop at once; whoever is not asked is killed like the rest */
 
 static ssize_t read_file(const char *path, char *out, size_t size)
 {
@@ -193,7 +194,8 @@ static void mark(const struct proc_query *q, struct table *t)
 {
     bool session = session_counts(q, t);
     for (size_t i = 0; i < t->count; i++)
-        t->belongs[i] = is_candidate(q, &t->all[i]) && session && t->all[i].session == q->main;
+        t->belongs[i] = is_candidate(q, &t->all[i]) && session &&
+                        (t->all[i].session == q->main || t->all[i].pid == q->main);
     mark_descendants(q, t);
     for (size_t i = 0; i < t->count; i++)
         if (!t->belongs[i] && is_candidate(q, &t->all[i]) && !proc_stat_ended(&t->all[i]) && q->start_id)
@@ -219,14 +221,14 @@ int proc_find(const struct proc_query *q, struct proc_stat *ret_found, size_t ma
     return r;
 }
 
-static void kill_found(const struct proc_stat *found)
+static void signal_found(const struct proc_stat *found, int signal)
 {
     struct proc_stat present;
     int pidfd = sys_pidfd_open(found->pid);
     if (pidfd < 0)
         return;
     if (proc_stat_read(found->pid, &present) == 0 && present.start_ticks == found->start_ticks)
-        sys_pidfd_signal(pidfd, SIGKILL);
+        sys_pidfd_signal(pidfd, signal);
     close(pidfd);
 }
 
@@ -235,7 +237,17 @@ int proc_kill(const struct proc_query *q)
     struct proc_stat found[KILL_BATCH];
     int n = proc_find(q, found, KILL_BATCH);
     for (int i = 0; i < n && i < KILL_BATCH; i++)
-        kill_found(&found[i]);
+        signal_found(&found[i], SIGKILL);
+    return n;
+}
+
+int proc_signal_others(const struct proc_query *q, int signal)
+{
+    static struct proc_stat found[SIGNAL_MOST];
+    int n = proc_find(q, found, SIGNAL_MOST);
+    for (int i = 0; i < n && i < SIGNAL_MOST; i++)
+        if (found[i].pid != q->main)
+            signal_found(&found[i], signal);
     return n;
 }
 

@@ -19,7 +19,7 @@ bool proc_stat_ended(const struct proc_stat *s);
 
 /* Whose processes are looked for. */
 struct proc_query {
-    pid_t main;           /* its session and descendants; 0: none */
+    pid_t main;           /* this one, its session and descendants; 0: none */
     uint64_t start_id;    /* LCA_START_ID in the environment */
     uint64_t since_ticks; /* nothing older belongs to it */
 };
@@ -32,6 +32,9 @@ int proc_find(const struct proc_query *q, struct proc_stat *ret_found, size_t ma
 /* Kills them by pidfd after looking again that each is still the process found. The number of processes that were
  * alive; 0: none. */
 int proc_kill(const struct proc_query *q);
+
+/* Sends the signal to all of them but the main process. The number of them. */
+int proc_signal_others(const struct proc_query *q, int signal);
 
 /* The oldest live session leader that carries this start id; 0: none. */
 pid_t proc_find_leader(uint64_t start_id);

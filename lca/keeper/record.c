@@ -27,7 +27,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC UINT64_C(0x6c63615265633031) /* lcaRec01 */
+#define MAGIC UINT64_C(0x6c63615265633032) /* lcaRec02 */
 #define RETRY SPAN_S(1)
 #define CGROUP_SIZE 400
 
@@ -37,7 +37,9 @@ struct record_tree {
     int32_t pid;
     uint32_t uid, state, how;
     int32_t code, signal;
-    uint32_t core, unseen;
+    uint32_t core, unseen, oom, found;
+    int32_t kill_signal;
+    uint32_t zero;
     char cgroup[CGROUP_SIZE];
 };
 
@@ -126,6 +128,9 @@ static void tree_to_record(const struct tree *t, struct record_tree *r)
         .signal = t->exit.signal,
         .core = t->exit.core,
         .unseen = t->unseen,
+        .oom = t->exit.oom,
+        .found = t->found,
+        .kill_signal = t->kill_signal,
     };
     str_copy(r->cgroup, sizeof r->cgroup, t->cgroup ? t->cgroup : "");
 }
@@ -229,8 +234,14 @@ static void tree_from_record(struct tree *t, const struct record_tree *r)
     t->uid = r->uid;
     t->state = r->state <= TREE_ENDING ? (enum tree_state)r->state : TREE_NONE;
     t->unseen = r->unseen;
-    t->exit = (struct tree_exit){
-        .how = r->how, .code = r->code, .signal = r->signal, .core = r->core != 0, .at_ns = r->exit_at_ns};
+    t->found = r->found != 0;
+    t->kill_signal = r->kill_signal;
+    t->exit = (struct tree_exit){.how = r->how,
+                                 .code = r->code,
+                                 .signal = r->signal,
+                                 .core = r->core != 0,
+                                 .oom = r->oom != 0,
+                                 .at_ns = r->exit_at_ns};
     if (r->cgroup[0] && memchr(r->cgroup, 0, sizeof r->cgroup))
         t->cgroup = strdup(r->cgroup);
 }

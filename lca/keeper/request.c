@@ -32,7 +32,7 @@ static void hello(struct keeper *k, const struct keeper_hello *p)
     agent_resume(k);
 }
 
-static void start(struct keeper *k, const struct keeper_start *p, bool role, mono_t now)
+static void start(struct keeper *k, const struct keeper_start *p, bool role)
 {
     struct app *a;
     int r = keeper_add_app(k, p->h.app, &a);
@@ -41,12 +41,12 @@ static void start(struct keeper *k, const struct keeper_start *p, bool role, mon
         return;
     }
     struct tree *t = role ? &a->role : &a->main;
-    if (role && a->lease.fenced) { /* what it was for is over */
+    if (role && a->lease.fenced && a->main.state != TREE_NONE) { /* what it was for is over */
         agent_refuse(k, KM_START_FAILED, &p->h, EBUSY, "its lease has ended and is being enforced");
         return;
     }
     if (t->state == TREE_NONE && a->fence.state == TREE_NONE) {
-        tree_start(t, p, now);
+        tree_start(t, p);
         return;
     }
     if (t->start_id != p->h.start_id)
@@ -54,6 +54,14 @@ static void start(struct keeper *k, const struct keeper_start *p, bool role, mon
                      role ? "a role command still runs" : "something of its last start is still there");
     else if (t->state == TREE_RUNNING)
         t->tell |= TELL_STARTED;
+}
+
+/* Nobody waits for an answer: what is not found is looked for again. */
+static void find(struct keeper *k, const struct keeper_start *p)
+{
+    struct app *a;
+    if (keeper_add_app(k, p->h.app, &a) == 0 && a->main.state == TREE_NONE && !a->main.unseen)
+        tree_find(&a->main, p);
 }
 
 /* The tree of this start; NULL when it is not there any more, which is no error. */
@@ -67,7 +75,7 @@ static struct tree *tree_of(struct keeper *k, const struct keeper_header *h, boo
 static void signal_main(struct keeper *k, const struct keeper_signal *p)
 {
     struct tree *t = tree_of(k, &p->h, false);
-    int r = t ? tree_signal(t, p->signal) : 0;
+    int r = t ? tree_signal(t, p->signal, p->whole) : 0;
     if (r < 0 && r != -ESRCH)
         refuse(k, &p->h, -r, strerror(-r));
 }
@@ -141,7 +149,10 @@ void request_handle(struct keeper *k, const void *bytes, size_t n, mono_t now)
         break;
     case KM_START:
     case KM_ROLE:
-        start(k, bytes, h->type == KM_ROLE, now);
+        start(k, bytes, h->type == KM_ROLE);
+        break;
+    case KM_FIND:
+        find(k, bytes);
         break;
     case KM_SIGNAL:
         signal_main(k, bytes);

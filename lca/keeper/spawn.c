@@ -11,12 +11,12 @@
  * Invariant: a child whose keeper died before exec ends instead of becoming a program nobody has on record. */
 #include "lca/keeper/spawn.h"
 
+#include "lca/keeper/journal.h"
 #include "lca/keeper/share.h"
 #include "lca/keeper/sys.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -48,8 +48,9 @@ static int keep_descriptors(const struct spawn *s, int report_fd)
 {
     int high_report = fcntl(report_fd, F_DUPFD_CLOEXEC, REPORT_FD + 1);
     int high_given = s->give_fd >= 0 ? fcntl(s->give_fd, F_DUPFD_CLOEXEC, REPORT_FD + 1) : -1;
+    bool input = s->input_fd <= 0 || dup2(s->input_fd, 0) >= 0;
     bool output = s->output_fd < 0 || (dup2(s->output_fd, 1) >= 0 && dup2(s->output_fd, 2) >= 0);
-    if (high_report < 0 || (s->give_fd >= 0 && high_given < 0) || !output)
+    if (high_report < 0 || (s->give_fd >= 0 && high_given < 0) || !input || !output)
         report(report_fd, errno, "descriptors", NULL);
     if (dup3(high_report, REPORT_FD, O_CLOEXEC) < 0)
         report(high_report, errno, "descriptors", NULL);
@@ -69,19 +70,45 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void become_user(const struct user *user, int report_fd)
+static _Noreturn void report_failure(int fd, const struct exec_failure *f)
 {
-    if (!user || (geteuid() != 0 && user->uid == geteuid()))
-        return;
-    if (setgroups((size_t)user->n_groups, user->groups) < 0 || setresgid(user->gid, user->gid, user->gid) < 0 ||
-        setresuid(user->uid, user->uid, user->uid) < 0)
-        report(report_fd, errno, "user", user->name);
+    report(fd, f->error, f->what, f->which);
 }
 
-static void open_output(const char *output, int report_fd)
+static void become_user(const struct spawn *s, int report_fd)
 {
-    if (!output)
+    static const struct exec_setup plain = {.umask = 022};
+    struct exec_failure failure;
+    if (!s->user)
         return;
+    bool same = geteuid() != 0 && s->user->uid == geteuid() && !(s->setup && s->setup->ambient) && s->gid == getegid();
+    if (!same && !exec_become(s->setup ? s->setup : &plain, s->user, s->gid, s->groups, s->n_groups, &failure))
+        report_failure(report_fd, &failure);
+}
+
+/* As the user, in its directory: what the file says wins. */
+static char *const *environment(const struct spawn *s, int report_fd)
+{
+    struct exec_failure failure;
+    if (!s->environment_file || !s->environment_file[0])
+        return s->envp;
+    char **envp = exec_environment(s->environment_file, s->envp, s->room, &failure);
+    if (!envp)
+        report_failure(report_fd, &failure);
+    return envp;
+}
+
+static void open_output(const struct spawn *s, int report_fd)
+{
+    const char *output = s->output;
+    if (!output || s->output_fd >= 0)
+        return;
+    if (str_equal(output, "journal")) {
+        int r = journal_connect(JOURNAL_SOCKET, s->identifier);
+        if (r < 0)
+            report(report_fd, -r, "output", "journal");
+        return;
+    }
     /* O_NONBLOCK so that a fifo without a reader is an error and not a wait; then it goes. */
     int fd = output[0]
                  ? open(output, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0640)
@@ -111,6 +138,7 @@ static void follow_keeper(const struct spawn *s, pid_t keeper, int report_fd)
 
 static _Noreturn void child(const struct spawn *s, pid_t keeper, int report_fd)
 {
+    struct exec_failure failure;
     report_fd = keep_descriptors(s, report_fd);
     if (setsid() < 0)
         report(report_fd, errno, "session", NULL);
@@ -118,13 +146,19 @@ static _Noreturn void child(const struct spawn *s, pid_t keeper, int report_fd)
     umask(022);
     setrlimit(RLIMIT_NOFILE, &s->files);
     setrlimit(RLIMIT_MEMLOCK, &s->memlock);
-    open_input(report_fd);
-    become_user(s->user, report_fd);
-    open_output(s->output, report_fd);
+    if (s->setup && !exec_as_root(s->setup, &s->base, &failure))
+        report_failure(report_fd, &failure);
+    if (s->input_fd <= 0)
+        open_input(report_fd);
+    become_user(s, report_fd);
+    open_output(s, report_fd);
     if (s->directory && chdir(s->directory) < 0)
         report(report_fd, errno, "working directory", s->directory);
+    char *const *envp = environment(s, report_fd);
+    if (s->setup && !exec_as_user(s->setup, &failure))
+        report_failure(report_fd, &failure);
     follow_keeper(s, keeper, report_fd);
-    execve(s->path, s->argv, s->envp);
+    execve(s->path, s->argv, envp);
     report(report_fd, errno, "command", s->path);
 }
 

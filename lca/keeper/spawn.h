@@ -1,6 +1,7 @@
 /* Starting one process: clone3 into its cgroup, its own session, its user, exec without a shell. */
 #pragma once
 
+#include "lca/keeper/exec.h"
 #include "lca/keeper/keeper.h"
 #include "lca/keeper/user.h"
 
@@ -8,10 +9,19 @@ struct spawn {
     const char *path; /* executed */
     char *const *argv, *const *envp;
     const char *directory;   /* NULL: stays */
-    const char *output;      /* for standard output and error, appended; "": /dev/null; NULL: the keeper's own */
+    const char *output;      /* for standard output and error, appended; "": /dev/null; "journal"; NULL: the keeper's own */
+    const char *identifier;  /* in the journal */
     const struct user *user; /* NULL: the keeper's own */
+    const struct exec_setup *setup; /* with `user` only; NULL: nothing is set up */
+    struct exec_base base;
+    gid_t gid; /* this one and `groups` are in effect, instead of the user's own */
+    gid_t groups[EXEC_GROUPS];
+    int n_groups;
+    const char *environment_file; /* "" or NULL: none */
+    struct exec_room *room;       /* with an environment file */
     bool dies_with_keeper;   /* PR_SET_PDEATHSIG */
     int cgroup_fd;           /* -1: the keeper's */
+    int input_fd;            /* becomes standard input; 0: /dev/null */
     int output_fd;           /* becomes standard output and error; -1: as `output` says */
     int give_fd;             /* becomes KEEPER_AGENT_FD; -1: none */
     struct rlimit files, memlock;

@@ -11,19 +11,18 @@
  * Units: kill_delay is a span that doubles from KILL_FIRST to KILL_MOST. */
 #include "lca/keeper/tree.h"
 
-#include "lca/keeper/allow.h"
 #include "lca/keeper/cgroup.h"
 #include "lca/keeper/lease.h"
-#include "lca/keeper/mounts.h"
+#include "lca/keeper/kernel_log.h"
 #include "lca/keeper/notify.h"
-#include "lca/keeper/packet.h"
+#include "lca/keeper/find.h"
+#include "lca/keeper/output.h"
 #include "lca/keeper/procfs.h"
 #include "lca/keeper/record.h"
 #include "lca/keeper/spawn.h"
 #include "lca/keeper/sys.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,11 +188,20 @@ static void log_remains(struct tree *t)
 
 /* ---- the end ---- */
 
+/* Of the kernel's own accord: nobody of ours sent this signal. */
+static bool killed_for_memory(const struct tree *t, const struct tree_exit *exit)
+{
+    if (exit->how != KEEPER_SIGNALLED || exit->signal != SIGKILL || t->killing)
+        return false;
+    return (t->cgroup && cgroup_oom_kills(t->cgroup) > 0) || kernel_log_killed(t->app->keeper, t->pid);
+}
+
 void tree_ended(struct tree *t, const struct tree_exit *exit, mono_t now)
 {
     close_io(t, &t->exit_io);
     close_io(t, &t->exec_io);
     t->exit = *exit;
+    t->exit.oom = exit->oom || killed_for_memory(t, exit);
     t->unseen = !t->is_fence;
     t->state = TREE_ENDING;
     tell(t, TELL_EXITED);
@@ -290,89 +298,19 @@ void tree_seen(struct tree *t)
     record_dirty(t->app);
 }
 
-int tree_signal(struct tree *t, int signal)
+int tree_signal(struct tree *t, int signal, bool whole)
 {
     if (t->exit_io.fd < 0)
         return -ESRCH;
-    return sys_pidfd_signal(t->exit_io.fd, signal);
+    int r = sys_pidfd_signal(t->exit_io.fd, signal);
+    if (r == 0 && whole) {
+        const struct proc_query q = query(t);
+        proc_signal_others(&q, signal);
+    }
+    return r;
 }
 
 /* ---- the start ---- */
-
-struct plan {
-    struct spawn spawn;
-    const struct user *user;
-    const char *user_name;
-    char path[COMMAND_PATH_SIZE];
-    char start_id[40], socket[320], notify_socket[320], lease_word[320];
-    char *words[KEEPER_WORDS_MAX + 7]; /* argv, NULL, environment with four of ours, NULL */
-};
-
-/* Reads the packet's texts in place; the packet has been checked (request.c). */
-static const char *plan_words(struct plan *p, const struct tree *t, const struct keeper_start *packet)
-{
-    const char *text = packet->text;
-    size_t n = 0;
-    for (unsigned i = 0; i < packet->argc; i++, text += strlen(text) + 1)
-        p->words[n++] = (char *)(uintptr_t)text;
-    p->words[n++] = NULL;
-    p->spawn.argv = p->words;
-    p->spawn.envp = p->words + n;
-    snprintf(p->start_id, sizeof p->start_id, "LCA_START_ID=%016" PRIx64, t->start_id);
-    p->words[n++] = p->start_id;
-    snprintf(p->socket, sizeof p->socket, "LCA_SOCKET=%s/" KEEPER_APP_SOCKET, t->app->keeper->run);
-    p->words[n++] = p->socket;
-    if (packet->notify && !t->is_role) {
-        snprintf(p->notify_socket, sizeof p->notify_socket, "NOTIFY_SOCKET=%s/notify/%s.sock", t->app->keeper->run,
-                 t->app->name);
-        p->words[n++] = p->notify_socket;
-    }
-    if (t->is_role ? t->app->lease.page != NULL : packet->lease) {
-        snprintf(p->lease_word, sizeof p->lease_word, "LCA_LEASE_WORD=%s/lease/%s", t->app->keeper->run, t->app->name);
-        p->words[n++] = p->lease_word;
-    }
-    for (unsigned i = 0; i < packet->envc; i++, text += strlen(text) + 1)
-        p->words[n++] = (char *)(uintptr_t)text;
-    p->words[n] = NULL;
-    return text;
-}
-
-static void plan_rest(struct plan *p, const struct tree *t, const char *text)
-{
-    p->spawn.directory = text[0] ? text : "/";
-    text += strlen(text) + 1;
-    p->user_name = text;
-    text += strlen(text) + 1;
-    p->spawn.output = text;
-    p->spawn.path = p->path;
-    p->spawn.dies_with_keeper = t->is_role;
-    p->spawn.give_fd = p->spawn.output_fd = -1;
-    p->spawn.files = t->app->keeper->child_files;
-    p->spawn.memlock = t->app->keeper->child_memlock;
-    p->spawn.waits = mounts_are_local(t->app->keeper);
-}
-
-static int plan_check(struct plan *p, struct tree *t, struct strbuf *why)
-{
-    struct keeper *k = t->app->keeper;
-    if (p->spawn.directory[0] != '/' || (p->spawn.output[0] && p->spawn.output[0] != '/')) {
-        strbuf_add(why, "working directory and output file have to be absolute paths");
-        return -EINVAL;
-    }
-    int r = allow_check(k, p->spawn.argv[0], p->user_name, why, p->path, &p->user);
-    if (r < 0)
-        return r;
-    p->spawn.user = p->user;
-    t->uid = p->user->uid;
-    return 0;
-}
-
-static int make_plan(struct plan *p, struct tree *t, const struct keeper_start *packet, struct strbuf *why)
-{
-    p->spawn = (struct spawn){0};
-    plan_rest(p, t, plan_words(p, t, packet));
-    return plan_check(p, t, why);
-}
 
 /* What an application finds of ours when it starts. */
 static int prepare(struct app *a, const struct keeper_start *packet, struct strbuf *why)
@@ -390,11 +328,25 @@ static int prepare(struct app *a, const struct keeper_start *packet, struct strb
     return r;
 }
 
+/* Once per application: its cgroup stays as it is. */
+static void limit(struct tree *t, const struct exec_setup *s)
+{
+    char text[KEEPER_REASON];
+    struct strbuf why;
+    strbuf_init(&why, text, sizeof text);
+    if (cgroup_limit(t->app->keeper, t->cgroup, s, &why) == 0 || t->app->limits_said)
+        return;
+    t->app->limits_said = true;
+    keeper_log(t->app->keeper, REC_LIMITS_OFF, "application", t->app->name, "reason", text, NULL);
+}
+
 /* Clones into a cgroup of its own; without one when that does not work. */
 static pid_t clone_tree(struct tree *t, struct plan *p, int *ret_pidfd, int *ret_exec_fd)
 {
     struct keeper *k = t->app->keeper;
     t->cgroup = cgroups_take(k, &p->spawn.cgroup_fd);
+    if (p->setup)
+        limit(t, p->setup);
     record_write_intent(t->app);
     pid_t pid = spawn_process(&p->spawn, ret_pidfd, ret_exec_fd);
     if (p->spawn.cgroup_fd >= 0)
@@ -437,43 +389,89 @@ static void start_failed(struct tree *t, int error, const struct strbuf *why)
 int tree_allows(struct tree *t, const struct keeper_start *packet, struct strbuf *why)
 {
     static struct plan p;
-    return make_plan(&p, t, packet, why);
+    return plan_make(&p, t, packet, why);
 }
 
-void tree_start(struct tree *t, const struct keeper_start *packet, mono_t now)
+/* A process that runs already is taken instead; false: there is none. */
+static bool take_found(struct tree *t, const struct plan *p)
+{
+    pid_t pid;
+    uint64_t start_ticks;
+    int pidfd = p->find && !t->is_role ? find_process(t->app->keeper, p, &pid, &start_ticks) : -ESRCH;
+    if (pidfd < 0)
+        return false;
+    t->pid = pid;
+    t->start_ticks = start_ticks;
+    t->found = true;
+    if (tree_adopt(t, pidfd) < 0) {
+        nothing_runs(t);
+        return false;
+    }
+    tell(t, TELL_STARTED);
+    return true;
+}
+
+static void begin(struct tree *t, const struct keeper_start *packet)
+{
+    tree_seen(t);
+    t->tell = 0;
+    t->ready = t->found = false;
+    t->start_id = packet->h.start_id;
+    t->kill_signal = packet->more && packet->kill_signal ? packet->kill_signal : SIGTERM;
+}
+
+static int launch(struct tree *t, struct plan *p)
+{
+    int pidfd, exec_fd;
+    struct proc_stat s;
+    t->state = TREE_STARTING;
+    t->pid = 0;
+    pid_t pid = clone_tree(t, p, &pidfd, &exec_fd);
+    if (pid < 0)
+        return (int)pid;
+    t->pid = pid;
+    t->start_ticks = proc_stat_read(pid, &s) == 0 ? s.start_ticks : 0;
+    return watch(t, pidfd, exec_fd);
+}
+
+void tree_start(struct tree *t, const struct keeper_start *packet)
 {
     static struct plan p;
     char text[KEEPER_REASON];
     struct strbuf why;
-    int pidfd, exec_fd;
-    (void)now;
     strbuf_init(&why, text, sizeof text);
-    tree_seen(t);
-    t->tell = 0;
-    t->ready = false;
-    t->start_id = packet->h.start_id;
-    int r = make_plan(&p, t, packet, &why);
+    begin(t, packet);
+    int r = plan_make(&p, t, packet, &why);
+    if (r == 0 && take_found(t, &p))
+        return;
     if (r == 0 && !t->is_role)
         r = prepare(t->app, packet, &why);
-    if (r < 0) {
+    if (r == 0 && (r = output_begin(t, &p.spawn, &why)) == 0) {
+        r = launch(t, &p);
+        output_handed_over(&p.spawn);
+        if (r < 0)
+            strbuf_printf(&why, "process: %s", strerror(-r));
+    }
+    if (r < 0)
         start_failed(t, -r, &why);
+    else
+        record_dirty(t->app);
+}
+
+void tree_find(struct tree *t, const struct keeper_start *packet)
+{
+    static struct plan p;
+    char text[KEEPER_REASON];
+    struct strbuf why;
+    const uint64_t former = t->start_id;
+    strbuf_init(&why, text, sizeof text);
+    t->start_id = packet->h.start_id;
+    if (plan_make(&p, t, packet, &why) < 0 || !take_found(t, &p)) {
+        t->start_id = former;
         return;
     }
-    t->state = TREE_STARTING;
-    t->pid = 0;
-    pid_t pid = clone_tree(t, &p, &pidfd, &exec_fd);
-    if (pid > 0) {
-        struct proc_stat s;
-        t->pid = pid;
-        t->start_ticks = proc_stat_read(pid, &s) == 0 ? s.start_ticks : 0;
-        pid = (pid_t)watch(t, pidfd, exec_fd);
-    }
-    if (pid < 0) {
-        strbuf_printf(&why, "process: %s", strerror(-pid));
-        start_failed(t, -(int)pid, &why);
-        return;
-    }
-    record_dirty(t->app);
+    t->ready = false;
+    t->kill_signal = packet->kill_signal;
 }
 
 /* A failure is told when the child that reported it has been reaped, which is at once (tree_check). */

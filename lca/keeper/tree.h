@@ -9,7 +9,10 @@ void tree_deinit(struct tree *t);
 
 /* Starts what the checked packet says. Outcomes go to the agent (tree.tell), also the failures; only a tree in
  * TREE_NONE may be started. */
-void tree_start(struct tree *t, const struct keeper_start *packet, mono_t now);
+void tree_start(struct tree *t, const struct keeper_start *packet);
+/* Takes a process that somebody else has started, when there is one that the checked packet describes; only a tree in
+ * TREE_NONE may look. */
+void tree_find(struct tree *t, const struct keeper_start *packet);
 /* Whether the checked packet may be started in this tree: 0, or negative errno with the reason in `why`. */
 int tree_allows(struct tree *t, const struct keeper_start *packet, struct strbuf *why);
 /* Takes over a process found again. 0, or negative errno when it cannot be watched. `pidfd` is owned by the tree
@@ -19,7 +22,8 @@ int tree_adopt(struct tree *t, int pidfd);
 void tree_ended(struct tree *t, const struct tree_exit *exit, mono_t now);
 /* Looks whether the main process has ended. True when it had: it has been reaped and tree_ended() called. */
 bool tree_check(struct tree *t, mono_t now);
-int tree_signal(struct tree *t, int signal);
+/* `whole`: to every process of the tree, the main one first. */
+int tree_signal(struct tree *t, int signal, bool whole);
 /* KILL to everything, again and again until nothing is left. */
 void tree_kill(struct tree *t, mono_t now);
 /* The part of a turn: looks again at trees that are being killed. The next instant to do so. */

@@ -5,6 +5,7 @@
  * commands, definitions too large for the wire). Sizes are fixed; memory that is not used is not touched. */
 #pragma once
 
+#include "common/base/exec_setup.h"
 #include "common/base/lease.h"
 #include "common/base/option.h"
 #include "common/base/str.h"
@@ -22,6 +23,8 @@
 enum scs_host_loss { HOST_LOSS_CONFIRMED, HOST_LOSS_CONTROLLER };
 enum scs_trace { TRACE_NONE, TRACE_LOCAL, TRACE_REMOTE, TRACE_BOTH };
 enum scs_readiness { READINESS_EXEC, READINESS_NOTIFY };
+enum scs_type { TYPE_SERVER, TYPE_THIRD_PARTY };
+enum scs_kill_mode { KILL_MIXED, KILL_CONTROL_GROUP };
 enum scs_redundancy { REDUNDANCY_WARM, REDUNDANCY_HOT };
 enum scs_fencing { FENCING_LEASE, FENCING_NONE };
 enum scs_profile { PROFILE_DEFAULT, PROFILE_FAST };
@@ -81,6 +84,20 @@ struct scs_app_config {
     char name[NAME_SIZE], host_name[NAME_SIZE];
     struct words command, environment, on_primary, on_backup;
     char working_directory[200], user[64], output[200];
+    /* how its process is set up; exec_options.c reads the texts */
+    char group[64], supplementary_groups[200], environment_file[200], umask[8], cpu_affinity[120];
+    char limits[EXEC_LIMITS][44], capability_bounding_set[600], ambient_capabilities[200];
+    int64_t nice, oom_score_adjust, cpu_scheduling_priority, io_scheduling_priority;
+    int cpu_scheduling_policy, io_scheduling_class;
+    bool no_new_privileges;
+    int64_t memory_max, memory_high, tasks_max, cpu_weight, cpu_quota, io_weight; /* 0: none */
+    int64_t output_max_size, output_keep;
+    struct words pre_start, post_stop;
+    char kill_signal[12];
+    int kill_mode;
+    int type;
+    char pid_file[200];
+    bool match_command;
     int readiness;
     span_t startup_timeout, shutdown_timeout;
     bool autostart, auto_restart;

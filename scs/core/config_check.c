@@ -8,6 +8,7 @@
 #include "scs/core/config.h"
 
 #include "scs/core/config_parts.h"
+#include "scs/core/exec_options.h"
 #include "scs/core/names.h"
 
 #include <string.h>
@@ -147,6 +148,8 @@ static void check_app(const struct scs_config *c, struct scs_app_config *a, stru
     check_command(a, &a->command, "command", to);
     check_command(a, &a->on_primary, "on-primary", to);
     check_command(a, &a->on_backup, "on-backup", to);
+    check_command(a, &a->pre_start, "pre-start", to);
+    check_command(a, &a->post_stop, "post-stop", to);
     check_environment(a, to);
     if (span_less(a->restart_delay_max, a->restart_delay))
         complaint_add(to, a->line, "[application %s] restart-delay-max is shorter than restart-delay", a->name);
@@ -156,10 +159,14 @@ static void check_app(const struct scs_config *c, struct scs_app_config *a, stru
  * length, and all numbers at their longest. */
 static size_t definition_bound(const struct scs_config *c, const struct scs_app_config *a)
 {
-    const size_t numbers = 160, per_text = 4;
-    const struct words *lists[] = {&a->command, &a->environment, &a->on_primary, &a->on_backup};
-    size_t n =
-        numbers + strlen(a->name) + strlen(a->working_directory) + strlen(a->user) + strlen(a->output) + 4 * per_text;
+    const size_t numbers = 160, exec = 1000, per_text = 4; /* exec: limits and processors above all */
+    const struct words *lists[] = {&a->command,   &a->environment, &a->on_primary,
+                                   &a->on_backup, &a->pre_start,   &a->post_stop};
+    const char *texts[] = {a->name,  a->working_directory, a->user,    a->output, a->group, a->supplementary_groups,
+                           a->environment_file, a->pid_file};
+    size_t n = numbers + exec + EXEC_GROUPS_MAX * per_text;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        n += strlen(texts[i]) + per_text;
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         n += lists[i]->used + per_text * lists[i]->count;
     if (a->pair != SCS_NONE)
@@ -262,6 +269,7 @@ void scs_config_check(struct scs_config *c, struct complaints *complaints)
             check_pair(c, &c->apps[i], complaints);
     for (unsigned i = 0; i < c->n_apps; i++) {
         check_roles(&c->apps[i], complaints);
+        scs_exec_check(&c->apps[i], complaints);
         check_size(c, &c->apps[i], complaints);
     }
     scs_timing_check(c, complaints);

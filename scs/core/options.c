@@ -13,6 +13,10 @@
 static const char *const level_words[] = {"debug", "info", "notice", "warning", "error", NULL};
 static const char *const host_loss_words[] = {"confirmed", "controller", NULL};
 static const char *const readiness_words[] = {"exec", "notify", NULL};
+static const char *const type_words[] = {"server", "third-party", NULL};
+static const char *const kill_mode_words[] = {"mixed", "control-group", NULL};
+static const char *const cpu_policy_words[] = {"other", "batch", "idle", "fifo", "rr", NULL}; /* enum exec_cpu_policy */
+static const char *const io_class_words[] = {"default", "realtime", "best-effort", "idle", NULL}; /* enum exec_io_class */
 static const char *const redundancy_words[] = {"warm", "hot", NULL};
 static const char *const fencing_words[] = {"lease", "none", NULL};
 static const char *const profile_words[] = {"default", "fast", NULL};
@@ -146,6 +150,9 @@ static const struct option host_options[] = {
 #undef FIELD
 
 #define FIELD(f) OPTION_FIELD(struct scs_app_config, f)
+#define LIMIT(word, kind, what)                                                                              \
+    {word, OPT_STRING, .min = 0, .max = 43, .fallback = "", .reload = OPT_LIVE, FIELD(limits[kind]),         \
+     .help = what ", as SOFT:HARD or one number for both, or infinity; without it as lca itself was started"}
 static const struct option application_options[] = {
     {"host", OPT_NAME, .min = 1, .max = NAME_MAX_LEN, .fallback = NULL, .reload = OPT_LIVE, FIELD(host_name),
      .help = "name of the host it runs on"},
@@ -157,8 +164,90 @@ static const struct option application_options[] = {
      .help = "user it runs as; without it the agent's default-user"},
     {"environment", OPT_WORDS, .fallback = "", .reload = OPT_LIVE, FIELD(environment),
      .help = "NAME=value words of its environment"},
-    {"output", OPT_PATH, PATH_BOUND, .fallback = "", .reload = OPT_LIVE, FIELD(output),
-     .help = "file to which its standard output and error are appended; without it they are dropped"},
+    {"output", OPT_STRING, PATH_BOUND, .fallback = "", .reload = OPT_LIVE, FIELD(output),
+     .help = "absolute path of the file to which its standard output and error are appended, or journal; without it they "
+             "are dropped"},
+    {"output-max-size", OPT_SIZE, .min = 0, .max = EXEC_OUTPUT_MAX, .fallback = "0", .reload = OPT_LIVE,
+     FIELD(output_max_size),
+     .help = "size at which the output file becomes FILE.1 and a fresh one is begun, at least 4KiB; 0: it grows"},
+    {"output-keep", OPT_INT, .min = 0, .max = EXEC_OUTPUT_KEEP_MAX, .fallback = "5", .reload = OPT_LIVE,
+     FIELD(output_keep), .help = "how many former output files are kept: FILE.1 is the youngest"},
+    {"group", OPT_STRING, .min = 0, .max = 63, .fallback = "", .reload = OPT_LIVE, FIELD(group),
+     .help = "group it runs as; without it the user's own"},
+    {"supplementary-groups", OPT_STRING, .min = 0, .max = 199, .fallback = "", .reload = OPT_LIVE,
+     FIELD(supplementary_groups), .help = "further groups, beside those that the user is in"},
+    {"environment-file", OPT_PATH, PATH_BOUND, .fallback = "", .reload = OPT_LIVE, FIELD(environment_file),
+     .help = "file with NAME=value lines, read as its user at every start; it wins over environment"},
+    {"umask", OPT_STRING, .min = 1, .max = 4, .fallback = "0022", .reload = OPT_LIVE, FIELD(umask),
+     .help = "octal mask of the permissions that its new files do not get"},
+    {"nice", OPT_INT, .min = -20, .max = 19, .fallback = "0", .reload = OPT_LIVE, FIELD(nice),
+     .help = "nice value; below 0 wants allow-priorities on the host"},
+    {"cpu-scheduling-policy", OPT_ENUM, .choices = cpu_policy_words, .fallback = "other", .reload = OPT_LIVE,
+     FIELD(cpu_scheduling_policy), .help = "scheduling policy; fifo and rr want allow-priorities on the host"},
+    {"cpu-scheduling-priority", OPT_INT, .min = 0, .max = 99, .fallback = "0", .reload = OPT_LIVE,
+     FIELD(cpu_scheduling_priority), .help = "1 to 99 with cpu-scheduling-policy = fifo or rr, else 0"},
+    {"cpu-affinity", OPT_STRING, .min = 0, .max = 119, .fallback = "", .reload = OPT_LIVE, FIELD(cpu_affinity),
+     .help = "processors it may run on, as 0-3,8; without it all"},
+    {"io-scheduling-class", OPT_ENUM, .choices = io_class_words, .fallback = "default", .reload = OPT_LIVE,
+     FIELD(io_scheduling_class), .help = "class of its disk traffic; realtime wants allow-priorities on the host"},
+    {"io-scheduling-priority", OPT_INT, .min = 0, .max = 7, .fallback = "4", .reload = OPT_LIVE,
+     FIELD(io_scheduling_priority), .help = "0, the first, to 7 within io-scheduling-class realtime or best-effort"},
+    {"oom-score-adjust", OPT_INT, .min = -1000, .max = 1000, .fallback = "0", .reload = OPT_LIVE,
+     FIELD(oom_score_adjust),
+     .help = "added when the kernel looks for a process to kill for memory; below 0 wants allow-priorities on the host"},
+    LIMIT("limit-cpu", EXEC_LIMIT_CPU, "seconds of processor time"),
+    LIMIT("limit-fsize", EXEC_LIMIT_FSIZE, "bytes of a file that it writes"),
+    LIMIT("limit-data", EXEC_LIMIT_DATA, "bytes of its data segment"),
+    LIMIT("limit-stack", EXEC_LIMIT_STACK, "bytes of its stack"),
+    LIMIT("limit-core", EXEC_LIMIT_CORE, "bytes of a core file"),
+    LIMIT("limit-rss", EXEC_LIMIT_RSS, "bytes of resident memory, which Linux does not look at"),
+    LIMIT("limit-nofile", EXEC_LIMIT_NOFILE, "open descriptors"),
+    LIMIT("limit-as", EXEC_LIMIT_AS, "bytes of address space"),
+    LIMIT("limit-nproc", EXEC_LIMIT_NPROC, "processes of its user"),
+    LIMIT("limit-memlock", EXEC_LIMIT_MEMLOCK, "bytes of locked memory"),
+    LIMIT("limit-locks", EXEC_LIMIT_LOCKS, "file locks"),
+    LIMIT("limit-sigpending", EXEC_LIMIT_SIGPENDING, "queued signals"),
+    LIMIT("limit-msgqueue", EXEC_LIMIT_MSGQUEUE, "bytes in message queues"),
+    LIMIT("limit-nice", EXEC_LIMIT_NICE, "20 less the lowest nice value it may take"),
+    LIMIT("limit-rtprio", EXEC_LIMIT_RTPRIO, "realtime priority it may take"),
+    LIMIT("limit-rttime", EXEC_LIMIT_RTTIME, "microseconds of realtime without a pause"),
+    {"no-new-privileges", OPT_BOOL, .fallback = "no", .reload = OPT_LIVE, FIELD(no_new_privileges),
+     .help = "neither it nor what it starts gains privileges by executing a set-uid program"},
+    {"capability-bounding-set", OPT_STRING, .min = 0, .max = 599, .fallback = "", .reload = OPT_LIVE,
+     FIELD(capability_bounding_set),
+     .help = "capabilities it can have at most, as CAP_CHOWN CAP_KILL; with ~ in front all but these; none: no capability; "
+             "without it all"},
+    {"ambient-capabilities", OPT_STRING, .min = 0, .max = 199, .fallback = "", .reload = OPT_LIVE,
+     FIELD(ambient_capabilities),
+     .help = "capabilities it keeps although it is not root; each has to be in allow-capabilities on the host"},
+    {"memory-max", OPT_SIZE, .min = 0, .max = INT64_MAX, .fallback = "0", .reload = OPT_LIVE, FIELD(memory_max),
+     .help = "memory at which its cgroup is out of memory; 0: no limit; cgroup v2 only"},
+    {"memory-high", OPT_SIZE, .min = 0, .max = INT64_MAX, .fallback = "0", .reload = OPT_LIVE, FIELD(memory_high),
+     .help = "memory above which its cgroup is slowed down; 0: no limit; cgroup v2 only"},
+    {"tasks-max", OPT_INT, .min = 0, .max = INT64_C(4194304), .fallback = "0", .reload = OPT_LIVE, FIELD(tasks_max),
+     .help = "processes and threads in its cgroup; 0: no limit; cgroup v2 only"},
+    {"cpu-weight", OPT_INT, .min = 0, .max = 10000, .fallback = "0", .reload = OPT_LIVE, FIELD(cpu_weight),
+     .help = "share of processor time, 1 to 10000, where 100 is everybody's; 0: not set; cgroup v2 only"},
+    {"cpu-quota", OPT_INT, .min = 0, .max = 100 * EXEC_CPUS, .fallback = "0", .reload = OPT_LIVE, FIELD(cpu_quota),
+     .help = "processor time it may use, in percent of one processor; 0: no limit; cgroup v2 only"},
+    {"io-weight", OPT_INT, .min = 0, .max = 10000, .fallback = "0", .reload = OPT_LIVE, FIELD(io_weight),
+     .help = "share of disk traffic, 1 to 10000, where 100 is everybody's; 0: not set; cgroup v2 only"},
+    {"pre-start", OPT_WORDS, .min = 0, .max = 255, .fallback = "", .reload = OPT_LIVE, FIELD(pre_start),
+     .help = "command that has to end with 0, within startup-timeout, before it is started"},
+    {"post-stop", OPT_WORDS, .min = 0, .max = 255, .fallback = "", .reload = OPT_LIVE, FIELD(post_stop),
+     .help = "command that runs, at most for shutdown-timeout, whenever its process tree is gone"},
+    {"kill-signal", OPT_STRING, .min = 3, .max = 11, .fallback = "SIGTERM", .reload = OPT_LIVE, FIELD(kill_signal),
+     .help = "signal that asks it to stop: SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGABRT or "
+             "SIGKILL"},
+    {"kill-mode", OPT_ENUM, .choices = kill_mode_words, .fallback = "mixed", .reload = OPT_LIVE, FIELD(kill_mode),
+     .help = "mixed: the main process is asked to stop; control-group: all of its process tree is; what is left of the "
+             "tree is killed in both cases"},
+    {"type", OPT_ENUM, .choices = type_words, .fallback = "server", .reload = OPT_LIVE, FIELD(type),
+     .help = "server, or third-party: a program that knows nothing of Understudy; in a pair it needs role commands"},
+    {"pid-file", OPT_PATH, PATH_BOUND, .fallback = "", .reload = OPT_LIVE, FIELD(pid_file),
+     .help = "with type = third-party: file that names its process when somebody else has started it"},
+    {"match-command", OPT_BOOL, .fallback = "no", .reload = OPT_LIVE, FIELD(match_command),
+     .help = "with type = third-party: a process with its user, program and arguments is it, whoever has started it"},
     {"readiness", OPT_ENUM, .choices = readiness_words, .fallback = "exec", .reload = OPT_LIVE, FIELD(readiness),
      .help = "exec: it is Started when its process is; notify: when it says READY=1 on NOTIFY_SOCKET"},
     {"startup-timeout", OPT_SPAN, .min = 100000000, .max = INT64_C(3600000000000), .fallback = "90s",

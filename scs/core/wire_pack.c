@@ -7,6 +7,7 @@
 #include "proto/agent.pb-c.h"
 #include "scs/core/core_state.h"
 #include "scs/core/wire_controllers.h"
+#include "scs/core/wire_exec.h"
 #include "scs/core/wire.h"
 
 #include <errno.h>
@@ -31,7 +32,7 @@ static uint32_t ms_ceil(span_t d)
     return ms(span_add(d, (span_t){999999}));
 }
 
-static bool word_list(const struct words *w, struct arena *a, size_t *ret_n, ProtobufCBinaryData **ret_list)
+bool wire_words(const struct words *w, struct arena *a, size_t *ret_n, ProtobufCBinaryData **ret_list)
 {
     *ret_n = w->count;
     *ret_list = w->count ? arena_alloc(a, w->count * sizeof **ret_list) : NULL;
@@ -61,8 +62,8 @@ static bool pair_member(const struct scs_config *c, uint16_t app, struct arena *
     to->k_ms = ms_ceil(c->pairs[ac->pair].k);
     to->linked = ac->linked;
     to->promise_when_led = c->scs.host_loss == HOST_LOSS_CONFIRMED;
-    return word_list(&ac->on_primary, a, &to->n_on_primary, &to->on_primary) &&
-           word_list(&ac->on_backup, a, &to->n_on_backup, &to->on_backup);
+    return wire_words(&ac->on_primary, a, &to->n_on_primary, &to->on_primary) &&
+           wire_words(&ac->on_backup, a, &to->n_on_backup, &to->on_backup);
 }
 
 static bool fill_define(const struct scs_config *c, uint16_t app, struct arena *a, Understudy__Agent__Define *d,
@@ -88,8 +89,8 @@ static bool fill_define(const struct scs_config *c, uint16_t app, struct arena *
     d->hangup_restart = ac->hangup_restart;
     d->reconnect_timeout_ms = ac->reconnect_timeout.ns > 0 ? ms_up(ac->reconnect_timeout) : 1; /* 0 is no value there */
     d->suspending_wait_timeout_ms = ms_up(ac->suspending_wait);
-    if (!word_list(&ac->command, a, &d->n_command, &d->command) ||
-        !word_list(&ac->environment, a, &d->n_environment, &d->environment))
+    if (!wire_words(&ac->command, a, &d->n_command, &d->command) ||
+        !wire_words(&ac->environment, a, &d->n_environment, &d->environment) || !wire_fill_exec(ac, a, d))
         return false;
     if (ac->pair == SCS_NONE)
         return true;
