@@ -102,6 +102,7 @@ RECORD(REC_FENCE_FAILED, 30321, LEVEL_ERROR, "command at the end of the lease of
 RECORD(REC_FENCE_LATE, 30322, LEVEL_NOTICE, "command at the end of the lease of {application} failed, which had ended by itself: {reason}")
 RECORD(REC_NETWORK_FENCE, 30323, LEVEL_ERROR, "network fence of {application} does not work: {reason}")
 RECORD(REC_NETWORK_FENCE_WORKS, 30324, LEVEL_NOTICE, "network fence of {application} works again")
+RECORD(REC_HOOK_FAILED, 30341, LEVEL_ERROR, "{hook} of {application} on {host} failed: {reason}")
 RECORD(REC_LIMITS_OFF, 30340, LEVEL_WARNING, "limits of {application} are not in effect: {reason}")
 RECORD(REC_ELECTOR, 30330, LEVEL_NOTICE, "elector {host} {what} term {term}")
 RECORD(REC_DRAINED, 30340, LEVEL_NOTICE, "{host} is drained: nothing there becomes primary")

@@ -175,6 +175,7 @@ static bool event_read(void *bytes, size_t n, struct lca_event *e)
         e->record.role_running = p->role_running;
         e->record.ready = p->ready;
         e->record.fenced = p->fenced;
+        e->record.found = p->found;
         e->record.lease_end = (mono_t){p->lease_end_ns};
         e->record.lease_epoch = (struct epoch){p->lease_term, p->lease_n};
         e->record.exit = exit_read(&p->exit);
@@ -186,6 +187,7 @@ static bool event_read(void *bytes, size_t n, struct lca_event *e)
     case KM_STARTED:
         e->type = LCA_EV_KEEPER_STARTED;
         e->started.pid = ((const struct keeper_started *)bytes)->pid;
+        e->started.found = ((const struct keeper_started *)bytes)->found;
         return true;
     case KM_START_FAILED: {
         struct keeper_failed *p = bytes;

@@ -49,7 +49,7 @@ static void send_start(struct agent *a, const struct lca_action *action)
         a->unstarted[a->n_unstarted++].start_id = action->start_id;
         return;
     }
-    header_fill(a, &p.h, action->type == LCA_DO_START ? KM_START : KM_ROLE, action, action->start_id);
+    header_fill(a, &p.h, action->type == LCA_DO_START ? KM_START : action->type == LCA_DO_FIND ? KM_FIND : KM_ROLE, action, action->start_id);
     p.argc = (uint16_t)command.argc;
     p.envc = (uint16_t)command.envc;
     p.notify = command.notify;
@@ -218,6 +218,7 @@ static void one(struct agent *a, const struct lca_action *action, mono_t now)
     switch (action->type) {
     case LCA_DO_START:
     case LCA_DO_ROLE:
+    case LCA_DO_FIND:
         send_start(a, action);
         break;
     case LCA_DO_SIGNAL:

@@ -46,18 +46,26 @@ void app_set_status(struct lca_core *c, struct app *a, enum app_status s)
 
 /* --- start --- */
 
-static void app_launch(struct lca_core *c, struct app *a)
+void app_execute(struct lca_core *c, struct app *a)
 {
-    do
-        a->start_id = rng_next(&c->rng);
-    while (a->start_id == 0);
-    a->lease.told = MONO_ZERO; /* the word of a fresh start says nothing */
-    sync_begin(a);
-    a->role = a->def.member ? APP_BACKUP : APP_NO_ROLE;
     struct lca_action *action = core_act(c, LCA_DO_START, a);
     action->role = a->role;
     action->epoch = a->epoch;
     str_copy(action->reason, sizeof action->reason, a->reason);
+}
+
+static void app_launch(struct lca_core *c, struct app *a)
+{
+    a->start_id = found_take_id(a);
+    while (a->start_id == 0)
+        a->start_id = rng_next(&c->rng);
+    a->lease.told = MONO_ZERO; /* the word of a fresh start says nothing */
+    sync_begin(a);
+    a->role = a->def.member ? APP_BACKUP : APP_NO_ROLE;
+    if (a->def.pre_start)
+        hook_begin(c, a, HOOK_PRE_START);
+    else
+        app_execute(c, a);
 
     a->phase = PHASE_STARTING;
     a->cause = END_UNASKED;
@@ -88,16 +96,22 @@ void app_start(struct lca_core *c, struct app *a, const char *why)
     app_try_start(c, a);
 }
 
-void app_started(struct lca_core *c, struct app *a, uint32_t pid)
+void app_started(struct lca_core *c, struct app *a, uint32_t pid, bool found)
 {
     a->pid = pid;
+    a->found = found;
     if (a->phase != PHASE_STARTING) {
         app_report(c, a);
         return;
     }
     a->phase = PHASE_INITIALIZING;
-    record_int(core_record(c, REC_PROCESS_STARTED, a), "pid", pid);
-    core_record(c, REC_APP_STARTED, a);
+    if (found) {
+        app_reason(a, "not started by lca");
+        core_record(c, REC_START_DETECTED, a);
+    } else {
+        record_int(core_record(c, REC_PROCESS_STARTED, a), "pid", pid);
+        core_record(c, REC_APP_STARTED, a);
+    }
     app_set_status(c, a, APP_INITIALIZING);
     if (!a->notify_started)
         app_ready(c, a);
@@ -155,7 +169,7 @@ void app_stop(struct lca_core *c, struct app *a, enum end_cause cause)
             a->intent = INTENT_STOP;
             app_store_now(c, a);
         }
-        if (a->def.shutdown.ns <= 0) {
+        if (a->def.shutdown.ns <= 0 || a->hook == HOOK_PRE_START) {
             app_kill(c, a, cause);
             break;
         }
@@ -178,7 +192,10 @@ void app_kill(struct lca_core *c, struct app *a, enum end_cause cause)
 {
     if (a->phase == PHASE_NONE || a->phase == PHASE_ENDED || a->phase == PHASE_KILLING)
         return;
-    core_act(c, LCA_DO_KILL_TREE, a);
+    if (a->hook == HOOK_PRE_START)
+        role_command_kill(c, a);
+    else
+        core_act(c, LCA_DO_KILL_TREE, a);
     a->phase = PHASE_KILLING;
     app_leave(c, a, cause);
     a->gone_by = mono_add(c->now, GONE_ALARM);
@@ -322,13 +339,31 @@ static void app_ended(struct lca_core *c, struct app *a)
     order_finish(c, a, false, RESULT_DONE, NULL, a->reason);
 }
 
+void app_finish(struct lca_core *c, struct app *a)
+{
+    app_ended(c, a);
+    found_watch(c, a);
+}
+
+void app_not_begun(struct lca_core *c, struct app *a)
+{
+    a->phase = PHASE_ENDED;
+    app_reason(a, "%sits pre-start was ended", cause_text(a->cause));
+    app_finish(c, a);
+}
+
 void app_gone(struct lca_core *c, struct app *a)
 {
-    if (a->phase == PHASE_NONE)
+    if (a->phase == PHASE_NONE || a->hook == HOOK_POST_STOP)
         return;
     if (a->phase != PHASE_ENDED)
         app_exited(c, a, &(struct exit_info){.how = EXIT_ADOPTED}, c->now);
-    app_ended(c, a);
+    if (!a->def.post_stop) {
+        app_finish(c, a);
+        return;
+    }
+    a->gone_by = MONO_NEVER;
+    hook_begin(c, a, HOOK_POST_STOP);
 }
 
 void app_start_failed(struct lca_core *c, struct app *a, int error, const char *reason)
@@ -346,7 +381,7 @@ void app_start_failed(struct lca_core *c, struct app *a, int error, const char *
     linked_end(c, a);
     app_reason(a, "not started: %s", reason);
     record_str(core_record(c, REC_START_FAILED, a), "reason", reason);
-    app_ended(c, a);
+    app_finish(c, a);
 }
 
 /* --- time --- */
@@ -401,6 +436,8 @@ void app_timer(struct lca_core *c, struct app *a)
     health_timer(c, a);
     linked_timer(c, a);
     lease_timer(c, a);
+    hook_timer(c, a);
+    found_timer(c, a);
     role_timer(c, a);
     order_timer(c, a);
 }
@@ -409,6 +446,7 @@ mono_t app_deadline(const struct app *a)
 {
     mono_t t = mono_min(mono_min(a->ready_by, a->stop_by), mono_min(a->gone_by, a->restart_at));
     t = mono_min(t, mono_min(mono_min(a->beat_by, linked_deadline(a)), mono_min(a->in_place_at, a->text_at)));
+    t = mono_min(t, mono_min(a->hook_by, a->find_at));
     t = mono_min(t, lease_deadline(a));
     if (a->change.kind)
         t = mono_min(t, a->change.by);

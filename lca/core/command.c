@@ -97,6 +97,19 @@ static void add_pair(struct texts *t, unsigned *count, const Understudy__Agent__
     set(t, count, "LCA_PEER_ADDRESS", text);
 }
 
+/* How it ended, in systemd's words. */
+static void add_end(struct texts *t, unsigned *count, const struct exit_info *e)
+{
+    char text[16];
+    struct strbuf b;
+    bool code = e->how == EXIT_CODE, killed = e->how == EXIT_SIGNAL;
+    strbuf_init(&b, text, sizeof text);
+    if (code || killed)
+        strbuf_printf(&b, "%d", code ? e->code : e->signal);
+    set(t, count, "EXIT_CODE", code ? "exited" : !killed ? "unknown" : e->core ? "dumped" : "killed");
+    set(t, count, "EXIT_STATUS", text);
+}
+
 static void add_environment(struct texts *t, unsigned *count, const struct app *a, const Understudy__Agent__Define *m,
                             const struct lca_action *action)
 {
@@ -105,6 +118,8 @@ static void add_environment(struct texts *t, unsigned *count, const struct app *
     if (m->pair)
         add_pair(t, count, m->pair, action);
     set(t, count, "LCA_REASON", action->reason);
+    if (action->hook == HOOK_POST_STOP)
+        add_end(t, count, &a->last_exit);
     if (action->type != LCA_DO_START || m->heartbeat_period_ms == 0)
         return;
     char text[32];
@@ -146,7 +161,11 @@ int lca_wire_command(struct lca_core *c, const struct lca_action *action, char *
         return -EPROTO;
     const ProtobufCBinaryData *argv = m->command;
     size_t argc = m->n_command;
-    if ((action->type == LCA_DO_ROLE || action->type == LCA_DO_FENCE) && m->pair) {
+    if (action->hook) {
+        bool pre = action->hook == HOOK_PRE_START;
+        argv = pre ? m->pre_start : m->post_stop;
+        argc = pre ? m->n_pre_start : m->n_post_stop;
+    } else if ((action->type == LCA_DO_ROLE || action->type == LCA_DO_FENCE) && m->pair) {
         argv = action->role == APP_PRIMARY ? m->pair->on_primary : m->pair->on_backup;
         argc = action->role == APP_PRIMARY ? m->pair->n_on_primary : m->pair->n_on_backup;
     }

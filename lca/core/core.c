@@ -46,6 +46,7 @@ struct app *core_take(struct lca_core *c, const char *name)
     str_copy(a->name, sizeof a->name, name);
     a->status = APP_STOPPED;
     a->status_since = c->now;
+    a->hook_by = a->find_at = MONO_NEVER;
     a->ready_by = a->stop_by = a->gone_by = a->restart_at = a->beat_by = a->in_place_at = a->text_at = a->change.by =
         MONO_NEVER;
     linked_begin(a);
@@ -92,7 +93,7 @@ static void start_failed(struct lca_core *c, struct app *a, const struct lca_eve
     if (e->start_id == a->start_id)
         app_start_failed(c, a, e->failed.error, reason);
     else if (a->change.running && e->start_id == a->change.start_id)
-        role_not_started(c, a, reason);
+        a->hook ? hook_not_started(c, a, e->failed.error, reason) : role_not_started(c, a, reason);
 }
 
 static void exited(struct lca_core *c, struct app *a, const struct lca_event *e)
@@ -110,8 +111,10 @@ static void app_event(struct lca_core *c, struct app *a, const struct lca_event 
     app_touch(c, a);
     switch (e->type) {
     case LCA_EV_KEEPER_STARTED:
-        if (same)
-            app_started(c, a, e->started.pid);
+        if (same && a->phase != PHASE_NONE)
+            app_started(c, a, e->started.pid, e->started.found);
+        else if (e->start_id == a->find_id && a->phase == PHASE_NONE && a->find_id != 0)
+            found_started(c, a, e->started.pid);
         break;
     case LCA_EV_KEEPER_START_FAILED:
         start_failed(c, a, e);
@@ -125,7 +128,7 @@ static void app_event(struct lca_core *c, struct app *a, const struct lca_event 
         break;
     case LCA_EV_KEEPER_ROLE_ENDED:
         if (a->change.running && e->start_id == a->change.start_id)
-            role_ended(c, a, &e->exited.exit);
+            a->hook ? hook_ended(c, a, &e->exited.exit) : role_ended(c, a, &e->exited.exit);
         break;
     case LCA_EV_KEEPER_FENCED:
         if (same)

@@ -24,6 +24,8 @@ enum app_status { APP_UNKNOWN, APP_STOPPED, APP_STOP_TRANSITION, APP_STOP_PENDIN
                   APP_SERVICE_UNAVAILABLE, APP_SUSPENDING, APP_SUSPENDED };
 enum app_role { APP_NO_ROLE, APP_BACKUP, APP_PRIMARY, APP_EXITING };
 
+enum hook { HOOK_NONE, HOOK_PRE_START, HOOK_POST_STOP };
+
 struct epoch {
     uint64_t term, n;
 };
@@ -122,8 +124,8 @@ struct lca_event {
     const char *reason;
     union {
         struct { uint64_t incarnation; uint32_t generation; uint8_t boot_id[16]; const uint8_t *blob; size_t blob_len; } welcome;
-        struct { uint32_t pid; bool adopted, has_exit, tree_left, role_running, ready, fenced; struct exit_info exit; mono_t exit_at, lease_end; struct epoch lease_epoch; const uint8_t *blob; size_t blob_len; } record;
-        struct { uint32_t pid; } started;
+        struct { uint32_t pid; bool adopted, has_exit, tree_left, role_running, ready, fenced, found; struct exit_info exit; mono_t exit_at, lease_end; struct epoch lease_epoch; const uint8_t *blob; size_t blob_len; } record;
+        struct { uint32_t pid; bool found; } started; /* found: by somebody else */
         struct { int error; } failed; /* `reason` says it */
         struct { struct exit_info exit; mono_t at; } exited; /* EXITED, ROLE_ENDED */
         struct { uint32_t pid, uid; const char *data; size_t length; } notify;
@@ -153,8 +155,9 @@ enum lca_action_type {
     LCA_DO_START,      /* app, start_id, role environment: the agent builds argv and environment from the definition (wire.h) */
     LCA_DO_SIGNAL,     /* app, start_id, signal */
     LCA_DO_KILL_TREE,  /* app, start_id */
-    LCA_DO_ROLE,       /* app, start_id (fresh), role environment: on-primary or on-backup by `role` */
+    LCA_DO_ROLE,       /* app, start_id (fresh), role environment: the hook, or on-primary or on-backup by `role` */
     LCA_DO_KILL_ROLE,
+    LCA_DO_FIND,       /* app, start_id (fresh): LCA_EV_KEEPER_STARTED if somebody else has started it */
     LCA_DO_FENCE,      /* app, start_id, role environment: the on-backup that the keeper runs at the lease's end */
     LCA_DO_LEASE,      /* app, start_id, epoch, `at` its end (MONO_ZERO: over), `fencing` */
     LCA_DO_WRITE,      /* `ticket`: lca_core_durable() gives the bytes; LCA_EV_DURABLE_WRITTEN answers */
@@ -192,6 +195,7 @@ struct lca_action {
     unsigned app; /* index; valid until the application is forgotten */
     uint64_t start_id;
     int signal;
+    enum hook hook; /* LCA_DO_ROLE: another command than those of roles */
     bool whole; /* LCA_DO_SIGNAL: all of its process tree */
     enum app_role role;
     struct epoch epoch;

@@ -161,6 +161,12 @@ struct app {
     } command;
     bool demote_first; /* its role is not known: backup before anything else (SAFETY section 8) */
     bool start_wanted; /* an order waits for the tree of the former start */
+    enum hook hook; /* hook.c: the command beside it is this one */
+    bool hook_begun;
+    mono_t hook_by;
+    bool found;       /* somebody else has started it */
+    uint64_t find_id; /* start id to look with; 0: none was needed yet */
+    mono_t find_at;   /* MONO_NEVER: it is not looked for */
     struct exit_info last_exit;
     mono_t exit_at;
     bool exit_asked;
@@ -353,7 +359,10 @@ void app_stop(struct lca_core *c, struct app *a, enum end_cause cause);
 void app_kill(struct lca_core *c, struct app *a, enum end_cause cause);
 void app_leave(struct lca_core *c, struct app *a, enum end_cause cause); /* its end has begun */
 void app_ready(struct lca_core *c, struct app *a);
-void app_started(struct lca_core *c, struct app *a, uint32_t pid);
+void app_started(struct lca_core *c, struct app *a, uint32_t pid, bool found);
+void app_execute(struct lca_core *c, struct app *a);   /* the START itself, behind a pre-start */
+void app_not_begun(struct lca_core *c, struct app *a); /* a start ended during its pre-start */
+void app_finish(struct lca_core *c, struct app *a);    /* what follows its end, behind a post-stop */
 void app_start_failed(struct lca_core *c, struct app *a, int error, const char *reason);
 void app_exited(struct lca_core *c, struct app *a, const struct exit_info *exit, mono_t at);
 void app_gone(struct lca_core *c, struct app *a);
@@ -373,6 +382,18 @@ const struct end_rule *restart_decide(struct lca_core *c, struct app *a);
 span_t restart_delay(const struct app *a);
 void restart_count(struct lca_core *c, struct app *a);
 void restart_reset(struct app *a);
+
+/* --- commands around the process (hook.c) --- */
+void hook_begin(struct lca_core *c, struct app *a, enum hook hook);
+void hook_ended(struct lca_core *c, struct app *a, const struct exit_info *exit);
+void hook_not_started(struct lca_core *c, struct app *a, int error, const char *reason);
+void hook_timer(struct lca_core *c, struct app *a);
+
+/* --- started by somebody else (found.c) --- */
+void found_watch(struct lca_core *c, struct app *a); /* it is looked for from here on, if it is such a one */
+uint64_t found_take_id(struct app *a);               /* a start begins: the id that was looked with; 0: none */
+void found_timer(struct lca_core *c, struct app *a);
+void found_started(struct lca_core *c, struct app *a, uint32_t pid);
 
 /* --- health (health.c) --- */
 void health_notify(struct lca_core *c, struct app *a, const char *data, size_t n);

@@ -409,6 +409,7 @@ void define_one(struct lca_core *c, const struct lca_event *e)
     }
     a->removed = false;
     app_touch(c, a);
+    found_watch(c, a);
     if (a->phase == PHASE_NONE)
         a->role = a->def.member ? APP_BACKUP : APP_NO_ROLE;
     else if (first)

@@ -55,7 +55,7 @@ static bool hands_over(const struct lca_core *c)
 
 static bool is_at_rest(const struct app *a)
 {
-    return a->phase == PHASE_NONE && !a->change.running && a->restart_at.ns == INT64_MAX;
+    return a->found || (a->phase == PHASE_NONE && !a->change.running && a->restart_at.ns == INT64_MAX);
 }
 
 /* As far as there is room. */

@@ -28,6 +28,10 @@ static bool is_not_wanted(const struct lca_core *c, const struct app *a)
 {
     return a->cause == END_STOP || a->wanted != WANTED_UP;
 }
+static bool is_found(const struct lca_core *c, const struct app *a)
+{
+    return a->found;
+}
 static bool is_failed(const struct lca_core *c, const struct app *a)
 {
     return a->failed;
@@ -93,6 +97,7 @@ static const struct {
     {{3, AFTER_STAY, "waits for its definition"}, is_undefined},
     {{4, AFTER_START, "an order to start waited for the end of the former process"}, is_wanted_again},
     {{5, AFTER_STAY, "stopped by an order"}, is_not_wanted},
+    {{12, AFTER_STAY, "not started by lca, so not started again"}, is_found},
     {{6, AFTER_STAY, "stays down until it is reset"}, is_failed},
     {{7, AFTER_FAIL, "cannot be started as it is configured"}, is_hopeless},
     {{8, AFTER_STAY, "auto-restart is off"}, is_manual},

@@ -84,6 +84,7 @@ static void resume_live(struct lca_core *c, struct app *a, const struct lca_even
         take_unknown_start(c, a, e);
     enum intent intent = a->intent; /* of the former agent: what becomes due from here on is no rest of it */
     a->pid = e->record.pid;
+    a->found = e->record.found;
     a->lease = (struct held_lease){0};
     a->promise = (struct promise){0};
     a->no_quarantine = false;
@@ -144,6 +145,7 @@ void resume_record(struct lca_core *c, const struct lca_event *e)
         app_try_start(c, a);
     if (a->phase == PHASE_NONE)
         app_set_status(c, a, APP_STOPPED);
+    found_watch(c, a);
     app_report(c, a);
     app_store(c, a);
 }

@@ -205,6 +205,19 @@ void scs_exec_read(const struct scs_app_config *a, struct exec_setup *s, struct 
     s->no_new_privileges = a->no_new_privileges;
 }
 
+bool scs_exec_same(const struct scs_app_config *a, const struct scs_app_config *b)
+{
+    struct exec_setup x, y;
+    scs_exec_read(a, &x, NULL);
+    scs_exec_read(b, &y, NULL);
+    return memcmp(&x, &y, sizeof x) == 0 && str_equal(a->group, b->group) &&
+           str_equal(a->supplementary_groups, b->supplementary_groups) &&
+           str_equal(a->environment_file, b->environment_file) && words_equal(&a->pre_start, &b->pre_start) &&
+           words_equal(&a->post_stop, &b->post_stop) && str_equal(a->kill_signal, b->kill_signal) &&
+           a->kill_mode == b->kill_mode && a->type == b->type && str_equal(a->pid_file, b->pid_file) &&
+           a->match_command == b->match_command;
+}
+
 static void check_third_party(const struct scs_app_config *a, struct complaints *to)
 {
     if (a->type != TYPE_THIRD_PARTY) {

@@ -5,6 +5,7 @@
  * refuses to restart anything: agents of changed hosts get their definitions again, and do what a changed definition
  * asks. Invariant: after core_reload() no index of the old configuration is left anywhere. */
 #include "scs/core/core_state.h"
+#include "scs/core/exec_options.h"
 
 #include <string.h>
 
@@ -92,7 +93,7 @@ static bool same_app(const struct scs_config *x, const struct scs_app_config *a,
     return words_equal(&a->command, &b->command) && words_equal(&a->environment, &b->environment) &&
            words_equal(&a->on_primary, &b->on_primary) && words_equal(&a->on_backup, &b->on_backup) &&
            str_equal(a->working_directory, b->working_directory) && str_equal(a->user, b->user) &&
-           str_equal(a->output, b->output) && a->readiness == b->readiness &&
+           str_equal(a->output, b->output) && scs_exec_same(a, b) && a->readiness == b->readiness &&
            a->startup_timeout.ns == b->startup_timeout.ns && a->shutdown_timeout.ns == b->shutdown_timeout.ns &&
            a->auto_restart == b->auto_restart && a->restart_delay.ns == b->restart_delay.ns &&
            a->restart_delay_max.ns == b->restart_delay_max.ns && a->restart_window.ns == b->restart_window.ns &&

@@ -46,9 +46,7 @@ def reload(w, **options):
     """New options of x, taken over by the running controller and told to the agent."""
     w.scs_conf["application x"].update({k.replace("_", "-"): v for k, v in options.items()})
     w.write()
-    before = w.log("scs").count("reloaded")
-    w.scs.kill_with(signal.SIGHUP)
-    wait(lambda: w.log("scs").count("reloaded") > before)
+    assert w.ctl("config", "reload").code == 0
 
 
 def reason(w):
@@ -201,11 +199,11 @@ def test_output_goes_on_over_the_death_of_keeper_and_application(one):
 
 
 def test_stop_signal_and_the_whole_group(one):
-    w = one(settle=True, kill_signal="SIGINT", kill_mode="control-group", readiness="exec", shutdown_timeout="20s")
+    w = one(settle=True, kill_signal="SIGUSR1", kill_mode="control-group", readiness="exec", shutdown_timeout="20s")
     program = w.bin / "signals"
     log = w.apps_dir / "signals.log"
-    program.write_text(f"#!/bin/sh\ntrap 'echo main >> {log}; wait; exit 0' INT\n"
-                       f"setsid sh -c 'trap \"echo far >> {log}; exit 0\" INT; echo up >> {log}; while :; do sleep 0.1; done' &\nwait\nwait\n")
+    program.write_text(f"#!/bin/sh\ntrap 'echo main >> {log}; wait; exit 0' USR1\n"
+                       f"setsid sh -c 'trap \"echo far >> {log}; exit 0\" USR1; echo up >> {log}; while :; do sleep 0.1; done' &\nwait\nwait\n")
     program.chmod(0o755)
     assert w.ctl("stop", "x").code == 0
     reload(w, command=program)
@@ -215,6 +213,7 @@ def test_stop_signal_and_the_whole_group(one):
     assert sorted(log.read_text().split()) == ["far", "main", "up"]
 
 
+@pytest.mark.audit(False)
 @pytest.mark.parametrize("option,value,expected", [
     ("limit-nofile", "lots", "found 'lots', expected a number"), ("limit-nofile", "10:5", "soft limit above the hard one"),
     ("umask", "0999", "found '0999', expected octal digits"), ("cpu-affinity", "0-", "numbers and ranges"),
@@ -260,3 +259,119 @@ def test_core_is_told(one):
     os.kill(w.pid("x"), signal.SIGQUIT)
     w.kills += 1
     wait(lambda: "signal 3 (SIGQUIT)" in w.app("x")["reason"])
+
+
+def script(w, name, text):
+    program = w.bin / name
+    program.write_text("#!/bin/sh\n" + text)
+    program.chmod(0o755)
+    return program
+
+
+def test_pre_start_and_post_stop(one):
+    """Before every start and behind every end; a failing pre-start is a failed start with its exit code; post-stop knows how it ended."""
+    w = one(autostart="no")
+    log = w.apps_dir / "hooks"
+    before, behind = script(w, "before", f"echo before $LCA_APPLICATION >> {log}\n"), script(w, "behind", f"echo behind $EXIT_CODE $EXIT_STATUS >> {log}\n")
+    reload(w, pre_start=before, post_stop=behind)
+    assert w.ctl("start", "x").code == 0
+    old = w.kill_app("x")
+    wait(lambda: w.pid("x") not in (0, old) and w.app("x")["status"] == "Started")
+    assert w.ctl("stop", "x").code == 0
+    lines = log.read_text().splitlines()
+    assert lines[:3] == ["before x", "behind killed 9", "before x"] and lines[3].startswith("behind ") and len(lines) == 4
+    before.write_text("#!/bin/sh\nexit 7\n")
+    answer = w.ctl("start", "x")
+    assert answer.code != 0 and "pre-start: exit code 7" in answer.out + answer.err
+    wait(lambda: w.ctl("stop", "x").code == 0)
+
+
+def test_pre_start_is_bounded_by_the_start(one):
+    w = one(autostart="no")
+    log = w.apps_dir / "slow"
+    slow = script(w, "slow", f"echo $$ > {log}\nexec sleep 1000\n")
+    reload(w, pre_start=slow, startup_timeout="1s", auto_restart="no")
+    assert w.ctl("start", "x").code != 0
+    wait(lambda: not alive(int(log.read_text())) and w.app("x")["status"] == "Stopped")
+    assert w.starts("x") == []
+
+
+def test_post_stop_is_bounded_by_the_stop(one):
+    w = one(shutdown_timeout="1s")
+    log = w.apps_dir / "endless"
+    reload(w, post_stop=script(w, "endless", f"echo $$ > {log}\nexec sleep 1000\n"))
+    assert w.ctl("stop", "x").code == 0
+    assert not alive(int(log.read_text())) and "post-stop of x" in w.log("a")
+
+
+@pytest.mark.parametrize("how", ["pid-file", "match-command"])
+def test_started_by_hand(make_world, how):
+    """Found, shown, not restarted; found again when it is started again; stopped by an order, and only itself."""
+    import subprocess
+    w = make_world(hosts=("a",))
+    pid_file = w.path("hand.pid")
+    options = {"pid_file": pid_file} if how == "pid-file" else {"match_command": "yes"}
+    program = script(w, "foreign", "while :; do sleep 0.2; done\n")
+    w.application("x", "a", command=f"{program} --serve", type="third-party", readiness="exec", autostart="no", user="nobody", output=None, **options)
+    w.start()
+
+    def by_hand(*arguments):
+        p = subprocess.Popen(w.net.inside("a", "setpriv", "--reuid=nobody", "--clear-groups", str(program), *arguments), start_new_session=True)
+        pid_file.write_text(f"{p.pid}\n")
+        return p
+    other = by_hand("--other") if how == "match-command" else None
+    p = by_hand("--serve")
+    try:
+        wait(lambda: w.app("x")["pid"] == p.pid and w.app("x")["status"] == "Started")
+        assert w.app("x")["reason"] == "not started by lca"
+        w.lca("a").kill_and_return()
+        wait(lambda: w.host("a")["status"] == "Running" and w.app("x")["pid"] == p.pid)
+        p.kill()
+        p.wait()
+        wait(lambda: w.app("x")["status"] == "Stopped")
+        assert w.app("x")["pid"] == 0
+        p = by_hand("--serve")
+        wait(lambda: w.app("x")["pid"] == p.pid)
+        assert w.ctl("stop", "x").code == 0
+        assert p.wait(timeout=30) < 0 and w.app("x")["pid"] == 0
+        assert other is None or other.poll() is None
+    finally:
+        for one in filter(None, (p, other)):
+            if one.poll() is None:
+                one.kill()
+                one.wait()
+
+
+def test_a_pid_file_that_names_a_stranger_is_not_believed(make_world):
+    """Another program, or another user's: neither watched nor stopped; a start by order starts a process of its own."""
+    import subprocess
+    w = make_world(hosts=("a",))
+    pid_file = w.path("hand.pid")
+    program = script(w, "foreign", "while :; do sleep 0.2; done\n")
+    stranger = subprocess.Popen(w.net.inside("a", "sleep", "1000"), start_new_session=True)
+    wrong_user = subprocess.Popen(w.net.inside("a", str(program)), start_new_session=True)
+    try:
+        pid_file.write_text(str(stranger.pid))
+        w.application("x", "a", command=program, type="third-party", readiness="exec", autostart="no", user="nobody", output=None, pid_file=pid_file)
+        w.start()
+        for p in (stranger, wrong_user):
+            pid_file.write_text(str(p.pid))
+            assert w.ctl("start", "x").code == 0
+            assert w.pid("x") not in (0, p.pid)
+            assert w.ctl("stop", "x").code == 0 and p.poll() is None
+    finally:
+        for p in (stranger, wrong_user):
+            p.kill()
+            p.wait()
+
+
+@pytest.mark.audit(False)
+def test_third_party_in_a_pair_needs_role_commands(make_world):
+    import tree
+    w = make_world()
+    w.pair(type="third-party", readiness="exec")
+    for name in ("p1", "p2"):
+        w.scs_conf[f"application {name}"].pop("on-primary")
+    w.write()
+    done = tree.run(tree.program("scs"), "-t", "-f", w.conf_file("scs"))
+    assert done.returncode == 1 and done.stderr.count("is not switched over") == 2, done.stderr

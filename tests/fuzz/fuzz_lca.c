@@ -231,6 +231,7 @@ static void act(const struct lca_action *a)
     case LCA_DO_END:
         return;
     case LCA_DO_FENCE:
+    case LCA_DO_FIND:
         start_check(a);
         return;
     case LCA_DO_LEASE:

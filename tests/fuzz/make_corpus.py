@@ -391,6 +391,7 @@ def scss(rng):
 # ---- the keeper's packets: modes, packet as it lies in memory (message.h) ----
 
 KM_HELLO, KM_START, KM_SIGNAL, KM_KILL_TREE, KM_ROLE, KM_KILL_ROLE, KM_STORE, KM_STORE_HOST, KM_EXIT_SEEN, KM_FORGET = range(1, 11)
+KM_FIND = 80
 
 
 def packet(kind, body=b"", app=b"db1", start=5, size=None, modes=0):
@@ -398,10 +399,45 @@ def packet(kind, body=b"", app=b"db1", start=5, size=None, modes=0):
     return bytes([modes]) + struct.pack("=II64sQ", kind, length if size is None else size, app, start) + body
 
 
-def start_body(argv=(b"/bin/db", b"-x"), env=(b"A=b",), rest=(b"/", b"root", b""), argc=None, envc=None, text_len=None):
+SETUP = 472  # bytes of struct exec_setup
+
+
+def start_body(argv=(b"/bin/db", b"-x"), env=(b"A=b",), rest=(b"/", b"root", b""), argc=None, envc=None, text_len=None, more=0, signal=0, find=0, setup=b""):
     text = b"".join(t + b"\0" for t in (*argv, *env, *rest))
-    return struct.pack("=HHB3xI", len(argv) if argc is None else argc, len(env) if envc is None else envc, 1,
-                       len(text) if text_len is None else text_len) + text
+    return struct.pack("=HHBBBBBBBBI", len(argv) if argc is None else argc, len(env) if envc is None else envc, 1, 0, more, signal, find, 0, 0, 0,
+                       len(text) if text_len is None else text_len) + setup.ljust(SETUP, b"\0") + text
+
+
+MORE = (b"/", b"nobody", b"/tmp/out", b"games", b"daemon audio", b"/etc/db.env", b"/run/db.pid")
+
+
+def setup(limits=(), bits=0, cpus=b"", bounding=0, ambient=0, memory=(0, 0, 0), size=0, weights=(0, 0, 0), keep=0, umask=0o22, nice=0, oom=0, small=(0,) * 6):
+    """struct exec_setup as it lies in memory."""
+    rows = b"".join(struct.pack("=QQ", *row) for row in limits).ljust(256, b"\0")
+    return (rows + cpus.ljust(128, b"\0") + struct.pack("=QQQQQQ", bounding, ambient, *memory, size)
+            + struct.pack("=IIIIIIii", bits, *weights, keep, umask, nice, oom) + bytes(small) + bytes(2))
+
+
+def setups():
+    """Good and bad ones: every bound from both sides."""
+    def start(**options):
+        return packet(KM_START, start_body(rest=MORE, more=1, setup=setup(**options)))
+    good = {"plain": {}, "limits": {"limits": [(1, 2)] * 16, "bits": 0xffff}, "infinite": {"limits": [(2**64 - 1,) * 2] * 16, "bits": 0xffff},
+            "cpus": {"cpus": b"\xff" * 128}, "capabilities": {"bounding": 3, "ambient": 1, "small": (0, 0, 0, 0, 1, 1)},
+            "group": {"memory": (1, 2, 3), "weights": (10000, 10000, 102400)}, "realtime": {"small": (3, 99, 1, 7, 0, 0), "nice": -20, "oom": -1000},
+            "output": {"size": 4096, "keep": 100}}
+    bad = {"limit-order": {"limits": [(2, 1)], "bits": 1}, "limit-kind": {"bits": 1 << 16}, "policy": {"small": (5, 0, 0, 0, 0, 0)}, "priority": {"small": (3, 100, 0, 0, 0, 0)},
+           "priority-none": {"small": (3, 0, 0, 0, 0, 0)}, "priority-odd": {"small": (0, 1, 0, 0, 0, 0)}, "class": {"small": (0, 0, 4, 0, 0, 0)},
+           "level": {"small": (0, 0, 1, 8, 0, 0)}, "flags": {"small": (0, 0, 0, 0, 2, 0)}, "nice": {"nice": -21}, "oom": {"oom": 1001}, "weight": {"weights": (10001, 0, 0)},
+           "umask": {"umask": 0o1000}, "capability": {"ambient": 1 << 41}, "ambient": {"ambient": 2, "bounding": 1, "small": (0, 0, 0, 0, 0, 1)}, "small": {"size": 4095}, "keep": {"keep": 101}}
+    for name, options in {**good, **bad}.items():
+        yield f"setup-{name}", start(**options)
+    yield "setup-texts-few", packet(KM_START, start_body(rest=MORE[:3], more=1))
+    yield "setup-texts-many", packet(KM_START, start_body(rest=MORE))
+    yield "setup-signal", packet(KM_START, start_body(rest=MORE, more=1, signal=19, setup=setup()))
+    yield "find", packet(KM_FIND, start_body(rest=MORE, more=1, find=3, setup=setup()))
+    yield "find-odd", packet(KM_FIND, start_body(rest=MORE, more=1, find=4, setup=setup()))
+    yield "find-plain", packet(KM_FIND, start_body(find=1))
 
 
 def packets(rng):
@@ -412,6 +448,7 @@ def packets(rng):
         **{f"ref-{kind}": packet(kind) for kind in (KM_KILL_TREE, KM_KILL_ROLE, KM_EXIT_SEEN, KM_FORGET)},
     }
     yield from good.items()
+    yield from setups()
     bad = {
         "type-0": packet(0), "type-11": packet(11), "type-huge": packet(2**32 - 1), "size-less": packet(KM_FORGET, size=79), "size-more": packet(KM_FORGET, size=81),
         "header-only-start": packet(KM_START), "name-unterminated": packet(KM_FORGET, app=b"x" * 64), "name-path": packet(KM_FORGET, app=b"../x"), "name-empty": packet(KM_FORGET, app=b""),

@@ -562,7 +562,8 @@ class World:
                 while above > 1 and above not in known:
                     above = parent_of(above)
                 keeper = self.daemons[host].pid if host in self.daemons else 0
-                if above <= 1 or (above == keeper and pid != keeper):
+                writes_output = above == keeper and command_of(pid).startswith("lca-output ") and len(known) > len(self.daemon_pids())
+                if above <= 1 or (above == keeper and pid != keeper and not writes_output):
                     found.append((host, pid, command_of(pid)))
         return found
 

@@ -161,6 +161,7 @@ static void agent_act(struct world *w, unsigned host, const struct lca_action *a
         connections_peers(w, host);
         return;
     case LCA_DO_END:
+    case LCA_DO_FIND:     /* nobody else starts them */
     case LCA_DO_APP_SEND: /* applications of a world link no library: they are told by commands */
         return;
     case LCA_DO_RECORD:

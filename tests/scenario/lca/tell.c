@@ -147,6 +147,9 @@ static void say_command(struct world *w, const struct lca_action *action)
             epoch = p;
     }
     say(w, "%s %s %s %s%s%s LCA_REASON=\"%s\"", action->type == LCA_DO_START   ? "START"
+                                                  : action->type == LCA_DO_FIND ? "FIND"
+                                                  : action->hook == HOOK_PRE_START ? "PRE-START"
+                                                  : action->hook == HOOK_POST_STOP ? "POST-STOP"
                                                   : action->type == LCA_DO_ROLE ? "ROLE"
                                                                                 : "FENCE",
         lca_core_app_name(w->core, action->app), argv0, role, *epoch ? " " : "", epoch, action->reason);
@@ -240,6 +243,7 @@ void do_action(struct world *w, const struct lca_action *action)
         say(w, "END");
         break;
     case LCA_DO_FENCE:
+    case LCA_DO_FIND:
         say_command(w, action);
         break;
     case LCA_DO_LEASE:

@@ -226,6 +226,9 @@ static void act(struct world *w, const struct lca_action *a)
     case LCA_DO_END:
         fail_msg("nobody asked for the end");
         break;
+    case LCA_DO_FIND:
+        fail_msg("nobody defined one that is looked for");
+        break;
     case LCA_DO_FENCE:
         assert_int_equal(lca_wire_command(w->core, a, text, sizeof text, &command), 0);
         assert_int_equal(a->start_id, m->start_id);
