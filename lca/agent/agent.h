@@ -2,7 +2,7 @@
  * all of it.
  *
  * Who does what: main.c start and end; turn.c the turn of the loop; channel.c the keeper's packets; execute.c the
- * core's actions; connections.c controllers and peer agents; applications.c applications that link the library; state.c the record on disk; privileges.c becoming an ordinary user;
+ * core's actions; connections.c controllers and peer agents; applications.c applications that link the library; probe.c questions over TCP; state.c the record on disk; privileges.c becoming an ordinary user;
  * confine.c giving up what is left. The agent decides nothing: the core does. */
 #pragma once
 
@@ -82,6 +82,19 @@ struct applications {
     unsigned said, unsaid; /* refusals within this second */
 };
 
+/* A question over TCP under way (probe.c); id 0: none. */
+#define PROBE_ANSWER 64 /* bytes of its first line that are enough */
+struct probe_call {
+    struct agent *agent;
+    uint64_t id;
+    char app[NAME_SIZE], where[80];
+    struct lca_probe ask;
+    struct loop_io io;
+    int failed; /* errno: it could not be begun */
+    size_t n;
+    char answer[PROBE_ANSWER];
+};
+
 struct agent {
     const struct lca_config *config;
     struct loop *loop;
@@ -108,6 +121,7 @@ struct agent {
     struct kept_record later[LATER_MAX]; /* of this turn: logged and told when what the keeper waits for is written */
     unsigned later_n;
     uint64_t backlog_lost;
+    struct probe_call probes[LCA_PROBES_MAX];
     struct lca_core *core;
     struct lca_actions actions;
     struct arena arena;
@@ -130,6 +144,11 @@ void channel_hello(struct agent *a);
 void execute(struct agent *a, const struct lca_actions *actions, mono_t now);
 /* Logs and tells the records of this turn. */
 void execute_records(struct agent *a, mono_t now);
+
+/* probe.c: the answer is LCA_EV_PROBE_RESULT, in a later turn. */
+void probe_ask(struct agent *a, const char *app, uint64_t id, const struct lca_probe *ask);
+void probe_stop(struct agent *a, uint64_t id);
+void probes_turn(struct agent *a, mono_t now);
 
 /* connections.c */
 void connections_next(struct agent *a, mono_t now);

@@ -121,15 +121,21 @@ static size_t packet_size(uint32_t type)
     case KM_RESUMED:
         return sizeof(struct keeper_resumed);
     case KM_STARTED:
+    case KM_MAIN:
         return sizeof(struct keeper_started);
     case KM_START_FAILED:
     case KM_REFUSED:
         return sizeof(struct keeper_failed);
     case KM_EXITED:
     case KM_ROLE_ENDED:
+    case KM_PROBE_ENDED:
         return sizeof(struct keeper_exit);
     case KM_FENCED:
         return sizeof(struct keeper_fenced);
+    case KM_THREAD:
+        return sizeof(struct keeper_thread);
+    case KM_LOOKED:
+        return sizeof(struct keeper_looked);
     case KM_NOTIFY:
         return offsetof(struct keeper_notify, data);
     case KM_PEER_IS:
@@ -147,6 +153,19 @@ static size_t packet_size(uint32_t type)
 static size_t tail(size_t said, size_t n, size_t fixed)
 {
     return said <= n - fixed ? said : n - fixed;
+}
+
+static void thread_read(struct keeper_thread *p, struct lca_event *e)
+{
+    p->name[sizeof p->name - 1] = p->place[sizeof p->place - 1] = p->stack[sizeof p->stack - 1] = '\0';
+    e->type = LCA_EV_KEEPER_THREAD;
+    e->thread.pid = p->pid;
+    e->thread.tid = p->tid;
+    e->thread.state = p->state;
+    e->thread.call = p->call;
+    e->thread.name = p->name;
+    e->thread.place = p->place;
+    e->thread.stack = p->stack;
 }
 
 static bool event_read(void *bytes, size_t n, struct lca_event *e)
@@ -185,7 +204,8 @@ static bool event_read(void *bytes, size_t n, struct lca_event *e)
         return true;
     }
     case KM_STARTED:
-        e->type = LCA_EV_KEEPER_STARTED;
+    case KM_MAIN:
+        e->type = h->type == KM_MAIN ? LCA_EV_KEEPER_MAIN : LCA_EV_KEEPER_STARTED;
         e->started.pid = ((const struct keeper_started *)bytes)->pid;
         e->started.found = ((const struct keeper_started *)bytes)->found;
         return true;
@@ -198,9 +218,12 @@ static bool event_read(void *bytes, size_t n, struct lca_event *e)
         return true;
     }
     case KM_EXITED:
-    case KM_ROLE_ENDED: {
+    case KM_ROLE_ENDED:
+    case KM_PROBE_ENDED: {
         const struct keeper_exit *p = bytes;
-        e->type = h->type == KM_EXITED ? LCA_EV_KEEPER_EXITED : LCA_EV_KEEPER_ROLE_ENDED;
+        e->type = h->type == KM_EXITED       ? LCA_EV_KEEPER_EXITED
+                  : h->type == KM_ROLE_ENDED ? LCA_EV_KEEPER_ROLE_ENDED
+                                             : LCA_EV_KEEPER_PROBE_ENDED;
         e->exited.exit = exit_read(p);
         e->exited.at = (mono_t){p->at_boot_ns};
         return true;
@@ -224,12 +247,32 @@ static bool event_read(void *bytes, size_t n, struct lca_event *e)
         e->notify.length = tail(p->length, n, offsetof(struct keeper_notify, data));
         return true;
     }
+    case KM_THREAD:
+        thread_read(bytes, e);
+        return true;
+    case KM_LOOKED: {
+        struct keeper_looked *p = bytes;
+        p->reason[sizeof p->reason - 1] = '\0';
+        e->type = LCA_EV_KEEPER_LOOKED;
+        e->looked.seen = p->seen;
+        e->looked.told = p->told;
+        e->reason = p->reason;
+        return true;
+    }
     case KM_STOP_ALL:
         e->type = LCA_EV_STOP_ALL;
         return true;
     default: /* handled by the caller */
         return false;
     }
+}
+
+/* Behind what the step has stored: the keeper may forget the notification. */
+static void notify_carried_out(struct agent *a, const struct keeper_notify *in)
+{
+    struct keeper_seen p = {.h = {.type = KM_NOTIFY_SEEN, .start_id = in->h.start_id}, .seq = in->seq};
+    str_copy(p.h.app, sizeof p.h.app, in->h.app);
+    channel_send(a, &p, sizeof p);
 }
 
 static void packet_take(struct agent *a, void *bytes, size_t n, mono_t now)
@@ -253,6 +296,8 @@ static void packet_take(struct agent *a, void *bytes, size_t n, mono_t now)
         agent_end(a, 0);
     else if (event_read(bytes, n, &e))
         agent_step(a, &e, now);
+    if (h->type == KM_NOTIFY)
+        notify_carried_out(a, bytes);
 }
 
 /* The keeper says that a process has ended and, in the next breath, that its tree is gone; the replacement starts upon

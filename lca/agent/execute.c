@@ -49,7 +49,12 @@ static void send_start(struct agent *a, const struct lca_action *action)
         a->unstarted[a->n_unstarted++].start_id = action->start_id;
         return;
     }
-    header_fill(a, &p.h, action->type == LCA_DO_START ? KM_START : action->type == LCA_DO_FIND ? KM_FIND : KM_ROLE, action, action->start_id);
+    header_fill(a, &p.h,
+                action->type == LCA_DO_START   ? KM_START
+                : action->type == LCA_DO_FIND  ? KM_FIND
+                : action->type == LCA_DO_PROBE ? KM_PROBE
+                                               : KM_ROLE,
+                action, action->start_id);
     p.argc = (uint16_t)command.argc;
     p.envc = (uint16_t)command.envc;
     p.notify = command.notify;
@@ -213,6 +218,17 @@ static void send_peer(struct agent *a, const struct lca_action *action, mono_t n
         connections_send_peer(a, peers[action->peer].name, payload, (size_t)n);
 }
 
+/* A command is the keeper's to run, the rest is asked here. */
+static void send_probe(struct agent *a, const struct lca_action *action)
+{
+    struct lca_probe ask;
+    int r = lca_wire_probe(a->core, action, &ask);
+    if (r < 0 || ask.exec)
+        send_start(a, action); /* tells of a definition without a probe, too */
+    else
+        probe_ask(a, lca_core_app_name(a->core, action->app), action->start_id, &ask);
+}
+
 static void one(struct agent *a, const struct lca_action *action, mono_t now)
 {
     switch (action->type) {
@@ -229,6 +245,16 @@ static void one(struct agent *a, const struct lca_action *action, mono_t now)
         break;
     case LCA_DO_KILL_ROLE:
         send_ref(a, KM_KILL_ROLE, action, action->start_id);
+        break;
+    case LCA_DO_LOOK:
+        send_ref(a, KM_LOOK, action, action->start_id);
+        break;
+    case LCA_DO_PROBE:
+        send_probe(a, action);
+        break;
+    case LCA_DO_PROBE_STOP:
+        probe_stop(a, action->start_id);
+        send_ref(a, KM_KILL_PROBE, action, action->start_id);
         break;
     case LCA_DO_STORE:
     case LCA_DO_STORE_HOST:

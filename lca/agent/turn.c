@@ -114,6 +114,7 @@ mono_t agent_turn(void *arg, mono_t now)
         return links_turn(a->links, now);
     say_late(a, now);
     connections_next(a, now);
+    probes_turn(a, now);
     mono_t next = connections_due(a, now);
     next = mono_min(next, applications_turn(a, now));
     next = mono_min(next, run_due(a, now));

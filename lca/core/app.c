@@ -70,9 +70,13 @@ static void app_launch(struct lca_core *c, struct app *a)
     a->phase = PHASE_STARTING;
     a->cause = END_UNASKED;
     a->started_at = c->now;
-    a->notify_started = a->def.notify;
+    a->waits_ready = a->def.readiness != READY_BY_EXEC;
     a->pid = 0;
-    a->unavailable = a->hung = a->start_wanted = a->demote_first = false;
+    a->unavailable = a->start_wanted = a->demote_first = a->reloading = a->extended = false;
+    a->reload_us = 0;
+    a->error = 0;
+    heartbeats_init(a);
+    a->probe.down = false;
     linked_begin(a);
     a->status_text[0] = '\0';
     a->restart_at = MONO_NEVER;
@@ -113,9 +117,20 @@ void app_started(struct lca_core *c, struct app *a, uint32_t pid, bool found)
         core_record(c, REC_APP_STARTED, a);
     }
     app_set_status(c, a, APP_INITIALIZING);
-    if (!a->notify_started)
+    if (!a->waits_ready)
         app_ready(c, a);
+    else if (a->def.readiness == READY_BY_PROBE)
+        probe_begin(c, a, true);
     linked_started(c, a);
+}
+
+void app_main(struct lca_core *c, struct app *a, uint32_t pid)
+{
+    if (a->phase == PHASE_NONE || a->phase == PHASE_ENDED || pid == a->pid)
+        return;
+    a->pid = pid;
+    record_int(core_record(c, REC_MAIN_PROCESS, a), "pid", pid);
+    app_report(c, a);
 }
 
 void app_ready(struct lca_core *c, struct app *a)
@@ -125,7 +140,7 @@ void app_ready(struct lca_core *c, struct app *a)
     a->phase = PHASE_READY;
     a->ready_by = MONO_NEVER;
     core_record(c, REC_APP_INITIALISED, a);
-    app_set_status(c, a, a->unavailable ? APP_SERVICE_UNAVAILABLE : APP_STARTED);
+    app_set_status(c, a, health_status(a));
     health_begin(c, a);
     app_store(c, a);
     order_finish(c, a, true, RESULT_DONE, NULL, NULL);
@@ -139,7 +154,7 @@ void app_leave(struct lca_core *c, struct app *a, enum end_cause cause)
     if (!app_is_asked(a->cause))
         a->cause = cause;
     a->ready_by = a->stop_by = MONO_NEVER;
-    health_end(a);
+    health_end(c, a);
     linked_end(c, a);
     app_set_status(c, a, APP_STOP_PENDING);
     role_leaving(c, a);
@@ -186,6 +201,34 @@ void app_stop(struct lca_core *c, struct app *a, enum end_cause cause)
         app_report(c, a);
         break;
     }
+}
+
+/* Nobody asked, and its end will be handled as such; it is only not taken for hung while it puts its things in order. */
+void app_stopping(struct lca_core *c, struct app *a)
+{
+    if (a->phase != PHASE_INITIALIZING && a->phase != PHASE_READY)
+        return;
+    a->phase = PHASE_STOPPING;
+    app_reason(a, "it says that it is stopping");
+    app_leave(c, a, END_UNASKED);
+    a->stop_by = a->def.shutdown.ns > 0 ? mono_add(c->now, a->def.shutdown) : MONO_NEVER;
+    core_record(c, REC_STOPPING, a);
+}
+
+static void extend(struct lca_core *c, mono_t *by, span_t more)
+{
+    mono_t later = mono_add(c->now, more);
+    if (by->ns != INT64_MAX && mono_before(*by, later))
+        *by = later;
+}
+
+/* EXTEND_TIMEOUT_USEC=: never shortens, and has to be said again before it is over. */
+void app_extend(struct lca_core *c, struct app *a, span_t more)
+{
+    if (a->phase != PHASE_INITIALIZING && a->phase != PHASE_STOPPING)
+        return;
+    a->extended = true;
+    extend(c, a->phase == PHASE_INITIALIZING ? &a->ready_by : &a->stop_by, more);
 }
 
 void app_kill(struct lca_core *c, struct app *a, enum end_cause cause)
@@ -245,13 +288,17 @@ void app_exited(struct lca_core *c, struct app *a, const struct exit_info *exit,
     a->ready_by = a->stop_by = MONO_NEVER;
     a->gone_by = mono_add(c->now, GONE_ALARM);
     a->link_up = false;
-    health_end(a);
+    health_end(c, a);
     linked_end(c, a);
 
-    char text[96];
+    char text[128];
     struct strbuf how;
     strbuf_init(&how, text, sizeof text);
     exit_print(exit, &how);
+    if (a->error) {
+        strbuf_add(&how, ", it had said ");
+        error_print(a->error, &how);
+    }
     app_reason(a, "%s%s", cause_text(a->cause), text);
     app_set_status(c, a, APP_STOP_TRANSITION);
     say_exit(c, a);
@@ -377,7 +424,7 @@ void app_start_failed(struct lca_core *c, struct app *a, int error, const char *
     a->exit_at = c->now;
     a->exit_asked = false;
     a->ready_by = a->stop_by = MONO_NEVER;
-    health_end(a);
+    health_end(c, a);
     linked_end(c, a);
     app_reason(a, "not started: %s", reason);
     record_str(core_record(c, REC_START_FAILED, a), "reason", reason);
@@ -388,13 +435,15 @@ void app_start_failed(struct lca_core *c, struct app *a, int error, const char *
 
 static void on_not_ready(struct lca_core *c, struct app *a)
 {
-    char shown[32];
+    char shown[64];
     struct strbuf b;
     strbuf_init(&b, shown, sizeof shown);
     span_print(a->def.startup, &b);
+    if (a->extended)
+        strbuf_add(&b, " and what it asked for beyond");
     app_stop(c, a, END_NOT_READY);
     record_str(core_record(c, REC_READY_TIMEOUT, a), "timeout", shown);
-    app_reason(a, "not ready within %s", shown);
+    app_reason(a, "not ready within %s%s", shown, a->probe.not_asked_said ? "; its probe cannot be asked" : "");
     order_finish(c, a, true, RESULT_TIMED_OUT, "UnableToExecute", a->reason);
 }
 
@@ -435,6 +484,7 @@ void app_timer(struct lca_core *c, struct app *a)
         on_not_gone(c, a);
     health_timer(c, a);
     linked_timer(c, a);
+    probe_timer(c, a);
     lease_timer(c, a);
     hook_timer(c, a);
     found_timer(c, a);
@@ -445,7 +495,8 @@ void app_timer(struct lca_core *c, struct app *a)
 mono_t app_deadline(const struct app *a)
 {
     mono_t t = mono_min(mono_min(a->ready_by, a->stop_by), mono_min(a->gone_by, a->restart_at));
-    t = mono_min(t, mono_min(mono_min(a->beat_by, linked_deadline(a)), mono_min(a->in_place_at, a->text_at)));
+    t = mono_min(t, mono_min(mono_min(a->beats.nearest, linked_deadline(a)), mono_min(a->in_place_at, a->text_at)));
+    t = mono_min(t, probe_deadline(a));
     t = mono_min(t, mono_min(a->hook_by, a->find_at));
     t = mono_min(t, lease_deadline(a));
     if (a->change.kind)

@@ -147,6 +147,37 @@ static void add_exec(struct texts *t, const Understudy__Agent__Define *m)
     add(t, m->pid_file);
 }
 
+static const Understudy__Agent__Probe *probe_of(const Understudy__Agent__Define *m, const struct lca_action *action)
+{
+    return action->readiness && m->readiness_probe ? m->readiness_probe : m->probe;
+}
+
+int lca_wire_probe(struct lca_core *c, const struct lca_action *action, struct lca_probe *ret_probe)
+{
+    if (action->app >= c->n_slots || !c->apps[action->app].has_definition)
+        return -ENOENT;
+    const struct app *a = &c->apps[action->app];
+    struct arena arena;
+    arena_init(&arena, c->scratch, sizeof c->scratch);
+    const Understudy__Agent__Define *m = (const Understudy__Agent__Define *)(const void *)wire_unpack(
+        &understudy__agent__define__descriptor, define_bytes(c, a), a->def_len, &arena);
+    const Understudy__Agent__Probe *p = m ? probe_of(m, action) : NULL;
+    if (!p)
+        return -ENOENT;
+    struct lca_probe probe = {.exec = p->kind == UNDERSTUDY__AGENT__PROBE__KIND__EXEC,
+                              .http = p->kind == UNDERSTUDY__AGENT__PROBE__KIND__HTTP,
+                              .port = (uint16_t)p->port,
+                              .expect = p->expect};
+    if (!probe.exec)
+        text_of(p->address, probe.address, sizeof probe.address);
+    if (probe.http) {
+        text_of(p->host, probe.host, sizeof probe.host);
+        text_of(p->path, probe.path, sizeof probe.path);
+    }
+    *ret_probe = probe;
+    return 0;
+}
+
 int lca_wire_command(struct lca_core *c, const struct lca_action *action, char *text, size_t size,
                      struct lca_command *ret_command)
 {
@@ -161,10 +192,14 @@ int lca_wire_command(struct lca_core *c, const struct lca_action *action, char *
         return -EPROTO;
     const ProtobufCBinaryData *argv = m->command;
     size_t argc = m->n_command;
+    const Understudy__Agent__Probe *probe = probe_of(m, action);
     if (action->hook) {
         bool pre = action->hook == HOOK_PRE_START;
         argv = pre ? m->pre_start : m->post_stop;
         argc = pre ? m->n_pre_start : m->n_post_stop;
+    } else if (action->type == LCA_DO_PROBE && probe) {
+        argv = probe->command;
+        argc = probe->n_command;
     } else if ((action->type == LCA_DO_ROLE || action->type == LCA_DO_FENCE) && m->pair) {
         argv = action->role == APP_PRIMARY ? m->pair->on_primary : m->pair->on_backup;
         argc = action->role == APP_PRIMARY ? m->pair->n_on_primary : m->pair->n_on_backup;

@@ -47,9 +47,11 @@ struct app *core_take(struct lca_core *c, const char *name)
     a->status = APP_STOPPED;
     a->status_since = c->now;
     a->hook_by = a->find_at = MONO_NEVER;
-    a->ready_by = a->stop_by = a->gone_by = a->restart_at = a->beat_by = a->in_place_at = a->text_at = a->change.by =
+    a->ready_by = a->stop_by = a->gone_by = a->restart_at = a->in_place_at = a->text_at = a->change.by =
         MONO_NEVER;
     linked_begin(a);
+    heartbeats_init(a);
+    probe_init(a);
     c->hashes[i] = hash_name(name);
     c->due[i] = MONO_NEVER;
     app_touch(c, a);
@@ -84,7 +86,7 @@ void lca_core_init(struct lca_core *c, const struct lca_core_config *config, mon
     c->now = c->uncontrolled_since = now;
     c->poll_period = POLL_DEFAULT;
     c->started_at = now;
-    c->poll_at = c->nearest = c->sync_at = c->elector.ask_at = MONO_NEVER;
+    c->poll_at = c->nearest = c->sync_at = c->tick_at = c->elector.ask_at = MONO_NEVER;
 }
 
 static void start_failed(struct lca_core *c, struct app *a, const struct lca_event *e)
@@ -94,6 +96,8 @@ static void start_failed(struct lca_core *c, struct app *a, const struct lca_eve
         app_start_failed(c, a, e->failed.error, reason);
     else if (a->change.running && e->start_id == a->change.start_id)
         a->hook ? hook_not_started(c, a, e->failed.error, reason) : role_not_started(c, a, reason);
+    else
+        probe_result(c, a, e->start_id, PROBE_NOT_ASKED, reason);
 }
 
 static void exited(struct lca_core *c, struct app *a, const struct lca_event *e)
@@ -137,6 +141,24 @@ static void app_event(struct lca_core *c, struct app *a, const struct lca_event 
     case LCA_EV_KEEPER_NOTIFY:
         if (same && a->phase != PHASE_NONE && a->phase != PHASE_ENDED)
             health_notify(c, a, e->notify.data, e->notify.length);
+        break;
+    case LCA_EV_KEEPER_MAIN:
+        if (same)
+            app_main(c, a, e->started.pid);
+        break;
+    case LCA_EV_KEEPER_THREAD:
+        if (same)
+            heartbeat_thread(c, a, e);
+        break;
+    case LCA_EV_KEEPER_LOOKED:
+        if (same)
+            heartbeat_looked(c, a, e);
+        break;
+    case LCA_EV_KEEPER_PROBE_ENDED:
+        probe_ended(c, a, e->start_id, &e->exited.exit);
+        break;
+    case LCA_EV_PROBE_RESULT:
+        probe_result(c, a, e->start_id, e->probe.outcome, e->reason ? e->reason : "");
         break;
     case LCA_EV_APP_LINK_LOST:
         if (same)
@@ -273,6 +295,11 @@ static void dispatch(struct lca_core *c, const struct lca_event *e)
     case LCA_EV_KEEPER_TREE_GONE:
     case LCA_EV_KEEPER_ROLE_ENDED:
     case LCA_EV_KEEPER_NOTIFY:
+    case LCA_EV_KEEPER_MAIN:
+    case LCA_EV_KEEPER_THREAD:
+    case LCA_EV_KEEPER_LOOKED:
+    case LCA_EV_KEEPER_PROBE_ENDED:
+    case LCA_EV_PROBE_RESULT:
     case LCA_EV_APP_LINK_LOST:
     case LCA_EV_APP_LINK_BACK:
     case LCA_EV_APP_STATUS:
@@ -294,6 +321,7 @@ static void run_timers(struct lca_core *c)
         poll_control(c, "no controller that leads has been heard for two poll periods");
     elector_timer(c);
     sync_timer(c);
+    lateness_tick(c);
     for (unsigned i = 0; i < c->n_slots; i++) {
         if (!mono_reached(c->due[i], c->now) || !c->apps[i].used)
             continue;
@@ -310,6 +338,7 @@ static mono_t nearest_of(const struct lca_core *c)
 {
     mono_t t = mono_min(mono_min(c->poll_at, c->sync_at), mono_min(poll_silence(c), elector_deadline(c)));
     t = mono_min(t, leaving_deadline(c));
+    t = mono_min(t, c->tick_at);
     for (unsigned i = 0; i < c->n_slots; i++)
         t = mono_min(t, c->due[i]);
     return t;
@@ -321,6 +350,7 @@ void lca_core_step(struct lca_core *c, const struct lca_event *event, mono_t now
     c->now = now;
     c->out = ret_actions;
     c->more = false;
+    lateness_step(c);
     ret_actions->count = 0;
     reap_forgotten(c);
     dispatch(c, event);

@@ -17,6 +17,7 @@
 #define LCA_APPS_MAX 1024
 #define LCA_SCS_MAX 2
 #define LCA_PEERS_MAX 64
+#define LCA_PROBES_MAX 64  /* questions under way, of all applications */
 #define LCA_DEFINITION_MAX 5120 /* a packed agent.Define */
 #define LCA_ACTIONS_MAX 64      /* per step; what does not fit is done in the next step, which is due at once */
 
@@ -63,11 +64,17 @@ struct lca_order {
     const char *reason;
 };
 
+enum lca_probe_outcome { PROBE_OK, PROBE_BAD, PROBE_NOT_ASKED }; /* NOT_ASKED: for want of something of ours */
+
 enum lca_event_type {
     LCA_EV_TIMER,
     /* the keeper */
     LCA_EV_KEEPER_WELCOME, LCA_EV_KEEPER_RECORD, LCA_EV_KEEPER_RESUMED, LCA_EV_KEEPER_STARTED, LCA_EV_KEEPER_START_FAILED, LCA_EV_KEEPER_EXITED,
     LCA_EV_KEEPER_TREE_GONE, LCA_EV_KEEPER_ROLE_ENDED, LCA_EV_KEEPER_NOTIFY, LCA_EV_KEEPER_FENCED, LCA_EV_STOP_ALL,
+    LCA_EV_KEEPER_MAIN,    /* the application has named another of its processes as the main one */
+    LCA_EV_KEEPER_THREAD, LCA_EV_KEEPER_LOOKED, /* answer LCA_DO_LOOK: one per thread, then the end; behind every notification that came before */
+    LCA_EV_KEEPER_PROBE_ENDED, /* start_id: that of the question */
+    LCA_EV_PROBE_RESULT,       /* of a question that the agent itself asks; start_id: that of the question */
     /* the durable record: read once, before LCA_EV_KEEPER_WELCOME; each write answered in its order */
     LCA_EV_DURABLE_READ, LCA_EV_DURABLE_WRITTEN,
     /* controllers: `scs` is the index the shell gave the connection */
@@ -130,6 +137,9 @@ struct lca_event {
         struct { struct exit_info exit; mono_t at; } exited; /* EXITED, ROLE_ENDED */
         struct { uint32_t pid, uid; const char *data; size_t length; } notify;
         struct { mono_t end, at; } fenced;
+        struct { uint32_t pid, tid; char state; int64_t call; const char *name, *place, *stack; } thread; /* call: -1: not known */
+        struct { unsigned seen, told; } looked; /* `reason` says why not all were told */
+        struct { enum lca_probe_outcome outcome; } probe; /* `reason` */
         /* `bytes` NULL: there is no valid record on this disk. `error`: a file that cannot be used, 0: it can */
         struct { const uint8_t *bytes; size_t length; int error; } durable_read;
         struct { uint64_t ticket; int error; } durable_written; /* an error is final: nothing is written any more */
@@ -158,6 +168,9 @@ enum lca_action_type {
     LCA_DO_ROLE,       /* app, start_id (fresh), role environment: the hook, or on-primary or on-backup by `role` */
     LCA_DO_KILL_ROLE,
     LCA_DO_FIND,       /* app, start_id (fresh): LCA_EV_KEEPER_STARTED if somebody else has started it */
+    LCA_DO_LOOK,       /* app, start_id: read what it has sent, then say where its threads are */
+    LCA_DO_PROBE,      /* app, start_id (fresh) names the question, `readiness`: which one; lca_wire_probe() says what to ask */
+    LCA_DO_PROBE_STOP, /* app, start_id: nobody waits for the answer any more */
     LCA_DO_FENCE,      /* app, start_id, role environment: the on-backup that the keeper runs at the lease's end */
     LCA_DO_LEASE,      /* app, start_id, epoch, `at` its end (MONO_ZERO: over), `fencing` */
     LCA_DO_WRITE,      /* `ticket`: lca_core_durable() gives the bytes; LCA_EV_DURABLE_WRITTEN answers */
@@ -197,6 +210,7 @@ struct lca_action {
     int signal;
     enum hook hook; /* LCA_DO_ROLE: another command than those of roles */
     bool whole; /* LCA_DO_SIGNAL: all of its process tree */
+    bool readiness;  /* LCA_DO_PROBE */
     enum app_role role;
     struct epoch epoch;
     char reason[120]; /* LCA_REASON */

@@ -49,12 +49,26 @@ enum wanted { WANTED_NEVER, WANTED_UP, WANTED_DOWN };
 enum intent { INTENT_NONE, INTENT_STOP, INTENT_DEMOTE, INTENT_PRIMARY };
 enum change_kind { CHANGE_NONE, CHANGE_PRIMARY, CHANGE_BACKUP };
 
+#define LCA_CLASSES (NOTIFY_CLASS_MAX + 1) /* heartbeats: 0 of the program as a whole, then of its thread classes */
+
+enum readiness { READY_BY_EXEC, READY_BY_NOTIFY, READY_BY_PROBE };
+enum probe_kind { PROBE_NONE, PROBE_TCP, PROBE_HTTP, PROBE_EXEC };
+
+struct probe_definition {
+    enum probe_kind kind;
+    span_t interval, timeout;
+    uint32_t fail, pass;
+};
+
 /* What the core reads from a definition; the packed bytes keep the rest. */
 struct definition {
-    bool notify, auto_restart, hangup_restart, member, on_primary, on_backup, fencing, promise_when_led, linked;
+    enum readiness readiness;
+    struct probe_definition probe, ready_probe; /* ready_probe: of READY_BY_PROBE */
+    bool auto_restart, hangup_restart, member, on_primary, on_backup, fencing, promise_when_led, linked;
     uint32_t declined_code; /* 0: none */
     uint32_t restart_limit;
-    span_t startup, shutdown, restart_delay, restart_delay_max, restart_window, heartbeat, reconnect, role;
+    span_t startup, shutdown, restart_delay, restart_delay_max, restart_window, reconnect, role;
+    span_t heartbeat[LCA_CLASSES]; /* zero: none is owed */
     span_t suspending; /* suspending-wait-timeout */
     int kill_signal;
     bool kill_all;             /* it goes to the whole process tree */
@@ -126,6 +140,30 @@ struct sync_state {
     bool due;                /* not stored and told yet */
 };
 
+/* The heartbeats that an application owes (heartbeat.c). */
+struct heartbeats {
+    mono_t by[LCA_CLASSES]; /* MONO_NEVER: none is waited for */
+    mono_t nearest;         /* of them */
+    span_t lost;            /* the core's, when `by` was right */
+    bool changed;           /* WATCHDOG_USEC= was said by this start: */
+    span_t period;          /* then this, instead of the configured one of class 0 */
+    bool looking;           /* the keeper was asked to look before `suspect` is blamed */
+    unsigned suspect;       /* a class, or LCA_CLASSES: it called for it itself */
+    unsigned hung;          /* bit: this class is silent, and that has been said */
+};
+
+/* The question whether it serves (probe.c). */
+struct probe_state {
+    bool asked, readiness; /* a question is under way; it is the readiness probe */
+    bool busy;             /* its command has not ended, whoever waits for it */
+    bool down;             /* ServiceUnavailable by the probe's word */
+    bool not_asked_said;
+    uint64_t id;   /* of the newest question */
+    mono_t asked_at, at, by; /* this question, the next one, the end of this one */
+    span_t lost;   /* the core's, when it was asked */
+    uint32_t fails, passes;
+};
+
 struct app {
     char name[NAME_SIZE];
     bool used, forgotten;
@@ -148,8 +186,15 @@ struct app {
     uint64_t start_id;
     uint32_t pid;
     mono_t started_at;
-    bool notify_started; /* readiness as it was at the start of this process */
-    bool unavailable, hung;
+    bool waits_ready; /* its readiness at the start of this process was not exec */
+    bool unavailable; /* by its own word */
+    bool reloading, extended;
+    uint64_t reload_us; /* newest MONOTONIC_USEC= of a reload */
+    int error;          /* ERRNO=, 0: none was said */
+    struct heartbeats beats;
+    struct probe_state probe;
+    uint32_t refused_lines; /* since it was last said */
+    mono_t refused_again;
     bool linked, link_up; /* this start has registered; its connection is there */
     enum app_status said; /* by a linked application; APP_UNKNOWN: nothing by this start */
     bool control_due;     /* it is to be told who controls the host */
@@ -194,7 +239,7 @@ struct app {
     struct sync_state sync;
 
     bool store_due, report_due, released_due;
-    mono_t ready_by, stop_by, gone_by, restart_at, beat_by, link_by, in_place_at, text_at, suspend_by;
+    mono_t ready_by, stop_by, gone_by, restart_at, link_by, in_place_at, text_at, suspend_by;
 };
 
 struct scs_link {
@@ -317,6 +362,9 @@ struct lca_core {
 
     unsigned n_slots; /* slots ever taken: [0, n_slots) may be in use */
     mono_t nearest;
+    span_t lost;    /* how late the steps of this core came, altogether */
+    mono_t tick_at; /* while anything is waited for that lateness could hide; MONO_NEVER: nothing is */
+    unsigned probes; /* questions under way */
     uint64_t dirty[LCA_APPS_MAX / 64];
     mono_t due[LCA_APPS_MAX];
     uint32_t hashes[LCA_APPS_MAX];
@@ -336,6 +384,7 @@ void core_record_how(struct lca_core *c, enum record_id id, const struct app *a)
 struct order_key order_key(const struct lca_order *o);
 void core_result(struct lca_core *c, struct app *a, unsigned scs, const struct order_key *key, int outcome,
                  const char *error, const char *text, mono_t arrived);
+void error_print(int error, struct strbuf *out);
 void epoch_print(struct epoch e, struct strbuf *out);
 unsigned app_index(const struct lca_core *c, const struct app *a);
 /* Looks the application up; NULL when there is none. */
@@ -356,6 +405,8 @@ void app_set_status(struct lca_core *c, struct app *a, enum app_status s);
 void app_start(struct lca_core *c, struct app *a, const char *why);
 void app_try_start(struct lca_core *c, struct app *a);
 void app_stop(struct lca_core *c, struct app *a, enum end_cause cause);
+void app_stopping(struct lca_core *c, struct app *a); /* by itself: STOPPING=1 */
+void app_extend(struct lca_core *c, struct app *a, span_t more);
 void app_kill(struct lca_core *c, struct app *a, enum end_cause cause);
 void app_leave(struct lca_core *c, struct app *a, enum end_cause cause); /* its end has begun */
 void app_ready(struct lca_core *c, struct app *a);
@@ -363,6 +414,7 @@ void app_started(struct lca_core *c, struct app *a, uint32_t pid, bool found);
 void app_execute(struct lca_core *c, struct app *a);   /* the START itself, behind a pre-start */
 void app_not_begun(struct lca_core *c, struct app *a); /* a start ended during its pre-start */
 void app_finish(struct lca_core *c, struct app *a);    /* what follows its end, behind a post-stop */
+void app_main(struct lca_core *c, struct app *a, uint32_t pid); /* another process of its tree is the main one */
 void app_start_failed(struct lca_core *c, struct app *a, int error, const char *reason);
 void app_exited(struct lca_core *c, struct app *a, const struct exit_info *exit, mono_t at);
 void app_gone(struct lca_core *c, struct app *a);
@@ -397,8 +449,10 @@ void found_started(struct lca_core *c, struct app *a, uint32_t pid);
 
 /* --- health (health.c) --- */
 void health_notify(struct lca_core *c, struct app *a, const char *data, size_t n);
-void health_begin(struct lca_core *c, struct app *a); /* it is ready: heartbeats count from here */
-void health_end(struct app *a);
+void health_begin(struct lca_core *c, struct app *a); /* it is ready: heartbeats and probes count from here */
+void health_end(struct lca_core *c, struct app *a);
+/* Started or ServiceUnavailable, by its own word and the probe's together. */
+enum app_status health_status(const struct app *a);
 void health_timer(struct lca_core *c, struct app *a);
 void health_beat(struct lca_core *c, struct app *a, uint64_t classes);
 void health_text(struct lca_core *c, struct app *a, const char *text);
@@ -425,6 +479,31 @@ void linked_control(struct lca_core *c);
 void linked_flush(struct lca_core *c, struct app *a);
 void linked_timer(struct lca_core *c, struct app *a);
 mono_t linked_deadline(const struct app *a);
+
+/* --- heartbeats (heartbeat.c) --- */
+void heartbeats_init(struct app *a);
+span_t heartbeat_period_of(const struct app *a, unsigned class); /* 0: none is owed */
+void heartbeats_begin(struct lca_core *c, struct app *a);
+void heartbeats_end(struct app *a);
+void heartbeat_heard(struct lca_core *c, struct app *a, unsigned class);
+void heartbeat_period(struct lca_core *c, struct app *a, span_t period); /* WATCHDOG_USEC= */
+void heartbeat_trigger(struct lca_core *c, struct app *a);               /* WATCHDOG=trigger */
+void heartbeat_thread(struct lca_core *c, struct app *a, const struct lca_event *e);
+void heartbeat_looked(struct lca_core *c, struct app *a, const struct lca_event *e);
+void heartbeats_timer(struct lca_core *c, struct app *a);
+/* The core's lateness: at the begin of a step, and while there is something that it could hide. */
+void lateness_step(struct lca_core *c);
+void lateness_tick(struct lca_core *c);
+void lateness_watch(struct lca_core *c, span_t within); /* it is noticed within an eighth of this */
+
+/* --- probes (probe.c) --- */
+void probe_init(struct app *a);
+void probe_begin(struct lca_core *c, struct app *a, bool readiness); /* the first question: at once for readiness */
+void probe_end(struct lca_core *c, struct app *a);
+void probe_result(struct lca_core *c, struct app *a, uint64_t id, enum lca_probe_outcome outcome, const char *reason);
+void probe_ended(struct lca_core *c, struct app *a, uint64_t id, const struct exit_info *exit);
+void probe_timer(struct lca_core *c, struct app *a);
+mono_t probe_deadline(const struct app *a);
 
 /* --- orders (order.c) and roles (roles.c) --- */
 void order_handle(struct lca_core *c, unsigned scs, const struct lca_order *o);

@@ -8,6 +8,7 @@
 #include "lca/core/core_state.h"
 
 #include "lca/core/exec.h"
+#include "lca/core/wire.h"
 #include "proto/agent.pb-c.h"
 #include "proto/wire.h"
 
@@ -60,10 +61,26 @@ static span_t ms(uint32_t value, uint32_t otherwise)
     return SPAN_MS(value ? value : otherwise);
 }
 
+static void probe_read(const Understudy__Agent__Probe *m, struct probe_definition *d)
+{
+    static const enum probe_kind kinds[] = {PROBE_NONE, PROBE_TCP, PROBE_HTTP, PROBE_EXEC};
+    if (!m)
+        return;
+    d->kind = kinds[m->kind];
+    d->interval = ms(m->interval_ms, 5000);
+    d->timeout = ms(m->timeout_ms, 1000);
+    d->fail = m->fail ? m->fail : 1;
+    d->pass = m->pass ? m->pass : 1;
+}
+
 static void values_read(const Understudy__Agent__Define *m, struct definition *d)
 {
     memset(d, 0, sizeof *d);
-    d->notify = m->readiness == UNDERSTUDY__AGENT__READINESS__NOTIFY;
+    d->readiness = m->readiness == UNDERSTUDY__AGENT__READINESS__NOTIFY  ? READY_BY_NOTIFY
+                   : m->readiness == UNDERSTUDY__AGENT__READINESS__PROBE ? READY_BY_PROBE
+                                                                         : READY_BY_EXEC;
+    probe_read(m->probe, &d->probe);
+    probe_read(m->readiness_probe ? m->readiness_probe : m->probe, &d->ready_probe);
     d->auto_restart = m->auto_restart;
     d->hangup_restart = m->hangup_restart;
     d->restart_limit = m->restart_limit;
@@ -72,7 +89,9 @@ static void values_read(const Understudy__Agent__Define *m, struct definition *d
     d->restart_delay = SPAN_MS(m->restart_delay_ms);
     d->restart_delay_max = SPAN_MS(m->restart_delay_max_ms);
     d->restart_window = ms(m->restart_window_ms, 60000);
-    d->heartbeat = SPAN_MS(m->heartbeat_period_ms);
+    d->heartbeat[0] = SPAN_MS(m->heartbeat_period_ms);
+    for (size_t i = 0; i < m->n_heartbeat_class_ms; i++)
+        d->heartbeat[i + 1] = SPAN_MS(m->heartbeat_class_ms[i]);
     d->reconnect = ms(m->reconnect_timeout_ms, 2000);
     d->suspending = ms(m->suspending_wait_timeout_ms, 10000);
     d->kill_signal = m->kill_signal ? (int)m->kill_signal : SIGTERM;
@@ -138,6 +157,15 @@ static bool environment_check(const Understudy__Agent__Define *m, size_t *room, 
     return true;
 }
 
+/* Of a line of HTTP: nothing that could end it or begin another word. */
+static bool is_request_text(ProtobufCBinaryData t)
+{
+    for (size_t i = 0; i < t.len; i++)
+        if (t.data[i] <= ' ' || t.data[i] >= 0x7f)
+            return false;
+    return t.len > 0 && t.len < LCA_PROBE_TEXT;
+}
+
 static bool pair_check(const Understudy__Agent__PairMember *p, size_t room, struct strbuf *why)
 {
     char name[NAME_SIZE], address[64];
@@ -181,6 +209,48 @@ static bool text_is(ProtobufCBinaryData t, const char *text)
     return t.len == strlen(text) && memcmp(t.data, text, t.len) == 0;
 }
 
+static bool probe_check(const Understudy__Agent__Probe *p, size_t room, struct strbuf *why)
+{
+    char text[LCA_PROBE_TEXT];
+    size_t used = 0;
+    if (!p)
+        return true;
+    if ((unsigned)p->kind < 1 || (unsigned)p->kind > 3) {
+        strbuf_add(why, "a probe is of a kind that is not known");
+        return false;
+    }
+    if (p->kind != UNDERSTUDY__AGENT__PROBE__KIND__EXEC &&
+        (p->port == 0 || p->port > UINT16_MAX || !wire_copy_text(text, LCA_PROBE_ADDRESS, p->address))) {
+        strbuf_add(why, "a probe has no address and port");
+        return false;
+    }
+    if (p->kind == UNDERSTUDY__AGENT__PROBE__KIND__HTTP &&
+        (!is_request_text(p->host) || !is_request_text(p->path) || p->path.data[0] != '/' || p->expect < 100 ||
+         p->expect > 999)) {
+        strbuf_add(why, "a probe's request is none of HTTP");
+        return false;
+    }
+    if (p->kind == UNDERSTUDY__AGENT__PROBE__KIND__EXEC &&
+        (p->n_command == 0 || !command_check(p->command, p->n_command, "a probe", &used, why) || used > room)) {
+        strbuf_add(why, why->len ? "" : "a probe has no command, or one that is too long");
+        return false;
+    }
+    return true;
+}
+
+static bool health_check(const Understudy__Agent__Define *m, size_t room, struct strbuf *why)
+{
+    if (m->n_heartbeat_class_ms > NOTIFY_CLASS_MAX) {
+        strbuf_printf(why, "it has %zu thread classes, at most %d are taken", m->n_heartbeat_class_ms, NOTIFY_CLASS_MAX);
+        return false;
+    }
+    if (m->readiness == UNDERSTUDY__AGENT__READINESS__PROBE && !m->probe && !m->readiness_probe) {
+        strbuf_add(why, "its readiness is told by a probe, and it has none");
+        return false;
+    }
+    return probe_check(m->probe, room, why) && probe_check(m->readiness_probe, room, why);
+}
+
 static bool define_check(const Understudy__Agent__Define *m, struct strbuf *why)
 {
     size_t room = 0, environment = 0;
@@ -206,6 +276,8 @@ static bool define_check(const Understudy__Agent__Define *m, struct strbuf *why)
         strbuf_add(why, "working-directory and output have to be absolute paths, or output journal");
         return false;
     }
+    if (!health_check(m, TEXT_MAX - environment, why))
+        return false;
     if (!hook_check(m->pre_start, m->n_pre_start, "pre-start", TEXT_MAX - environment, why) ||
         !hook_check(m->post_stop, m->n_post_stop, "post-stop", TEXT_MAX - environment, why))
         return false;
@@ -373,9 +445,11 @@ static void define_adopted(struct lca_core *c, struct app *a)
         return;
     a->role = a->def.member ? APP_EXITING : APP_NO_ROLE;
     a->demote_first = a->def.member;
-    a->notify_started = a->def.notify;
-    if (!a->def.notify)
+    a->waits_ready = a->def.readiness != READY_BY_EXEC;
+    if (!a->waits_ready)
         app_ready(c, a);
+    else if (a->def.readiness == READY_BY_PROBE)
+        probe_begin(c, a, true);
 }
 
 void define_one(struct lca_core *c, const struct lca_event *e)
@@ -414,7 +488,7 @@ void define_one(struct lca_core *c, const struct lca_event *e)
         a->role = a->def.member ? APP_BACKUP : APP_NO_ROLE;
     else if (first)
         define_adopted(c, a);
-    if (a->phase == PHASE_READY && !a->hung)
+    if (a->phase == PHASE_READY && !a->beats.hung)
         health_begin(c, a);
     app_report(c, a);
     app_store(c, a);

@@ -31,6 +31,7 @@ struct lca_action *core_act(struct lca_core *c, enum lca_action_type type, const
     action->app = a ? app_index(c, a) : LCA_NO_APP;
     action->start_id = a ? a->start_id : 0;
     action->signal = 0;
+    action->readiness = false;
     action->role = APP_NO_ROLE;
     action->epoch = (struct epoch){0};
     action->reason[0] = '\0';
@@ -259,6 +260,15 @@ static const char *error_name(int error)
     return NULL;
 }
 
+void error_print(int error, struct strbuf *out)
+{
+    const char *text = error_name(error);
+    if (text)
+        strbuf_add(out, text);
+    else
+        strbuf_printf(out, "error %d", error);
+}
+
 void exit_print(const struct exit_info *e, struct strbuf *out)
 {
     switch (e->how) {
@@ -282,13 +292,9 @@ void exit_print(const struct exit_info *e, struct strbuf *out)
     case EXIT_ADOPTED:
         strbuf_add(out, "unknown (adopted)");
         break;
-    case EXIT_NOT_STARTED: {
-        const char *text = error_name(e->code);
-        if (text)
-            strbuf_printf(out, "not started: %s", text);
-        else
-            strbuf_printf(out, "not started: error %d", e->code);
+    case EXIT_NOT_STARTED:
+        strbuf_add(out, "not started: ");
+        error_print(e->code, out);
         break;
-    }
     }
 }

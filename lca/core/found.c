@@ -41,9 +41,10 @@ void found_started(struct lca_core *c, struct app *a, uint32_t pid)
     a->phase = PHASE_STARTING;
     a->cause = END_UNASKED;
     a->started_at = c->now;
-    a->notify_started = false;
+    a->waits_ready = false;
     a->status_text[0] = '\0';
     a->restart_at = MONO_NEVER;
-    a->unavailable = a->hung = false;
+    a->unavailable = a->probe.down = false;
+    heartbeats_init(a);
     app_started(c, a, pid, true);
 }

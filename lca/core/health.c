@@ -1,49 +1,52 @@
-/* Is a running application well? What it says on its notify socket, the heartbeats it owes.
+/* Is a running application well? What it says on its notify socket; heartbeats are heartbeat.c's,
+ * questions that we ask it are probe.c's, its connection is linked.c's.
  *
- * Owns ServiceUnavailable and the suspicion of a hang (DOMAIN cases 3, 4). Knows its own lateness: a heartbeat is
- * missed only when this core looked in time; when its step came late by more than 100 ms or half a period, whichever is
- * more, the application gets another half period, because what it sent may lie unread. */
+ * Owns ServiceUnavailable (DOMAIN case 4): an application serves when neither its own word nor the probe says
+ * that it does not. A word of sd_notify(3) means what systemd has it mean, as far as there is something of the kind
+ * here. */
 #include "lca/core/core_state.h"
 
 #include "common/base/option.h"
 
 #include <string.h>
 
-#define LATE_AT_LEAST SPAN_MS(100)
-#define TEXT_PAUSE SPAN_MS(100) /* STATUS= reaches the controllers at most so often */
+#define TEXT_PAUSE SPAN_MS(100)  /* STATUS= reaches the controllers at most so often */
+#define REFUSED_PAUSE SPAN_S(60) /* and that a notification cannot be read is said at most so often */
+
+enum app_status health_status(const struct app *a)
+{
+    return a->unavailable || a->probe.down ? APP_SERVICE_UNAVAILABLE : APP_STARTED;
+}
 
 void health_begin(struct lca_core *c, struct app *a)
 {
-    a->hung = false;
-    a->beat_by = a->def.heartbeat.ns > 0 ? mono_add(c->now, a->def.heartbeat) : MONO_NEVER;
+    heartbeats_begin(c, a);
+    probe_begin(c, a, false);
 }
 
-void health_end(struct app *a)
+void health_end(struct lca_core *c, struct app *a)
 {
-    a->beat_by = a->text_at = MONO_NEVER;
-    a->hung = false;
-}
-
-static void beat(struct lca_core *c, struct app *a)
-{
-    if (!app_runs(a))
-        return;
-    if (a->hung)
-        core_record(c, REC_HANG_OVER, a);
-    if (a->hung)
-        app_report(c, a);
-    health_begin(c, a);
+    a->text_at = MONO_NEVER;
+    heartbeats_end(a);
+    probe_end(c, a);
 }
 
 void health_beat(struct lca_core *c, struct app *a, uint64_t classes)
 {
-    if (classes & 1)
-        beat(c, a);
+    for (unsigned i = 0; i < LCA_CLASSES; i++)
+        if (classes & UINT64_C(1) << i)
+            heartbeat_heard(c, a, i);
 }
 
 span_t health_shortest(const struct app *a)
 {
-    return a->def.heartbeat;
+    span_t least = SPAN_ZERO;
+    for (unsigned i = 0; i < LCA_CLASSES; i++) {
+        span_t period = heartbeat_period_of(a, i);
+        if (period.ns > 0 && (least.ns == 0 || span_less(period, least)))
+            least = period;
+    }
+    return least;
 }
 
 static void set_available(struct lca_core *c, struct app *a, bool available)
@@ -53,7 +56,7 @@ static void set_available(struct lca_core *c, struct app *a, bool available)
     if (!changed || !app_runs(a))
         return;
     app_reason(a, "%s", available ? "it reports that it serves again" : "it reports ServiceUnavailable");
-    app_set_status(c, a, available ? APP_STARTED : APP_SERVICE_UNAVAILABLE);
+    app_set_status(c, a, health_status(a));
     app_store(c, a);
 }
 
@@ -66,44 +69,79 @@ void health_text(struct lca_core *c, struct app *a, const char *text)
         a->text_at = mono_add(c->now, TEXT_PAUSE);
 }
 
+/* Two reloads are told apart by MONOTONIC_USEC: a word of an older one says nothing about this one. */
+static void set_reloading(struct lca_core *c, struct app *a, const struct notify *said)
+{
+    if (!app_runs(a) || (said->reload_us && said->reload_us <= a->reload_us))
+        return;
+    a->reload_us = said->reload_us;
+    if (a->reloading)
+        return;
+    a->reloading = true;
+    app_reason(a, "it reloads its configuration");
+    core_record(c, REC_RELOADING, a);
+    app_report(c, a);
+}
+
+static void set_ready(struct lca_core *c, struct app *a)
+{
+    if (a->reloading) {
+        a->reloading = false;
+        app_reason(a, "it has reloaded its configuration");
+        core_record(c, REC_RELOADED, a);
+        app_report(c, a);
+    }
+    if (a->def.readiness != READY_BY_PROBE)
+        app_ready(c, a);
+}
+
+static void say_refused(struct lca_core *c, struct app *a, const struct notify *said)
+{
+    a->refused_lines += said->refused;
+    if (mono_before(c->now, a->refused_again))
+        return;
+    record_printf(core_record(c, REC_NOTIFY_REFUSED, a), "reason", "%u lines, such as %s", a->refused_lines,
+                  said->why);
+    a->refused_lines = 0;
+    a->refused_again = mono_add(c->now, REFUSED_PAUSE);
+}
+
+static void heartbeats_take(struct lca_core *c, struct app *a, const struct notify *said)
+{
+    if (said->has_period)
+        heartbeat_period(c, a, said->period);
+    if (said->watchdog)
+        heartbeat_heard(c, a, 0);
+    for (unsigned i = 1; i <= NOTIFY_CLASS_MAX; i++)
+        if (said->classes & 1u << i)
+            heartbeat_heard(c, a, i);
+    if (said->trigger)
+        heartbeat_trigger(c, a);
+}
+
 void health_notify(struct lca_core *c, struct app *a, const char *data, size_t n)
 {
     struct notify said;
     notify_read(data, n, &said);
     if (said.refused)
-        record_printf(core_record(c, REC_NOTIFY_REFUSED, a), "reason", "%u lines, the first is %s", said.refused,
-                      said.why);
+        say_refused(c, a, &said);
     if (said.has_text)
         health_text(c, a, said.text);
+    if (said.has_error)
+        a->error = said.error;
     if (said.x_status != NOTIFY_X_NONE)
         set_available(c, a, said.x_status == NOTIFY_X_STARTED);
     if (said.position.said || said.acknowledged.said)
         app_sync(c, a, said.position.said ? said.position.value : a->sync.position, said.acknowledged.value);
+    if (said.has_extend)
+        app_extend(c, a, said.extend);
+    if (said.reloading)
+        set_reloading(c, a, &said);
     if (said.ready && !said.reloading && !said.stopping)
-        app_ready(c, a);
-    if (said.watchdog)
-        beat(c, a);
-}
-
-static void on_silent(struct lca_core *c, struct app *a)
-{
-    span_t late = mono_sub(c->now, a->beat_by);
-    span_t half = {a->def.heartbeat.ns / 2};
-    if (late.ns > span_max(LATE_AT_LEAST, half).ns) {
-        a->beat_by = mono_add(c->now, half);
-        return;
-    }
-    char period[32];
-    struct strbuf b;
-    strbuf_init(&b, period, sizeof period);
-    span_print(a->def.heartbeat, &b);
-    a->beat_by = MONO_NEVER;
-    a->hung = true;
-    app_reason(a, "no heartbeat for %s", period);
-    if (a->def.hangup_restart)
-        app_kill(c, a, END_HANG);
-    record_str(core_record(c, REC_HANG, a), "period", period);
-    app_report(c, a);
+        set_ready(c, a);
+    heartbeats_take(c, a, &said);
+    if (said.stopping)
+        app_stopping(c, a);
 }
 
 void health_timer(struct lca_core *c, struct app *a)
@@ -112,6 +150,5 @@ void health_timer(struct lca_core *c, struct app *a)
         a->text_at = MONO_NEVER;
         app_report(c, a);
     }
-    if (mono_reached(a->beat_by, c->now))
-        on_silent(c, a);
+    heartbeats_timer(c, a);
 }

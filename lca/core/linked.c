@@ -123,10 +123,12 @@ static void status_take(struct lca_core *c, struct app *a, enum app_status statu
     bool suspending = a->suspend_by.ns != INT64_MAX || a->suspending;
     a->said = status;
     a->unavailable = status == APP_SERVICE_UNAVAILABLE;
-    if (status != APP_INITIALIZING && a->phase == PHASE_INITIALIZING)
+    if (status != APP_INITIALIZING && a->phase == PHASE_INITIALIZING && a->def.readiness != READY_BY_PROBE)
         app_ready(c, a);
     if (a->phase != PHASE_READY || (suspending && status < APP_SUSPENDING))
         return; /* while it is to suspend, nothing else counts */
+    if (status == APP_STARTED)
+        status = health_status(a); /* the probe counts beside its own word */
     if (a->status != status) {
         app_set_status(c, a, status);
         app_store(c, a);

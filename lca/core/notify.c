@@ -51,18 +51,75 @@ static void refuse(struct notify *ret, const char *why)
 }
 
 /* A decimal number of 64 bits, nothing else. */
+static bool number_read(const char *value, size_t n, uint64_t *ret)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t digit = (uint64_t)(unsigned char)value[i] - '0';
+        if (digit > 9 || number > (UINT64_MAX - digit) / 10)
+            return false;
+        number = 10 * number + digit;
+    }
+    *ret = number;
+    return n > 0;
+}
+
 static void mark_take(struct notify *ret, struct notify_mark *mark, const char *value, size_t n)
 {
-    uint64_t sum = 0;
-    bool good = n > 0;
-    for (size_t i = 0; i < n && good; i++) {
-        unsigned digit = (unsigned)(unsigned char)value[i] - '0';
-        good = digit <= 9 && !__builtin_mul_overflow(sum, 10u, &sum) && !__builtin_add_overflow(sum, digit, &sum);
-    }
-    if (good)
-        *mark = (struct notify_mark){true, sum};
+    uint64_t number;
+    if (number_read(value, n, &number))
+        *mark = (struct notify_mark){true, number};
     else
         refuse(ret, "a sync mark that is no number of 64 bits");
+}
+
+static span_t span_of_us(uint64_t us)
+{
+    const uint64_t most = (uint64_t)NOTIFY_SPAN_MAX.ns / 1000;
+    return SPAN_US(us < most ? us : most);
+}
+
+static void x_status_take(struct notify *ret, const char *value, size_t n)
+{
+    if (value_is(value, n, "Started"))
+        ret->x_status = NOTIFY_X_STARTED;
+    else if (value_is(value, n, "ServiceUnavailable"))
+        ret->x_status = NOTIFY_X_UNAVAILABLE;
+    else
+        refuse(ret, "an X_STATUS that is neither Started nor ServiceUnavailable");
+}
+
+/* Lines whose value is a number. False: another name. */
+static bool number_line(const char *name, size_t name_len, const char *value, size_t n, struct notify *ret)
+{
+    static const char *const names[] = {"EXTEND_TIMEOUT_USEC", "WATCHDOG_USEC", "MONOTONIC_USEC", "ERRNO",
+                                        "X_HEARTBEAT_CLASS"};
+    static const uint64_t most[] = {UINT64_MAX, UINT64_MAX, UINT64_MAX, 4095, NOTIFY_CLASS_MAX};
+    uint64_t number;
+    size_t i = 0;
+    while (i < sizeof names / sizeof *names && !name_is(name, name_len, names[i]))
+        i++;
+    if (i == sizeof names / sizeof *names)
+        return false;
+    if (!number_read(value, n, &number) || number > most[i] || (i == 4 && number == 0)) {
+        refuse(ret, "a value that is not a number, or out of range");
+        return true;
+    }
+    if (i == 0) {
+        ret->has_extend = true;
+        ret->extend = span_of_us(number);
+    } else if (i == 1) {
+        ret->has_period = true;
+        ret->period = span_of_us(number);
+    } else if (i == 2) {
+        ret->reload_us = number;
+    } else if (i == 3) {
+        ret->has_error = true;
+        ret->error = (int)number;
+    } else {
+        ret->classes |= 1u << number;
+    }
+    return true;
 }
 
 static void line_read(const char *line, size_t n, struct notify *ret)
@@ -76,11 +133,14 @@ static void line_read(const char *line, size_t n, struct notify *ret)
     size_t name_len = (size_t)(equals - line), value_len = n - name_len - 1;
     const char *value = equals + 1;
     bool one = value_is(value, value_len, "1");
+    if (number_line(line, name_len, value, value_len, ret))
+        return;
     if (name_is(line, name_len, "READY"))
         ret->ready = ret->ready || one;
-    else if (name_is(line, name_len, "WATCHDOG"))
+    else if (name_is(line, name_len, "WATCHDOG")) {
         ret->watchdog = ret->watchdog || one;
-    else if (name_is(line, name_len, "STOPPING"))
+        ret->trigger = ret->trigger || value_is(value, value_len, "trigger");
+    } else if (name_is(line, name_len, "STOPPING"))
         ret->stopping = ret->stopping || one;
     else if (name_is(line, name_len, "RELOADING"))
         ret->reloading = ret->reloading || one;
@@ -90,14 +150,8 @@ static void line_read(const char *line, size_t n, struct notify *ret)
         mark_take(ret, &ret->position, value, value_len);
     else if (name_is(line, name_len, "X_SYNC_ACKNOWLEDGED"))
         mark_take(ret, &ret->acknowledged, value, value_len);
-    else if (name_is(line, name_len, "X_STATUS")) {
-        if (value_is(value, value_len, "Started"))
-            ret->x_status = NOTIFY_X_STARTED;
-        else if (value_is(value, value_len, "ServiceUnavailable"))
-            ret->x_status = NOTIFY_X_UNAVAILABLE;
-        else
-            refuse(ret, "an X_STATUS that is neither Started nor ServiceUnavailable");
-    }
+    else if (name_is(line, name_len, "X_STATUS"))
+        x_status_take(ret, value, value_len);
 }
 
 void notify_read(const char *data, size_t n, struct notify *ret_notify)

@@ -31,14 +31,14 @@ static void take_unknown_start(struct lca_core *c, struct app *a, const struct l
     a->phase = PHASE_INITIALIZING;
     a->cause = END_UNASKED;
     a->intent = INTENT_NONE;
-    a->unavailable = a->start_wanted = false;
+    a->unavailable = a->start_wanted = a->probe.down = a->beats.changed = false;
     linked_begin(a);
     a->demote_first = a->has_definition && a->def.member; /* what it has become since is not known (SAFETY 8) */
     a->restart_at = MONO_NEVER;
     memset(&a->change, 0, sizeof a->change);
     a->change.by = MONO_NEVER;
     a->started_at = a->status_since = c->now;
-    a->notify_started = !a->has_definition || a->def.notify;
+    a->waits_ready = !a->has_definition || a->def.readiness != READY_BY_EXEC;
     a->role = a->has_definition && a->def.member ? APP_BACKUP : APP_NO_ROLE;
 }
 
@@ -48,15 +48,16 @@ static void resume_running(struct lca_core *c, struct app *a, bool ready)
     enum end_cause cause = a->cause;
     a->cause = END_UNASKED;
     a->phase = was == PHASE_READY || was == PHASE_STOPPING || was == PHASE_KILLING ? PHASE_READY : PHASE_INITIALIZING;
-    a->status = a->phase == PHASE_INITIALIZING ? APP_INITIALIZING
-                : a->unavailable               ? APP_SERVICE_UNAVAILABLE
-                                               : APP_STARTED;
+    a->status = a->phase == PHASE_INITIALIZING ? APP_INITIALIZING : health_status(a);
     if (a->phase == PHASE_READY)
         health_begin(c, a);
     else if (a->has_definition && a->def.startup.ns > 0)
         a->ready_by = mono_add(c->now, a->def.startup);
-    if (a->phase == PHASE_INITIALIZING && (ready || !a->notify_started))
+    bool by_probe = a->def.readiness == READY_BY_PROBE;
+    if (a->phase == PHASE_INITIALIZING && ((ready && !by_probe) || !a->waits_ready))
         app_ready(c, a);
+    else if (a->phase == PHASE_INITIALIZING && by_probe)
+        probe_begin(c, a, true);
     if (a->intent == INTENT_STOP)
         app_stop(c, a, END_STOP);
     else if (was == PHASE_STOPPING || was == PHASE_KILLING)

@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define SAVE_VERSION 3
+#define SAVE_VERSION 4
 #define HOST_VERSION 0x82
 #define PEER_BYTES (2 * 8 + 3 + 2 + 2 * NAME_SIZE) /* most that one peer takes */
 
@@ -89,10 +89,10 @@ static struct order_key get_key(struct byte_reader *r)
 
 static void put_flags(struct byte_writer *w, const struct app *a)
 {
-    const bool flags[] = {a->has_definition, a->removed,      a->failed,          a->notify_started,
+    const bool flags[] = {a->has_definition, a->removed,      a->failed,          a->waits_ready,
                           a->unavailable,    a->demote_first, a->exit_asked,      a->in_place_due,
                           a->released,       a->start_wanted, a->change.in_place, a->change.ordered,
-                          a->linked};
+                          a->linked,         a->probe.down,   a->beats.changed};
     uint64_t bits = 0;
     for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++)
         bits |= (uint64_t)flags[i] << i;
@@ -101,10 +101,10 @@ static void put_flags(struct byte_writer *w, const struct app *a)
 
 static void get_flags(struct byte_reader *r, struct app *a, bool *ret_defined)
 {
-    bool *flags[] = {ret_defined,     &a->removed,      &a->failed,          &a->notify_started,
+    bool *flags[] = {ret_defined,     &a->removed,      &a->failed,          &a->waits_ready,
                      &a->unavailable, &a->demote_first, &a->exit_asked,      &a->in_place_due,
                      &a->released,    &a->start_wanted, &a->change.in_place, &a->change.ordered,
-                     &a->linked};
+                     &a->linked,      &a->probe.down,   &a->beats.changed};
     uint64_t bits = byte_get(r, 2);
     for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++)
         *flags[i] = bits >> i & 1;
@@ -164,6 +164,7 @@ int lca_app_save(const struct lca_core *c, unsigned app, uint8_t *out, size_t si
     const struct order_key none = {0};
     byte_put(&w, stop != NULL, 1);
     put_key(&w, stop ? &stop->key : &none);
+    byte_put(&w, (uint64_t)a->beats.period.ns, 8);
     put_run(&w, a->reason, strlen(a->reason), 1);
     put_run(&w, define_bytes(c, a), a->has_definition ? a->def_len : 0, 2);
     return seal(&w, out);
@@ -232,6 +233,7 @@ bool app_restore(struct lca_core *c, struct app *a, const uint8_t *blob, size_t 
     get_flags(&r, a, &defined);
     restore_process(&r, a);
     restore_orders(&r, a);
+    a->beats.period.ns = (int64_t)byte_get(&r, 8);
     size_t length;
     const uint8_t *reason = get_run(&r, 1, &length);
     bool said = str_copy_bytes(a->reason, sizeof a->reason, reason, length);

@@ -28,6 +28,19 @@ struct lca_command {
 };
 int lca_wire_command(struct lca_core *c, const struct lca_action *action, char *text, size_t size, struct lca_command *ret_command);
 
+/* What a LCA_DO_PROBE asks. Of `exec` nothing else is filled: lca_wire_command() has the command. */
+#define LCA_PROBE_ADDRESS 64
+#define LCA_PROBE_TEXT 256
+struct lca_probe {
+    bool exec, http; /* neither: a connection is enough */
+    char address[LCA_PROBE_ADDRESS], host[LCA_PROBE_TEXT], path[LCA_PROBE_TEXT];
+    uint16_t port;
+    unsigned expect;
+};
+int lca_wire_probe(struct lca_core *c, const struct lca_action *action, struct lca_probe *ret_probe);
+/* The status of an answer's first line, as far as it has come: 100 to 999; 0: more is needed; -EPROTO: this is no HTTP. */
+int lca_http_status(const char *bytes, size_t n);
+
 /* What LCA_DO_STORE and LCA_DO_STORE_HOST keep: definition, role, epoch, wanted, intent; highest term. */
 int lca_app_save(const struct lca_core *c, unsigned app, uint8_t *out, size_t size);
 int lca_core_save_host(const struct lca_core *c, uint8_t *out, size_t size);

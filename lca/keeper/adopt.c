@@ -25,10 +25,12 @@ static void find_unrecorded(struct tree *t)
 {
     struct proc_stat s;
     t->pid = proc_find_leader(t->start_id);
-    if (t->pid > 0 && proc_stat_read(t->pid, &s) == 0)
-        t->start_ticks = s.start_ticks;
-    else
+    if (t->pid > 0 && proc_stat_read(t->pid, &s) == 0) {
+        t->start_ticks = t->leader_ticks = s.start_ticks;
+        t->leader = t->pid;
+    } else {
         t->pid = 0;
+    }
 }
 
 /* The pidfd of the recorded process; -1 when it is gone. The process is looked at after the pidfd is open, so that the

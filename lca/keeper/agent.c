@@ -1,7 +1,7 @@
 /* The agent: started, watched, told, started again.
  *
  * It owns the agent's process, its end of the socket pair, and the order in which things are told. It refuses to keep a
- * queue: what the agent does not know yet are bits in the trees and the notifications in notify.c, so a frozen agent
+ * queue: what the agent does not know yet are bits in the trees, the notifications in notify.c and the answers of threads.c, so a frozen agent
  * costs a bounded amount and a new one is told the state, not the past.
  *
  * Invariants: nothing is sent before KM_HELLO; WELCOME, all RECORDs, RESUMED come before anything else; a RECORD covers
@@ -15,6 +15,7 @@
 #include "lca/keeper/request.h"
 #include "lca/keeper/spawn.h"
 #include "lca/keeper/sys.h"
+#include "lca/keeper/threads.h"
 #include "lca/keeper/tree.h"
 
 #include <errno.h>
@@ -149,20 +150,36 @@ static int send_exit(struct keeper *k, uint32_t type, const struct tree *t)
 static int send_notify(struct keeper *k, struct app *a)
 {
     static struct keeper_notify p;
-    for (struct notify_packet *n = notify_take(a); n; n = notify_take(a)) {
+    for (struct notify_packet *n = notify_next(a); n; n = notify_next(a)) {
         size_t size = offsetof(struct keeper_notify, data) + n->length;
-        p.h = header(KM_NOTIFY, size, a->name, a->main.start_id);
+        p.h = header(KM_NOTIFY, size, a->name, n->start_id);
+        p.seq = n->seq;
         p.pid = n->pid;
         p.uid = n->uid;
         p.length = n->length;
         memcpy(p.data, n->data, n->length);
-        if (send_packet(k, &p, size) < 0) {
-            notify_put_back(a, n);
+        if (send_packet(k, &p, size) < 0)
             return -EAGAIN;
-        }
-        free(n);
+        n->sent = true;
     }
     return 0;
+}
+
+static int send_look(struct keeper *k, struct app *a)
+{
+    size_t n;
+    for (const void *p = threads_next(a, &n); p; p = threads_next(a, &n)) {
+        if (send_packet(k, p, n) < 0)
+            return -EAGAIN;
+        threads_told(a);
+    }
+    return 0;
+}
+
+static int send_main(struct keeper *k, const struct tree *t)
+{
+    const struct keeper_started p = {.h = header(KM_MAIN, sizeof p, t->app->name, t->start_id), .pid = (uint32_t)t->pid};
+    return send_packet(k, &p, sizeof p);
 }
 
 /* Sends `what` if it is due. False: the socket is full. */
@@ -174,11 +191,13 @@ static bool tell_one(struct keeper *k, struct tree *t, unsigned what)
     if (what == TELL_FAILED)
         r = send_failed(k, t);
     else if (what == TELL_STARTED)
-        r = send_started(k, t);
+        r = t->is_probe ? 0 : send_started(k, t);
+    else if (what == TELL_MAIN)
+        r = send_main(k, t);
     else if (what == TELL_FENCED)
         r = send_fenced(k, t->app);
     else if (t->is_role)
-        r = what == TELL_GONE ? send_exit(k, KM_ROLE_ENDED, t) : 0;
+        r = what == TELL_GONE ? send_exit(k, t->is_probe ? KM_PROBE_ENDED : KM_ROLE_ENDED, t) : 0;
     else
         r = what == TELL_EXITED ? send_exit(k, KM_EXITED, t) : send_ref(k, KM_TREE_GONE, t->app->name, t->start_id);
     if (r == 0)
@@ -186,13 +205,19 @@ static bool tell_one(struct keeper *k, struct tree *t, unsigned what)
     return r == 0;
 }
 
+static bool tell_command(struct keeper *k, struct tree *t)
+{
+    return tell_one(k, t, TELL_FAILED) && tell_one(k, t, TELL_STARTED) && tell_one(k, t, TELL_EXITED) &&
+           tell_one(k, t, TELL_GONE);
+}
+
 static bool tell_app(struct keeper *k, struct app *a)
 {
     return tell_one(k, &a->main, TELL_FAILED) && tell_one(k, &a->main, TELL_STARTED) &&
-           tell_one(k, &a->main, TELL_FENCED) && send_notify(k, a) == 0 && tell_one(k, &a->main, TELL_EXITED) &&
-           (is_held_back(a) || tell_one(k, &a->main, TELL_GONE)) &&
-           tell_one(k, &a->role, TELL_FAILED) && tell_one(k, &a->role, TELL_STARTED) &&
-           tell_one(k, &a->role, TELL_EXITED) && tell_one(k, &a->role, TELL_GONE);
+           tell_one(k, &a->main, TELL_FENCED) && send_notify(k, a) == 0 && tell_one(k, &a->main, TELL_MAIN) &&
+           send_look(k, a) == 0 && tell_one(k, &a->main, TELL_EXITED) &&
+           (is_held_back(a) || tell_one(k, &a->main, TELL_GONE)) && tell_command(k, &a->role) &&
+           tell_command(k, &a->probe);
 }
 
 static bool tell_record(struct keeper *k, struct app *a)
@@ -204,6 +229,7 @@ static bool tell_record(struct keeper *k, struct app *a)
     a->tell_record = false;
     a->main.tell = a->main.failure && a->main.state == TREE_NONE ? TELL_FAILED : is_held_back(a) ? TELL_GONE : 0;
     a->role.tell &= TELL_GONE | TELL_FAILED;
+    a->probe.tell = 0;
     if (a->role.state == TREE_NONE && a->role.failure)
         a->role.tell |= TELL_FAILED;
     else if (a->role.state == TREE_NONE && a->role.unseen)
@@ -253,7 +279,13 @@ void agent_resume(struct keeper *k)
     k->agent.welcome_due = true;
     k->agent.stop_all_due = k->stopping_all;
     LIST_EACH(it, &k->apps)
-    LIST_ENTRY(it, struct app, link)->tell_record = true;
+    {
+        struct app *a = LIST_ENTRY(it, struct app, link);
+        a->tell_record = true;
+        threads_drop(a);
+        notify_unsent(a);
+        tree_kill(&a->probe, loop_now(k->loop)); /* nobody waits for its answer any more */
+    }
 }
 
 void agent_refuse(struct keeper *k, uint32_t type, const struct keeper_header *h, int error, const char *why)

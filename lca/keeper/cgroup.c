@@ -46,6 +46,37 @@ bool cgroup_is_populated(const char *path)
     return file_read(path, "cgroup.events", text, sizeof text) > 0 && strstr(text, "populated 1") != NULL;
 }
 
+/* By the last component of its name, which no other cgroup ever has. */
+bool cgroup_has(const char *path, pid_t pid)
+{
+    char proc[32], text[4096];
+    const char *name = strrchr(path, '/');
+    snprintf(proc, sizeof proc, "/proc/%d", pid);
+    if (!name || file_read(proc, "cgroup", text, sizeof text) <= 0)
+        return false;
+    for (const char *p = strstr(text, name); p; p = strstr(p + 1, name)) {
+        char behind = p[strlen(name)];
+        if (behind == '\n' || behind == '/' || behind == '\0')
+            return true;
+    }
+    return false;
+}
+
+int cgroup_list(const char *path, pid_t *out, int max)
+{
+    char text[4096];
+    int n = 0;
+    if (file_read(path, "cgroup.procs", text, sizeof text) <= 0)
+        return 0;
+    for (char *p = text, *end; n < max; p = end) {
+        long pid = strtol(p, &end, 10);
+        if (end == p || *end != '\n') /* the last one may be cut */
+            break;
+        out[n++] = (pid_t)pid;
+    }
+    return n;
+}
+
 unsigned cgroup_count(const char *path)
 {
     char text[4096];

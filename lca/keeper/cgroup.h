@@ -30,6 +30,10 @@ int cgroup_limit(struct keeper *k, const char *path, const struct exec_setup *s,
 int cgroup_write_limits(const char *path, const struct exec_setup *s, struct strbuf *why);
 /* How many of its processes the kernel has killed for memory; 0 where it does not say. */
 unsigned cgroup_oom_kills(const char *path);
+/* Whether this process is in it or below. */
+bool cgroup_has(const char *path, pid_t pid);
+/* Up to `max` of the processes directly in it; how many. */
+int cgroup_list(const char *path, pid_t *out, int max);
 /* Number of processes directly in it, for the log. */
 unsigned cgroup_count(const char *path);
 /* Removes it and what the application made below it. */

@@ -21,6 +21,7 @@
 #include "lca/keeper/notify.h"
 #include "lca/keeper/record.h"
 #include "lca/keeper/reload.h"
+#include "lca/keeper/threads.h"
 #include "lca/keeper/tree.h"
 #include "lca/keeper/user.h"
 
@@ -80,6 +81,8 @@ int keeper_add_app(struct keeper *k, const char *name, struct app **ret_app)
         tree_init(&a->role, a, true);
         tree_init(&a->fence, a, true);
         a->fence.is_fence = true;
+        tree_init(&a->probe, a, true);
+        a->probe.is_probe = true;
         lease_init(a);
         notify_init(a);
         list_append(&k->apps, &a->link);
@@ -96,6 +99,8 @@ void keeper_free_app(struct app *a)
     tree_deinit(&a->main);
     tree_deinit(&a->role);
     tree_deinit(&a->fence);
+    tree_deinit(&a->probe);
+    threads_drop(a);
     lease_deinit(a);
     list_remove(&a->link);
     k->n_apps--;
@@ -103,12 +108,19 @@ void keeper_free_app(struct app *a)
     free(a);
 }
 
+bool app_has_processes(const struct app *a)
+{
+    return a->main.state != TREE_NONE || a->role.state != TREE_NONE || a->fence.state != TREE_NONE ||
+           a->probe.state != TREE_NONE;
+}
+
 bool keeper_is_idle(const struct keeper *k)
 {
     LIST_EACH(it, &k->apps)
     {
         const struct app *a = LIST_ENTRY(it, struct app, link);
-        if ((a->main.state != TREE_NONE && !a->main.found) || a->role.state != TREE_NONE || a->fence.state != TREE_NONE)
+        if ((a->main.state != TREE_NONE && !a->main.found) || a->role.state != TREE_NONE ||
+            a->fence.state != TREE_NONE || a->probe.state != TREE_NONE)
             return false;
     }
     return true;
@@ -127,6 +139,8 @@ static struct tree *tree_of_pid(struct keeper *k, pid_t pid)
             return &a->role;
         if (a->fence.pid == pid && a->fence.exit_io.fd >= 0)
             return &a->fence;
+        if (a->probe.pid == pid && a->probe.exit_io.fd >= 0)
+            return &a->probe;
     }
     return NULL;
 }
@@ -185,6 +199,8 @@ static void stop_all_turn(struct keeper *k, mono_t now)
             tree_kill(&a->role, now);
         if (!a->fence.killing)
             tree_kill(&a->fence, now);
+        if (!a->probe.killing)
+            tree_kill(&a->probe, now);
     }
     if (!keeper_is_idle(k))
         return;
@@ -214,7 +230,8 @@ static mono_t app_turn(struct app *a, mono_t now)
     mono_t next = lease_turn(a, now);
     netfence_turn(a);
     next = mono_min(next, mono_min(tree_turn(&a->main, now), tree_turn(&a->role, now)));
-    return mono_min(next, mono_min(tree_turn(&a->fence, now), notify_turn(a, now)));
+    next = mono_min(next, mono_min(tree_turn(&a->fence, now), tree_turn(&a->probe, now)));
+    return mono_min(next, notify_turn(a, now));
 }
 
 static mono_t keeper_turn(void *arg, mono_t now)

@@ -3,7 +3,7 @@
  *
  * Who does what: keeper.c the turn, signals, start and end of the program; agent.c the agent and what it is told;
  * request.c what it asks; tree.c the life of a started process and of all that came from it; spawn.c clone and exec;
- * lease.c leases and their ends; cgroup.c and procfs.c finding and killing; notify.c the notify sockets; record.c what is on disk; adopt.c finding
+ * lease.c leases and their ends; mainpid.c another main process; threads.c where threads are; cgroup.c and procfs.c finding and killing; notify.c the notify sockets; record.c what is on disk; adopt.c finding
  * everything again; allow.c what may run; user.c as whom; control.c --stop-all. */
 #pragma once
 
@@ -32,7 +32,14 @@ enum tree_state {
 };
 
 /* What the agent has not been told yet. Told in this order. */
-enum tree_tell { TELL_FAILED = 1, TELL_STARTED = 2, TELL_EXITED = 4, TELL_GONE = 8, TELL_FENCED = 16 };
+enum tree_tell {
+    TELL_FAILED = 1,
+    TELL_STARTED = 2,
+    TELL_EXITED = 4,
+    TELL_GONE = 8,
+    TELL_FENCED = 16,
+    TELL_MAIN = 32
+};
 
 struct tree_exit {
     uint32_t how; /* enum keeper_how; 0: none */
@@ -44,11 +51,13 @@ struct tree_exit {
 struct tree {
     struct app *app;
     bool is_role;  /* a command beside the application: one of the agent's, */
-    bool is_fence; /* or the one at a lease's end, of which the agent is told nothing */
+    bool is_fence; /* or the one at a lease's end, of which the agent is told nothing, */
+    bool is_probe; /* or the one that asks whether it serves */
     enum tree_state state;
     bool adopted;         /* not our child: found again */
     bool found;           /* started by somebody else: it is not ours to end with the host */
     int kill_signal;      /* asks it to stop at its lease's end */
+    bool moved;           /* MAINPID= named it: our child once its parent has ended */
     bool ready;           /* has said READY=1 since its start: an agent that died with the word learns it again */
     bool killing;         /* asked for by the agent, or remains of an ended one */
     bool unseen;          /* `exit` waits for KM_EXIT_SEEN */
@@ -56,6 +65,8 @@ struct tree {
     uint64_t start_id;    /* of the last start; 0: never */
     pid_t pid;            /* of the last main process; 0: none was cloned */
     uint64_t start_ticks; /* field 22 of /proc/PID/stat: with pid and boot id it names a process for ever */
+    pid_t leader;         /* the process that was started: its session, and how old its tree is */
+    uint64_t leader_ticks;
     uid_t uid;
     char *cgroup;                    /* absolute path; NULL: none */
     struct loop_io exit_io, exec_io; /* pidfd; pipe that reports exec. fd -1: closed */
@@ -68,19 +79,33 @@ struct tree {
 
 struct notify_packet {
     struct list link;
+    uint64_t seq, start_id;
+    bool sent;   /* to the present agent, which has not said that it is carried out */
+    int barrier; /* closed when it has been carried out; -1: none */
     uint32_t pid, uid, length;
     char data[];
+};
+
+/* Something that is said when it begins and when it is over, whatever happens in between. */
+struct flood {
+    bool on;
+    unsigned now; /* in this second */
+    uint64_t all;
 };
 
 /* The notify socket of one application. */
 struct notify {
     struct loop_io io; /* fd -1: not bound */
-    struct list queue; /* of notify_packet, oldest first */
-    unsigned queued;
+    struct list queue; /* of notify_packet, oldest first; those sent stand first */
+    unsigned queued, barriers;
+    uint64_t seq;      /* of the newest */
     mono_t window_end; /* of the second that is counted */
-    unsigned in_window, dropped;
-    uint64_t dropped_total;
+    unsigned in_window, moves;
+    struct flood dropped, refused;
 };
+
+/* Where the threads of an application are, until the agent has it (threads.c). */
+struct look;
 
 /* The lease of one start, and its end (lease.c). */
 struct lease {
@@ -101,11 +126,12 @@ struct app {
     struct list link;
     struct keeper *keeper;
     char name[NAME_SIZE];
-    struct tree main, role, fence;
+    struct tree main, role, fence, probe;
     struct lease lease;
     bool wants_notify;
     bool limits_said; /* that limits of its cgroup are not in effect */
     struct notify notify;
+    struct look *look; /* NULL: the agent waits for none */
     bool dirty; /* the record on disk is older than this */
     bool tell_record;
     bool has_blob; /* on disk, or in `blob` while the disk refuses it */
@@ -229,6 +255,7 @@ void keeper_log(struct keeper *k, enum record_id id, ...) __attribute__((sentine
 struct app *keeper_app(struct keeper *k, const char *name);                   /* NULL: unknown */
 int keeper_add_app(struct keeper *k, const char *name, struct app **ret_app); /* finds or makes; -ENOSPC, -ENOMEM */
 void keeper_free_app(struct app *a);                                          /* nothing of it may run */
+bool app_has_processes(const struct app *a);
 bool keeper_is_idle(const struct keeper *k);                                  /* no tree exists */
 
 /* setup.c: run directory, lock, boot id. */

@@ -33,6 +33,8 @@
 #define KEEPER_FENCING_MAX_MS 3600000
 #define KEEPER_NOTIFY_QUEUE 64 /* notifications kept per application while no agent takes them; the newest stay */
 #define KEEPER_NOTIFY_RATE 200 /* per application and second; more are dropped and counted */
+#define KEEPER_BARRIERS 8 /* BARRIER=1 waiting per application; one more is refused */
+#define KEEPER_THREADS 64 /* told for one KM_LOOK */
 #define KEEPER_REASON 400
 #define KEEPER_APP_SOCKET "app.sock" /* in the run directory; the agent's: applications that link liblca connect to it */
 #define KEEPER_AGENT_FD 3           /* where the agent finds its end, which does not block */
@@ -74,7 +76,16 @@ enum keeper_message_type {
     KM_PEER = 48, /* struct keeper_peer: does this process belong to this start? */
     KM_PEER_IS,   /* struct keeper_peer_is */
     /* agent to keeper */
+    KM_LOOK = 64,   /* struct keeper_ref: read what it has sent, then tell where its threads are */
+    KM_NOTIFY_SEEN, /* struct keeper_seen: carried out; what is not seen is told to the next agent too */
+    KM_PROBE,       /* struct keeper_start: a command that asks whether it serves; at most one at a time */
+    KM_KILL_PROBE,  /* struct keeper_ref: the command and its tree; KM_PROBE_ENDED follows */
     KM_FIND = 80, /* struct keeper_start: take the process that somebody else has started, if there is one: KM_STARTED */
+    /* keeper to agent */
+    KM_MAIN = 96,   /* struct keeper_started: MAINPID= has named another process of its tree as the main one */
+    KM_THREAD,      /* struct keeper_thread: one of its threads */
+    KM_LOOKED,      /* struct keeper_looked: ends the answer to KM_LOOK; every notification that came before is told */
+    KM_PROBE_ENDED, /* struct keeper_exit */
 };
 
 struct keeper_header {
@@ -214,9 +225,33 @@ struct keeper_peer_is {
     char reason[KEEPER_REASON]; /* of a no */
 };
 
+/* `seq` counts per application. */
 struct keeper_notify {
     struct keeper_header h;
+    uint64_t seq;
     uint32_t pid, uid; /* of the sender, by the kernel */
     uint32_t length;
     char data[KEEPER_NOTIFY_MAX]; /* only `length` bytes are sent */
+};
+
+/* Everything up to `seq` has been carried out: its barriers are lifted. */
+struct keeper_seen {
+    struct keeper_header h;
+    uint64_t seq;
+};
+
+/* Texts end with a NUL; "": not to be had. */
+struct keeper_thread {
+    struct keeper_header h;
+    uint32_t pid, tid;
+    int64_t call; /* number of the system call it is in; -1: none, or not to be had */
+    char state;   /* as /proc/PID/stat has it */
+    char zero[7];
+    char name[32], place[64], stack[240]; /* comm, wchan, functions of the kernel from the innermost */
+};
+
+struct keeper_looked {
+    struct keeper_header h;
+    uint32_t seen, told; /* threads */
+    char reason[64];     /* why not all of them were told; "" */
 };

@@ -29,7 +29,8 @@ static bool texts_fill(const char *text, size_t room, size_t count)
 
 static bool environment_is_sound(const char *text, unsigned count)
 {
-    static const char *const ours[] = {"LCA_START_ID=", "NOTIFY_SOCKET=", "LCA_LEASE_WORD=", "LCA_SOCKET="};
+    static const char *const ours[] = {"LCA_START_ID=", "NOTIFY_SOCKET=", "LCA_LEASE_WORD=", "LCA_SOCKET=",
+                                       "WATCHDOG_PID="};
     for (; count > 0; count--, text += strlen(text) + 1) {
         const char *equals = strchr(text, '=');
         if (!equals || equals == text)
@@ -123,6 +124,7 @@ static const char *check_body(const void *bytes, size_t n, uint32_t type)
         return check_size(n, sizeof(struct keeper_hello));
     case KM_START:
     case KM_ROLE:
+    case KM_PROBE:
     case KM_FENCE:
     case KM_FIND:
         return check_start(bytes, n);
@@ -130,9 +132,13 @@ static const char *check_body(const void *bytes, size_t n, uint32_t type)
         return check_signal(bytes, n);
     case KM_KILL_TREE:
     case KM_KILL_ROLE:
+    case KM_KILL_PROBE:
+    case KM_LOOK:
     case KM_EXIT_SEEN:
     case KM_FORGET:
         return check_size(n, sizeof(struct keeper_ref));
+    case KM_NOTIFY_SEEN:
+        return check_size(n, sizeof(struct keeper_seen));
     case KM_LEASE:
         return check_lease(bytes, n);
     case KM_PEER:
@@ -154,6 +160,6 @@ const char *packet_check(const void *bytes, size_t n)
     if (why)
         return why;
     bool host = h->type == KM_HELLO || h->type == KM_STORE_HOST;
-    bool start = !host && h->type != KM_STORE && h->type != KM_FORGET;
+    bool start = !host && h->type != KM_STORE && h->type != KM_FORGET && h->type != KM_NOTIFY_SEEN;
     return check_name(h, host, start);
 }

@@ -40,8 +40,17 @@ static void words(struct plan *p, const struct tree *t, const struct keeper_star
         snprintf(p->lease_word, sizeof p->lease_word, "LCA_LEASE_WORD=%s/lease/%s", t->app->keeper->run, t->app->name);
         p->words[n++] = p->lease_word;
     }
-    for (unsigned i = 0; i < packet->envc; i++)
+    bool has_watchdog = false;
+    for (unsigned i = 0; i < packet->envc; i++) {
+        has_watchdog = has_watchdog || strncmp(*text, "WATCHDOG_USEC=", 14) == 0;
         p->words[n++] = (char *)(uintptr_t)next(text);
+    }
+    if (has_watchdog) {
+        static const char name[] = "WATCHDOG_PID=";
+        str_copy(p->watchdog_pid, sizeof p->watchdog_pid, name);
+        p->spawn.own_pid = p->watchdog_pid + sizeof name - 1;
+        p->words[n++] = p->watchdog_pid;
+    }
     p->words[n] = NULL;
 }
 

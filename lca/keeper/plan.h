@@ -12,8 +12,8 @@ struct plan {
     const char *user_name, *group, *groups, *pid_file;
     unsigned find; /* enum keeper_find */
     char path[COMMAND_PATH_SIZE];
-    char start_id[40], socket[320], notify_socket[320], lease_word[320];
-    char *words[KEEPER_WORDS_MAX + 7]; /* argv, NULL, environment with four of ours, NULL */
+    char start_id[40], socket[320], notify_socket[320], lease_word[320], watchdog_pid[32];
+    char *words[KEEPER_WORDS_MAX + 8]; /* argv, NULL, environment with five of ours, NULL */
 };
 
 /* Reads the packet's texts in place and asks the allow-lists. 0, or negative errno with the reason in `why`. */

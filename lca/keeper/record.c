@@ -32,9 +32,9 @@
 #define CGROUP_SIZE 400
 
 struct record_tree {
-    uint64_t start_id, start_ticks;
+    uint64_t start_id, start_ticks, leader_ticks;
     int64_t exit_at_ns;
-    int32_t pid;
+    int32_t pid, leader;
     uint32_t uid, state, how;
     int32_t code, signal;
     uint32_t core, unseen, oom, found;
@@ -119,6 +119,8 @@ static void tree_to_record(const struct tree *t, struct record_tree *r)
     *r = (struct record_tree){
         .start_id = t->start_id,
         .start_ticks = t->start_ticks,
+        .leader_ticks = t->leader_ticks,
+        .leader = t->leader,
         .exit_at_ns = t->exit.at_ns,
         .pid = t->pid,
         .uid = t->uid,
@@ -230,6 +232,8 @@ static void tree_from_record(struct tree *t, const struct record_tree *r)
 {
     t->start_id = r->start_id;
     t->start_ticks = r->start_ticks;
+    t->leader_ticks = r->leader_ticks;
+    t->leader = r->leader;
     t->pid = r->pid;
     t->uid = r->uid;
     t->state = r->state <= TREE_ENDING ? (enum tree_state)r->state : TREE_NONE;

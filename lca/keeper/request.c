@@ -11,6 +11,7 @@
 #include "lca/keeper/packet.h"
 #include "lca/keeper/peer.h"
 #include "lca/keeper/record.h"
+#include "lca/keeper/threads.h"
 #include "lca/keeper/tree.h"
 
 #include <errno.h>
@@ -32,15 +33,23 @@ static void hello(struct keeper *k, const struct keeper_hello *p)
     agent_resume(k);
 }
 
-static void start(struct keeper *k, const struct keeper_start *p, bool role)
+static struct tree *tree_for(struct app *a, uint32_t type)
 {
+    return type == KM_PROBE || type == KM_KILL_PROBE  ? &a->probe
+           : type == KM_ROLE || type == KM_KILL_ROLE ? &a->role
+                                                     : &a->main;
+}
+
+static void start(struct keeper *k, const struct keeper_start *p)
+{
+    bool role = p->h.type == KM_ROLE;
     struct app *a;
     int r = keeper_add_app(k, p->h.app, &a);
     if (r < 0) {
         agent_refuse(k, KM_START_FAILED, &p->h, -r, "the keeper has no room for another application");
         return;
     }
-    struct tree *t = role ? &a->role : &a->main;
+    struct tree *t = tree_for(a, p->h.type);
     if (role && a->lease.fenced && a->main.state != TREE_NONE) { /* what it was for is over */
         agent_refuse(k, KM_START_FAILED, &p->h, EBUSY, "its lease has ended and is being enforced");
         return;
@@ -51,7 +60,7 @@ static void start(struct keeper *k, const struct keeper_start *p, bool role)
     }
     if (t->start_id != p->h.start_id)
         agent_refuse(k, KM_START_FAILED, &p->h, EBUSY,
-                     role ? "a role command still runs" : "something of its last start is still there");
+                     t->is_role ? "a command of that kind still runs" : "something of its last start is still there");
     else if (t->state == TREE_RUNNING)
         t->tell |= TELL_STARTED;
 }
@@ -65,24 +74,24 @@ static void find(struct keeper *k, const struct keeper_start *p)
 }
 
 /* The tree of this start; NULL when it is not there any more, which is no error. */
-static struct tree *tree_of(struct keeper *k, const struct keeper_header *h, bool role)
+static struct tree *tree_of(struct keeper *k, const struct keeper_header *h)
 {
     struct app *a = keeper_app(k, h->app);
-    struct tree *t = !a ? NULL : role ? &a->role : &a->main;
+    struct tree *t = a ? tree_for(a, h->type) : NULL;
     return t && t->start_id == h->start_id && t->state != TREE_NONE ? t : NULL;
 }
 
 static void signal_main(struct keeper *k, const struct keeper_signal *p)
 {
-    struct tree *t = tree_of(k, &p->h, false);
+    struct tree *t = tree_of(k, &p->h);
     int r = t ? tree_signal(t, p->signal, p->whole) : 0;
     if (r < 0 && r != -ESRCH)
         refuse(k, &p->h, -r, strerror(-r));
 }
 
-static void kill_tree(struct keeper *k, const struct keeper_header *h, bool role, mono_t now)
+static void kill_tree(struct keeper *k, const struct keeper_header *h, mono_t now)
 {
-    struct tree *t = tree_of(k, h, role);
+    struct tree *t = tree_of(k, h);
     if (t)
         tree_kill(t, now);
 }
@@ -98,12 +107,23 @@ static void seen(struct keeper *k, const struct keeper_header *h)
         tree_seen(&a->role);
 }
 
+/* What has come is read before the threads are looked at, so that the answer stands behind it. */
+static void look(struct keeper *k, const struct keeper_header *h, mono_t now)
+{
+    struct tree *t = tree_of(k, h);
+    if (!t || t->state != TREE_RUNNING)
+        return; /* its end is told instead */
+    notify_drain(t->app, now);
+    if (!threads_look(t->app))
+        refuse(k, h, ENOMEM, "there is no memory to look at its threads");
+}
+
 static void forget(struct keeper *k, const struct keeper_header *h)
 {
     struct app *a = keeper_app(k, h->app);
     if (!a)
         return;
-    if (a->main.state != TREE_NONE || a->role.state != TREE_NONE || a->fence.state != TREE_NONE) {
+    if (app_has_processes(a)) {
         refuse(k, h, EBUSY, "it cannot be forgotten while it runs");
         return;
     }
@@ -111,6 +131,13 @@ static void forget(struct keeper *k, const struct keeper_header *h)
     lease_remove(a);
     notify_close(a, false);
     keeper_free_app(a);
+}
+
+static void notify_carried_out(struct keeper *k, const struct keeper_seen *p)
+{
+    struct app *a = keeper_app(k, p->h.app);
+    if (a)
+        notify_seen(a, p->seq);
 }
 
 static void lease(struct keeper *k, const struct keeper_header *h)
@@ -149,7 +176,8 @@ void request_handle(struct keeper *k, const void *bytes, size_t n, mono_t now)
         break;
     case KM_START:
     case KM_ROLE:
-        start(k, bytes, h->type == KM_ROLE);
+    case KM_PROBE:
+        start(k, bytes);
         break;
     case KM_FIND:
         find(k, bytes);
@@ -159,7 +187,8 @@ void request_handle(struct keeper *k, const void *bytes, size_t n, mono_t now)
         break;
     case KM_KILL_TREE:
     case KM_KILL_ROLE:
-        kill_tree(k, h, h->type == KM_KILL_ROLE, now);
+    case KM_KILL_PROBE:
+        kill_tree(k, h, now);
         break;
     case KM_FENCE:
     case KM_LEASE:
@@ -168,6 +197,12 @@ void request_handle(struct keeper *k, const void *bytes, size_t n, mono_t now)
     case KM_STORE:
     case KM_STORE_HOST:
         store(k, bytes);
+        break;
+    case KM_LOOK:
+        look(k, h, now);
+        break;
+    case KM_NOTIFY_SEEN:
+        notify_carried_out(k, bytes);
         break;
     case KM_EXIT_SEEN:
         seen(k, h);

@@ -6,7 +6,8 @@
  *
  * Where every mounted file system is local the child borrows the keeper's memory until exec and the keeper waits for
  * it (share.h); else memory is copied and nothing is waited for, so that a directory on a dead file server blocks the
- * child alone. What the child does has to be right in both cases: it changes nothing but itself.
+ * child alone. What the child does has to be right in both cases: it changes nothing but itself, and its pid in the text made
+ * for that.
  *
  * Invariant: a child whose keeper died before exec ends instead of becoming a program nobody has on record. */
 #include "lca/keeper/spawn.h"
@@ -18,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -136,6 +138,13 @@ static void follow_keeper(const struct spawn *s, pid_t keeper, int report_fd)
         report(report_fd, ESRCH, "keeper", NULL);
 }
 
+/* Into the plan's own text, which nobody reads before exec: it may be the keeper's memory. */
+static void tell_own_pid(char *place)
+{
+    if (place)
+        snprintf(place, 12, "%d", getpid());
+}
+
 static _Noreturn void child(const struct spawn *s, pid_t keeper, int report_fd)
 {
     struct exec_failure failure;
@@ -154,6 +163,7 @@ static _Noreturn void child(const struct spawn *s, pid_t keeper, int report_fd)
     open_output(s, report_fd);
     if (s->directory && chdir(s->directory) < 0)
         report(report_fd, errno, "working directory", s->directory);
+    tell_own_pid(s->own_pid);
     char *const *envp = environment(s, report_fd);
     if (s->setup && !exec_as_user(s->setup, &failure))
         report_failure(report_fd, &failure);

@@ -8,6 +8,7 @@
 struct spawn {
     const char *path; /* executed */
     char *const *argv, *const *envp;
+    char *own_pid;           /* where the child writes its pid, behind "NAME=" in envp; 12 bytes; NULL: nowhere */
     const char *directory;   /* NULL: stays */
     const char *output;      /* for standard output and error, appended; "": /dev/null; "journal"; NULL: the keeper's own */
     const char *identifier;  /* in the journal */

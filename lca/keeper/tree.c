@@ -95,14 +95,15 @@ static void tell(struct tree *t, unsigned what)
         return;
     }
     t->tell |= what;
-    record_dirty(t->app);
+    if (!t->is_probe)
+        record_dirty(t->app);
 }
 
 /* ---- what is left ---- */
 
 static struct proc_query query(const struct tree *t)
 {
-    return (struct proc_query){.main = t->pid, .start_id = t->start_id, .since_ticks = t->start_ticks};
+    return (struct proc_query){.main = t->leader, .start_id = t->start_id, .since_ticks = t->leader_ticks};
 }
 
 static bool is_empty(const struct tree *t)
@@ -126,7 +127,7 @@ static void nothing_runs(struct tree *t)
     t->state = TREE_NONE;
     t->kill_at = MONO_NEVER;
     t->kill_delay = KILL_FIRST;
-    t->killing = t->adopted = false;
+    t->killing = t->adopted = t->moved = false;
     if (!t->is_role)
         lease_over(t->app);
 }
@@ -270,11 +271,14 @@ bool tree_check(struct tree *t, mono_t now)
     if (t->exit_io.fd < 0)
         return false;
     settle_start(t);
-    if (t->adopted) {
+    if (!t->is_role && t->state == TREE_RUNNING)
+        notify_drain(t->app, now); /* it may have named another main process before it ended */
+    if (t->adopted || t->moved) {
         struct proc_stat s;
         if (proc_stat_read(t->pid, &s) == 0 && s.start_ticks == t->start_ticks && !proc_stat_ended(&s))
             return false;
-        exit = adopted_exit(t, now);
+        if (!t->moved || !reap_own(t, now, &exit))
+            exit = adopted_exit(t, now);
     } else if (!reap_own(t, now, &exit)) {
         return false;
     }
@@ -347,7 +351,8 @@ static pid_t clone_tree(struct tree *t, struct plan *p, int *ret_pidfd, int *ret
     t->cgroup = cgroups_take(k, &p->spawn.cgroup_fd);
     if (p->setup)
         limit(t, p->setup);
-    record_write_intent(t->app);
+    if (!t->is_probe)
+        record_write_intent(t->app);
     pid_t pid = spawn_process(&p->spawn, ret_pidfd, ret_exec_fd);
     if (p->spawn.cgroup_fd >= 0)
         close(p->spawn.cgroup_fd);
@@ -400,8 +405,8 @@ static bool take_found(struct tree *t, const struct plan *p)
     int pidfd = p->find && !t->is_role ? find_process(t->app->keeper, p, &pid, &start_ticks) : -ESRCH;
     if (pidfd < 0)
         return false;
-    t->pid = pid;
-    t->start_ticks = start_ticks;
+    t->pid = t->leader = pid;
+    t->start_ticks = t->leader_ticks = start_ticks;
     t->found = true;
     if (tree_adopt(t, pidfd) < 0) {
         nothing_runs(t);
@@ -425,12 +430,12 @@ static int launch(struct tree *t, struct plan *p)
     int pidfd, exec_fd;
     struct proc_stat s;
     t->state = TREE_STARTING;
-    t->pid = 0;
+    t->pid = t->leader = 0;
     pid_t pid = clone_tree(t, p, &pidfd, &exec_fd);
     if (pid < 0)
         return (int)pid;
-    t->pid = pid;
-    t->start_ticks = proc_stat_read(pid, &s) == 0 ? s.start_ticks : 0;
+    t->pid = t->leader = pid;
+    t->start_ticks = t->leader_ticks = proc_stat_read(pid, &s) == 0 ? s.start_ticks : 0;
     return watch(t, pidfd, exec_fd);
 }
 
@@ -493,6 +498,25 @@ static void settle_start(struct tree *t)
     t->failure = error.error ? error.error : EIO;
     free(t->failure_text);
     t->failure_text = strdup(error.text);
+}
+
+int tree_move(struct tree *t, pid_t pid, uint64_t start_ticks, int pidfd)
+{
+    struct loop_io former = t->exit_io;
+    t->exit_io.fd = pidfd;
+    t->exit_io.watcher = NULL;
+    int r = loop_add(t->app->keeper->loop, &t->exit_io);
+    if (r < 0) {
+        close(pidfd);
+        t->exit_io = former;
+        return r;
+    }
+    close_io(t, &former);
+    t->pid = pid;
+    t->start_ticks = start_ticks;
+    t->moved = true;
+    tell(t, TELL_MAIN);
+    return 0;
 }
 
 int tree_adopt(struct tree *t, int pidfd)

@@ -18,6 +18,9 @@ int tree_allows(struct tree *t, const struct keeper_start *packet, struct strbuf
 /* Takes over a process found again. 0, or negative errno when it cannot be watched. `pidfd` is owned by the tree
  * afterwards. */
 int tree_adopt(struct tree *t, int pidfd);
+/* Another of its processes is the main one: its pidfd is the tree's. Negative errno: it cannot be watched, and nothing
+ * is changed; `pidfd` is closed then. */
+int tree_move(struct tree *t, pid_t pid, uint64_t start_ticks, int pidfd);
 /* The main process has ended and its status is `exit`; kills what is left. */
 void tree_ended(struct tree *t, const struct tree_exit *exit, mono_t now);
 /* Looks whether the main process has ended. True when it had: it has been reaped and tree_ended() called. */

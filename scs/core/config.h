@@ -22,7 +22,7 @@
 
 enum scs_host_loss { HOST_LOSS_CONFIRMED, HOST_LOSS_CONTROLLER };
 enum scs_trace { TRACE_NONE, TRACE_LOCAL, TRACE_REMOTE, TRACE_BOTH };
-enum scs_readiness { READINESS_EXEC, READINESS_NOTIFY };
+enum scs_readiness { READINESS_EXEC, READINESS_NOTIFY, READINESS_PROBE };
 enum scs_type { TYPE_SERVER, TYPE_THIRD_PARTY };
 enum scs_kill_mode { KILL_MIXED, KILL_CONTROL_GROUP };
 enum scs_redundancy { REDUNDANCY_WARM, REDUNDANCY_HOT };
@@ -32,6 +32,8 @@ enum scs_profile { PROFILE_DEFAULT, PROFILE_FAST };
  * seen behind scs_config_check(). */
 enum scs_arbiter { ARBITER_AUTO, ARBITER_SINGLE, ARBITER_PAIR, ARBITER_AGENTS, ARBITER_ETCD };
 #define SCS_ELECTORS_MAX 9
+#define SCS_PROBE_SIZE 400
+#define SCS_HEARTBEAT_CLASSES 9 /* of threads, numbered from 1 */
 
 struct scs_options {
     int line;
@@ -103,10 +105,13 @@ struct scs_app_config {
     bool autostart, auto_restart;
     span_t restart_delay, restart_delay_max, restart_window;
     int64_t restart_limit;
-    span_t heartbeat_period;
+    span_t heartbeat_period, heartbeat_class[SCS_HEARTBEAT_CLASSES];
     bool hangup_restart;
     span_t reconnect_timeout, suspending_wait;
     bool linked; /* asks lca_is_primary() before it acts */
+    char probe[SCS_PROBE_SIZE], readiness_probe[SCS_PROBE_SIZE]; /* config_probe.h reads them */
+    span_t probe_interval, probe_timeout, readiness_probe_interval;
+    int64_t probe_fail, probe_pass;
     char backup_name[NAME_SIZE]; /* set in the primary's section only */
     int redundancy, fencing;
     span_t fencing_timeout; /* as written; zero: the profile's */

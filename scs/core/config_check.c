@@ -8,6 +8,7 @@
 #include "scs/core/config.h"
 
 #include "scs/core/config_parts.h"
+#include "scs/core/config_probe.h"
 #include "scs/core/exec_options.h"
 #include "scs/core/names.h"
 
@@ -139,6 +140,27 @@ static void check_environment(const struct scs_app_config *a, struct complaints 
     }
 }
 
+static void check_probe(const struct scs_app_config *a, const char *probe, const char *key,
+                        struct complaints *to)
+{
+    struct scs_probe p;
+    char text[200];
+    struct strbuf why;
+    strbuf_init(&why, text, sizeof text);
+    if (scs_probe_read(probe, &p, &why) < 0)
+        complaint_add(to, a->line, "[application %s] %s: %s", a->name, key, text);
+}
+
+static void check_health(const struct scs_app_config *a, struct complaints *to)
+{
+    check_probe(a, a->probe, "probe", to);
+    check_probe(a, a->readiness_probe, "readiness-probe", to);
+    if (a->readiness == READINESS_PROBE && !a->probe[0] && !a->readiness_probe[0])
+        complaint_add(to, a->line, "[application %s] readiness = probe needs a probe or a readiness-probe", a->name);
+    if (a->readiness != READINESS_PROBE && a->readiness_probe[0])
+        complaint_add(to, a->line, "[application %s] readiness-probe without readiness = probe", a->name);
+}
+
 static void check_app(const struct scs_config *c, struct scs_app_config *a, struct complaints *to)
 {
     a->host = scs_config_host(c, a->host_name);
@@ -151,15 +173,26 @@ static void check_app(const struct scs_config *c, struct scs_app_config *a, stru
     check_command(a, &a->pre_start, "pre-start", to);
     check_command(a, &a->post_stop, "post-stop", to);
     check_environment(a, to);
+    check_health(a, to);
     if (span_less(a->restart_delay_max, a->restart_delay))
         complaint_add(to, a->line, "[application %s] restart-delay-max is shorter than restart-delay", a->name);
+}
+
+static size_t probe_bound(const char *text)
+{
+    struct scs_probe p;
+    char memory[200];
+    struct strbuf why;
+    strbuf_init(&why, memory, sizeof memory);
+    (void)scs_probe_read(text, &p, &why); /* has been complained about */
+    return p.words.used + (size_t)4 * p.words.count + strlen(p.host) + 80;
 }
 
 /* Bytes of a packed agent.Define, or a little more: every word and text with its two bytes of tag and up to two of
  * length, and all numbers at their longest. */
 static size_t definition_bound(const struct scs_config *c, const struct scs_app_config *a)
 {
-    const size_t numbers = 160, exec = 1000, per_text = 4; /* exec: limits and processors above all */
+    const size_t numbers = 320, exec = 1000, per_text = 4; /* exec: limits and processors above all */
     const struct words *lists[] = {&a->command,   &a->environment, &a->on_primary,
                                    &a->on_backup, &a->pre_start,   &a->post_stop};
     const char *texts[] = {a->name,  a->working_directory, a->user,    a->output, a->group, a->supplementary_groups,
@@ -169,6 +202,7 @@ static size_t definition_bound(const struct scs_config *c, const struct scs_app_
         n += strlen(texts[i]) + per_text;
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         n += lists[i]->used + per_text * lists[i]->count;
+    n += probe_bound(a->probe) + probe_bound(a->readiness_probe[0] ? a->readiness_probe : a->probe);
     if (a->pair != SCS_NONE)
         n += 3 * (NAME_SIZE + per_text) + sizeof c->hosts[0].address + per_text;
     return n;

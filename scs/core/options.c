@@ -12,7 +12,7 @@
 
 static const char *const level_words[] = {"debug", "info", "notice", "warning", "error", NULL};
 static const char *const host_loss_words[] = {"confirmed", "controller", NULL};
-static const char *const readiness_words[] = {"exec", "notify", NULL};
+static const char *const readiness_words[] = {"exec", "notify", "probe", NULL};
 static const char *const type_words[] = {"server", "third-party", NULL};
 static const char *const kill_mode_words[] = {"mixed", "control-group", NULL};
 static const char *const cpu_policy_words[] = {"other", "batch", "idle", "fifo", "rr", NULL}; /* enum exec_cpu_policy */
@@ -153,6 +153,11 @@ static const struct option host_options[] = {
 #define LIMIT(word, kind, what)                                                                              \
     {word, OPT_STRING, .min = 0, .max = 43, .fallback = "", .reload = OPT_LIVE, FIELD(limits[kind]),         \
      .help = what ", as SOFT:HARD or one number for both, or infinity; without it as lca itself was started"}
+#define THREAD_CLASS(n)                                                                                             \
+    {"heartbeat-period-thread-class-" #n, OPT_SPAN, .min = 0, .max = INT64_C(3600000000000), .fallback = "0s",      \
+     .reload = OPT_LIVE, FIELD(heartbeat_class[n - 1]),                                                             \
+     .help = "longest time between two X_HEARTBEAT_CLASS=" #n                                                       \
+             " before it counts as hung: heartbeats of its threads of class " #n "; 0 turns it off"}
 static const struct option application_options[] = {
     {"host", OPT_NAME, .min = 1, .max = NAME_MAX_LEN, .fallback = NULL, .reload = OPT_LIVE, FIELD(host_name),
      .help = "name of the host it runs on"},
@@ -249,7 +254,8 @@ static const struct option application_options[] = {
     {"match-command", OPT_BOOL, .fallback = "no", .reload = OPT_LIVE, FIELD(match_command),
      .help = "with type = third-party: a process with its user, program and arguments is it, whoever has started it"},
     {"readiness", OPT_ENUM, .choices = readiness_words, .fallback = "exec", .reload = OPT_LIVE, FIELD(readiness),
-     .help = "exec: it is Started when its process is; notify: when it says READY=1 on NOTIFY_SOCKET"},
+     .help = "exec: it is Started when its process is; notify: when it says READY=1 on NOTIFY_SOCKET; probe: when its "
+             "readiness-probe, or else its probe, passes"},
     {"startup-timeout", OPT_SPAN, .min = 100000000, .max = INT64_C(3600000000000), .fallback = "90s",
      .reload = OPT_LIVE, FIELD(startup_timeout), .help = "how long it may take to become Started"},
     {"shutdown-timeout", OPT_SPAN, .min = 100000000, .max = INT64_C(3600000000000), .fallback = "90s",
@@ -270,8 +276,25 @@ static const struct option application_options[] = {
      .reload = OPT_LIVE, FIELD(restart_window), .help = "time in which restarts are counted against restart-limit"},
     {"heartbeat-period", OPT_SPAN, .min = 0, .max = INT64_C(3600000000000), .fallback = "0s", .reload = OPT_LIVE,
      FIELD(heartbeat_period), .help = "longest time between two WATCHDOG=1 before it counts as hung; 0 turns it off"},
+    THREAD_CLASS(1), THREAD_CLASS(2), THREAD_CLASS(3), THREAD_CLASS(4), THREAD_CLASS(5), THREAD_CLASS(6),
+    THREAD_CLASS(7), THREAD_CLASS(8), THREAD_CLASS(9),
     {"hangup-restart", OPT_BOOL, .fallback = "yes", .reload = OPT_LIVE, FIELD(hangup_restart),
      .help = "a hung application is killed and restarted; no: it is only reported"},
+    {"probe", OPT_STRING, .min = 0, .max = SCS_PROBE_SIZE - 1, .fallback = "", .reload = OPT_LIVE, FIELD(probe),
+     .help = "question whether it serves: tcp ADDRESS:PORT, http URL expect=STATUS host=NAME, or exec COMMAND; without "
+             "it none is asked"},
+    {"probe-interval", OPT_SPAN, .min = 100000000, .max = INT64_C(3600000000000), .fallback = "5s", .reload = OPT_LIVE,
+     FIELD(probe_interval), .help = "how often the probe is asked"},
+    {"probe-timeout", OPT_SPAN, .min = 10000000, .max = INT64_C(600000000000), .fallback = "1s", .reload = OPT_LIVE,
+     FIELD(probe_timeout), .help = "how long an answer to a probe may take before it counts as failed"},
+    {"probe-fail", OPT_INT, .min = 1, .max = 1000, .fallback = "3", .reload = OPT_LIVE, FIELD(probe_fail),
+     .help = "failed probes in a row before it counts as ServiceUnavailable"},
+    {"probe-pass", OPT_INT, .min = 1, .max = 1000, .fallback = "2", .reload = OPT_LIVE, FIELD(probe_pass),
+     .help = "passed probes in a row before it counts as Started again"},
+    {"readiness-probe", OPT_STRING, .min = 0, .max = SCS_PROBE_SIZE - 1, .fallback = "", .reload = OPT_LIVE, FIELD(readiness_probe),
+     .help = "with readiness = probe: question whether it is ready, written like probe; without it probe is asked"},
+    {"readiness-probe-interval", OPT_SPAN, .min = 10000000, .max = INT64_C(600000000000), .fallback = "500ms",
+     .reload = OPT_LIVE, FIELD(readiness_probe_interval), .help = "how often that is asked until it is ready"},
     {"application-reconnect-timeout", OPT_SPAN, .min = 0, .max = INT64_C(600000000000), .fallback = "2s",
      .reload = OPT_LIVE, FIELD(reconnect_timeout),
      .help = "how long a linked application's connection to its agent may be away before it counts as failed"},
@@ -309,6 +332,7 @@ static const struct option application_options[] = {
      .help = "how long a planned switchover waits for the backup to have what the primary ended with, before the primary "
              "gets its role back; the configured primary's section says it for both"},
 };
+#undef THREAD_CLASS
 #undef FIELD
 
 static void *open_scs(void *config, const char *name)

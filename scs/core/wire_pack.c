@@ -5,6 +5,7 @@
  * microseconds where the name says so. */
 #include "proto/admin.pb-c.h"
 #include "proto/agent.pb-c.h"
+#include "scs/core/config_probe.h"
 #include "scs/core/core_state.h"
 #include "scs/core/wire_controllers.h"
 #include "scs/core/wire_exec.h"
@@ -66,9 +67,68 @@ static bool pair_member(const struct scs_config *c, uint16_t app, struct arena *
            wire_words(&ac->on_backup, a, &to->n_on_backup, &to->on_backup);
 }
 
+/* As checked by scs_config_check(). NULL: none, or no room. */
+static Understudy__Agent__Probe *probe_make(const struct scs_app_config *ac, const char *text, span_t interval,
+                                            struct arena *a)
+{
+    static const Understudy__Agent__Probe__Kind kinds[] = {
+        [SCS_PROBE_NONE] = UNDERSTUDY__AGENT__PROBE__KIND__NONE,
+        [SCS_PROBE_TCP] = UNDERSTUDY__AGENT__PROBE__KIND__TCP,
+        [SCS_PROBE_HTTP] = UNDERSTUDY__AGENT__PROBE__KIND__HTTP,
+        [SCS_PROBE_EXEC] = UNDERSTUDY__AGENT__PROBE__KIND__EXEC,
+    };
+    char memory[200];
+    struct strbuf why;
+    strbuf_init(&why, memory, sizeof memory);
+    struct scs_probe *read = arena_alloc(a, sizeof *read);
+    Understudy__Agent__Probe *p = arena_alloc(a, sizeof *p);
+    if (!read || !p || scs_probe_read(text, read, &why) < 0)
+        return NULL;
+    understudy__agent__probe__init(p);
+    p->kind = kinds[read->kind];
+    p->address = wire_text(read->address);
+    p->port = read->port;
+    p->host = wire_text(read->host);
+    p->path = wire_text(read->path);
+    p->expect = read->expect;
+    p->interval_ms = ms_up(interval);
+    p->timeout_ms = ms_up(ac->probe_timeout);
+    p->fail = (uint32_t)ac->probe_fail;
+    p->pass = (uint32_t)ac->probe_pass;
+    if (read->kind != SCS_PROBE_EXEC)
+        return p;
+    if (!wire_words(&read->words, a, &p->n_command, &p->command))
+        return NULL;
+    p->command++; /* behind "exec" */
+    p->n_command--;
+    return p;
+}
+
+static bool fill_health(const struct scs_app_config *ac, struct arena *a, Understudy__Agent__Define *d)
+{
+    const char *ready = ac->readiness_probe[0] ? ac->readiness_probe : ac->probe;
+    d->heartbeat_class_ms = arena_alloc(a, SCS_HEARTBEAT_CLASSES * sizeof *d->heartbeat_class_ms);
+    if (!d->heartbeat_class_ms)
+        return false;
+    for (unsigned i = 0; i < SCS_HEARTBEAT_CLASSES; i++) {
+        d->heartbeat_class_ms[i] = ms_up(ac->heartbeat_class[i]);
+        if (d->heartbeat_class_ms[i])
+            d->n_heartbeat_class_ms = i + 1;
+    }
+    if (ac->probe[0] && !(d->probe = probe_make(ac, ac->probe, ac->probe_interval, a)))
+        return false;
+    return ac->readiness != READINESS_PROBE ||
+           (d->readiness_probe = probe_make(ac, ready, ac->readiness_probe_interval, a));
+}
+
 static bool fill_define(const struct scs_config *c, uint16_t app, struct arena *a, Understudy__Agent__Define *d,
                         Understudy__Agent__PairMember *m)
 {
+    static const Understudy__Agent__Readiness readiness[] = {
+        [READINESS_EXEC] = UNDERSTUDY__AGENT__READINESS__EXEC,
+        [READINESS_NOTIFY] = UNDERSTUDY__AGENT__READINESS__NOTIFY,
+        [READINESS_PROBE] = UNDERSTUDY__AGENT__READINESS__PROBE,
+    };
     const struct scs_app_config *ac = &c->apps[app];
     understudy__agent__define__init(d);
     understudy__agent__pair_member__init(m);
@@ -76,8 +136,7 @@ static bool fill_define(const struct scs_config *c, uint16_t app, struct arena *
     d->working_directory = wire_text(ac->working_directory);
     d->user = wire_text(ac->user);
     d->output = wire_text(ac->output);
-    d->readiness =
-        ac->readiness == READINESS_NOTIFY ? UNDERSTUDY__AGENT__READINESS__NOTIFY : UNDERSTUDY__AGENT__READINESS__EXEC;
+    d->readiness = readiness[ac->readiness];
     d->startup_timeout_ms = ms_up(ac->startup_timeout);
     d->shutdown_timeout_ms = ms_up(ac->shutdown_timeout);
     d->auto_restart = ac->auto_restart;
@@ -90,7 +149,8 @@ static bool fill_define(const struct scs_config *c, uint16_t app, struct arena *
     d->reconnect_timeout_ms = ac->reconnect_timeout.ns > 0 ? ms_up(ac->reconnect_timeout) : 1; /* 0 is no value there */
     d->suspending_wait_timeout_ms = ms_up(ac->suspending_wait);
     if (!wire_words(&ac->command, a, &d->n_command, &d->command) ||
-        !wire_words(&ac->environment, a, &d->n_environment, &d->environment) || !wire_fill_exec(ac, a, d))
+        !wire_words(&ac->environment, a, &d->n_environment, &d->environment) || !wire_fill_exec(ac, a, d) ||
+        !fill_health(ac, a, d))
         return false;
     if (ac->pair == SCS_NONE)
         return true;

@@ -118,7 +118,7 @@ static bool start_check(const struct lca_action *a)
     if (lca_wire_command(core, a, u.p.text, sizeof u.p.text, &command) < 0)
         return false;
     PROMISE(command.text_len <= sizeof u.p.text);
-    u.p.h.type = a->type == LCA_DO_START ? KM_START : KM_ROLE;
+    u.p.h.type = a->type == LCA_DO_START ? KM_START : a->type == LCA_DO_PROBE ? KM_PROBE : KM_ROLE;
     u.p.h.size = (uint32_t)(offsetof(struct keeper_start, text) + command.text_len);
     u.p.h.start_id = a->start_id;
     str_copy(u.p.h.app, NAME_SIZE, lca_core_app_name(core, a->app));
@@ -171,12 +171,26 @@ static void send_peer_check(const struct lca_action *a)
     PROMISE(lca_peer_wire_read(packed, (size_t)n, &arena_there, &heard, &why) == 0);
 }
 
+/* As execute.c carries it out: a command fails, a port answers, a web server does not. */
+static void probe_check(const struct lca_action *a, const struct process *p)
+{
+    struct lca_probe ask;
+    PROMISE(lca_wire_probe(core, a, &ask) == 0);
+    if (ask.exec) {
+        struct lca_event *e = answer(LCA_EV_KEEPER_PROBE_ENDED, p, a->start_id);
+        e->exited.exit = (struct exit_info){.how = EXIT_CODE, .code = start_check(a)};
+        return;
+    }
+    PROMISE(ask.port > 0 && ask.address[0] && (!ask.http || (ask.path[0] == '/' && ask.host[0])));
+    answer(LCA_EV_PROBE_RESULT, p, a->start_id)->probe.outcome = ask.http ? PROBE_BAD : PROBE_OK;
+}
+
 static void act(const struct lca_action *a)
 {
     static uint8_t blob[KEEPER_BLOB_MAX];
     struct process *p = NULL;
     if (a->type == LCA_DO_START || a->type == LCA_DO_SIGNAL || a->type == LCA_DO_KILL_TREE || a->type == LCA_DO_ROLE ||
-        a->type == LCA_DO_KILL_ROLE)
+        a->type == LCA_DO_KILL_ROLE || a->type == LCA_DO_LOOK || a->type == LCA_DO_PROBE)
         p = process_of(lca_core_app_name(core, a->app));
     switch (a->type) {
     case LCA_DO_START:
@@ -213,6 +227,16 @@ static void act(const struct lca_action *a)
     case LCA_DO_KILL_ROLE:
         if (p && p->role_id == a->start_id)
             end_role(p, EXIT_SIGNAL, 9);
+        return;
+    case LCA_DO_LOOK:
+        if (p && p->main && p->id == a->start_id)
+            answer(LCA_EV_KEEPER_LOOKED, p, p->id)->looked.seen = 3;
+        return;
+    case LCA_DO_PROBE:
+        if (p)
+            probe_check(a, p);
+        return;
+    case LCA_DO_PROBE_STOP:
         return;
     case LCA_DO_STORE:
         PROMISE(lca_app_save(core, a->app, blob, sizeof blob) >= 0);

@@ -17,7 +17,7 @@ static void sizes_put_right(uint8_t *packet, size_t n)
     if (n < sizeof *h)
         return;
     h->size = (uint32_t)n;
-    if ((h->type == KM_START || h->type == KM_ROLE || h->type == KM_FIND) && n >= offsetof(struct keeper_start, text))
+    if ((h->type == KM_START || h->type == KM_ROLE || h->type == KM_FIND || h->type == KM_PROBE) && n >= offsetof(struct keeper_start, text))
         ((struct keeper_start *)h)->text_len = (uint32_t)(n - offsetof(struct keeper_start, text));
     if ((h->type == KM_STORE || h->type == KM_STORE_HOST) && n >= offsetof(struct keeper_blob, data))
         ((struct keeper_blob *)h)->length = (uint32_t)(n - offsetof(struct keeper_blob, data));
@@ -40,12 +40,13 @@ static void packet_accepted(const uint8_t *packet, size_t n)
 {
     const struct keeper_header *h = (const void *)packet;
     PROMISE(h->size == n && n <= KEEPER_PACKET_MAX);
-    PROMISE((h->type >= KM_HELLO && h->type <= KM_LEASE) || h->type == KM_PEER || h->type == KM_FIND);
+    PROMISE((h->type >= KM_HELLO && h->type <= KM_LEASE) || h->type == KM_PEER || h->type == KM_FIND ||
+            (h->type >= KM_LOOK && h->type <= KM_KILL_PROBE));
     size_t length = strnlen(h->app, sizeof h->app);
     PROMISE(length < sizeof h->app);
     PROMISE(length == 0 || str_is_name(h->app, length));
     PROMISE((length == 0) == (h->type == KM_HELLO || h->type == KM_STORE_HOST));
-    if (h->type == KM_START || h->type == KM_ROLE || h->type == KM_FIND)
+    if (h->type == KM_START || h->type == KM_ROLE || h->type == KM_FIND || h->type == KM_PROBE)
         start_walk((const void *)packet, n);
     if (h->type == KM_STORE || h->type == KM_STORE_HOST)
         PROMISE(offsetof(struct keeper_blob, data) + ((const struct keeper_blob *)h)->length == n);

@@ -318,6 +318,11 @@ def ready(text=b"READY=1\nSTATUS=up"):
     return op(4, 0, text)
 
 
+def probe(kind=1, path=b"/health", port=80):
+    return (number(1, kind) + block(2, b"127.0.0.1") + number(3, port) + block(4, b"h") + block(5, path) + number(6, 200) + block(7, b"/bin/true")
+            + number(8, 1000) + number(9, 500) + number(10, 2) + number(11, 1))
+
+
 def lcas(rng):
     up = configured() + order(1) + ready()
     primary = up + MS_200 + grant(seq=1) + grant(seq=2, order_id=10) + op(6, 0)
@@ -339,6 +344,14 @@ def lcas(rng):
         "hugest-times": configured(extra=b"".join(number(f, 2**32 - 1) for f in (8, 9, 11, 12, 13, 14, 15, 17))) + order(1, deadline=2**32 - 1) + ready() + S_600 + end + S_600,
         "poll-answers": configured() + b"".join(message(5, number(1, i) + number(2, i) + number(3, 2**63)) for i in (0, 1, 2**64 - 1)) + S_5,
         "heartbeat": configured(extra=number(15, 1000)) + order(1) + ready(b"READY=1\nWATCHDOG=1") + S_5, "agents-message": message(16, block(1, b"db1")),
+        "thread-classes": configured(extra=block(40, varint(1000) + varint(0) + varint(500))) + order(1) + ready(b"READY=1\nX_HEARTBEAT_CLASS=3") + S_5,
+        "ten-classes": configured(extra=block(40, varint(1000) * 10)) + order(1), "trigger": configured(extra=number(16, 0)) + order(1) + ready(b"READY=1\nWATCHDOG=trigger") + S_1 + ready(b"WATCHDOG=1"),
+        "stops-itself": up + ready(b"STOPPING=1\nERRNO=5\nEXTEND_TIMEOUT_USEC=9000000") + S_5 + S_30, "reloads": up + ready(b"RELOADING=1\nMONOTONIC_USEC=7") + ready(),
+        "own-period": up + ready(b"WATCHDOG_USEC=100000") + S_5 + ready(b"WATCHDOG_USEC=0"),
+        "probe-tcp": configured(extra=block(41, probe())) + order(1) + ready() + S_30, "probe-http": configured(extra=block(41, probe(2))) + order(1) + ready() + S_30 + S_30,
+        "probe-exec": configured(extra=block(41, probe(3))) + order(1) + ready() + S_30 + order(2, order_id=8), "probe-ready": configured(extra=number(7, 2) + block(42, probe())) + order(1) + S_5,
+        "probe-none": configured(extra=number(7, 2)) + order(1), "probe-odd": configured(extra=block(41, probe(9))) + order(1),
+        "probe-request": configured(extra=block(41, probe(2, path=b"/ HTTP/1.1\r\nX:"))) + order(1), "probe-port-0": configured(extra=block(41, probe(port=0))) + order(1),
     }
     yield from stories.items()
     yield from flipped_stories(rng, list(stories.values()))
@@ -392,6 +405,7 @@ def scss(rng):
 
 KM_HELLO, KM_START, KM_SIGNAL, KM_KILL_TREE, KM_ROLE, KM_KILL_ROLE, KM_STORE, KM_STORE_HOST, KM_EXIT_SEEN, KM_FORGET = range(1, 11)
 KM_FIND = 80
+KM_LOOK, KM_NOTIFY_SEEN, KM_PROBE, KM_KILL_PROBE = range(64, 68)
 
 
 def packet(kind, body=b"", app=b"db1", start=5, size=None, modes=0):
@@ -450,6 +464,9 @@ def packets(rng):
     yield from good.items()
     yield from setups()
     bad = {
+        **{f"ref-{kind}": packet(kind) for kind in (KM_LOOK, KM_KILL_PROBE)}, "seen": packet(KM_NOTIFY_SEEN, struct.pack("=Q", 7)),
+        "seen-short": packet(KM_NOTIFY_SEEN, b"1234"), "probe": packet(KM_PROBE, start_body()), "probe-argc-0": packet(KM_PROBE, start_body(argc=0)),
+        "start-watchdog": packet(KM_START, start_body(env=(b"WATCHDOG_PID=1",))),
         "type-0": packet(0), "type-11": packet(11), "type-huge": packet(2**32 - 1), "size-less": packet(KM_FORGET, size=79), "size-more": packet(KM_FORGET, size=81),
         "header-only-start": packet(KM_START), "name-unterminated": packet(KM_FORGET, app=b"x" * 64), "name-path": packet(KM_FORGET, app=b"../x"), "name-empty": packet(KM_FORGET, app=b""),
         "no-start-id": packet(KM_KILL_TREE, start=0), "signal-odd": packet(KM_SIGNAL, struct.pack("=II", 19, 0)), "start-argc-0": packet(KM_START, start_body(argc=0)),
@@ -475,7 +492,10 @@ def notifies(rng):
     texts = [b"READY=1", b"READY=1\nSTATUS=caf\xc3\xa9\n", b"WATCHDOG=1\nSTOPPING=1\nRELOADING=1", b"X_STATUS=Started", b"X_STATUS=ServiceUnavailable\n", b"X_STATUS=else",
              b"STATUS=" + b"x" * 127, b"STATUS=" + b"x" * 126 + b"\xc3\xa9", b"STATUS=" + b"x" * 125 + b"\xe2\x82\xac", b"STATUS=" + b"\xf0\x9f\x98\x80" * 40, b"STATUS=", b"=",
              b"READY", b"=1", b"\n\n\n", b"STATUS=a\0b\nREADY=1", b"STATUS=\xff", b"STATUS=\x1b[2J", b"STATUS=a\tb", b"STATUS=\xc3", b"A" * 4096, b"A=" * 2048, b"\n" * 4096,
-             b"STATUS=a\nSTATUS=b", b"READY=0\nREADY=1", b"MAINPID=1\nEXTEND_TIMEOUT_USEC=5", b"STATUS=" + b"\x80" * 300, b""]
+             b"STATUS=a\nSTATUS=b", b"READY=0\nREADY=1", b"MAINPID=1\nEXTEND_TIMEOUT_USEC=5", b"STATUS=" + b"\x80" * 300, b"",
+             b"WATCHDOG=trigger\nWATCHDOG_USEC=1000000\nX_HEARTBEAT_CLASS=9", b"X_HEARTBEAT_CLASS=0\nX_HEARTBEAT_CLASS=10", b"ERRNO=4095\nERRNO=4096",
+             b"RELOADING=1\nMONOTONIC_USEC=18446744073709551615", b"EXTEND_TIMEOUT_USEC=18446744073709551616", b"WATCHDOG_USEC=-1",
+             b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 503\n", b"HTTP/1.1 099 \r\n", b"HTTP/1.1 2000 OK"]
     for i, text in enumerate(texts):
         yield f"text-{i}", text
     for i in range(12):

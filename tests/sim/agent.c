@@ -144,6 +144,12 @@ static void agent_act(struct world *w, unsigned host, const struct lca_action *a
     case LCA_DO_KILL_ROLE:
         ask_keeper(w, host, PACKET_KILL_ROLE, action, app);
         return;
+    case LCA_DO_LOOK:
+        ask_keeper(w, host, PACKET_LOOK, action, app);
+        return;
+    case LCA_DO_PROBE: /* no site has any */
+    case LCA_DO_PROBE_STOP:
+        return;
     case LCA_DO_STORE:
     case LCA_DO_STORE_HOST:
         act_store(w, host, action, app);
@@ -205,7 +211,7 @@ static void agent_note(struct world *w, unsigned host, const struct note *n)
         [NOTE_STARTED] = LCA_EV_KEEPER_STARTED,       [NOTE_FAILED] = LCA_EV_KEEPER_START_FAILED,
         [NOTE_EXITED] = LCA_EV_KEEPER_EXITED,         [NOTE_TREE_GONE] = LCA_EV_KEEPER_TREE_GONE,
         [NOTE_ROLE_ENDED] = LCA_EV_KEEPER_ROLE_ENDED, [NOTE_SAYS] = LCA_EV_KEEPER_NOTIFY,
-        [NOTE_FENCED] = LCA_EV_KEEPER_FENCED,
+        [NOTE_FENCED] = LCA_EV_KEEPER_FENCED,         [NOTE_LOOKED] = LCA_EV_KEEPER_LOOKED,
     };
     struct lca_event e = {.type = types[n->type], .name = n->app, .start_id = n->start_id};
     switch (n->type) {
@@ -222,6 +228,7 @@ static void agent_note(struct world *w, unsigned host, const struct note *n)
         e.exited.at = n->at;
         break;
     case NOTE_TREE_GONE:
+    case NOTE_LOOKED:
         break;
     case NOTE_FENCED:
         e.fenced.end = n->end;

@@ -193,6 +193,10 @@ static void packet_do(struct world *w, unsigned host, const struct packet *p)
         if (s)
             lease_set(w, host, s, p);
         return;
+    case PACKET_LOOK:
+        if (s && s->start_id == p->start_id)
+            process_look(w, host, s);
+        return;
     }
 }
 

@@ -359,6 +359,13 @@ void process_kill_role(struct world *w, unsigned host, const char *app)
         world_at(w, w->now + chance_span(&w->rng_process, US(50), MS(1)), role_killed, AT(host, s), s->role.token);
 }
 
+/* Behind everything that it has said. */
+void process_look(struct world *w, unsigned host, struct slot *s)
+{
+    if (s->process.alive)
+        note(w, host, s, NOTE_LOOKED, s->start_id, s->process.pid, NULL, latency(w));
+}
+
 /* ---- the end of a lease ---- */
 
 void process_fence(struct world *w, unsigned host, struct slot *s)

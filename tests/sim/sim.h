@@ -254,7 +254,7 @@ struct slot {
     size_t blob_len;
 };
 
-enum note_type { NOTE_STARTED, NOTE_FAILED, NOTE_EXITED, NOTE_TREE_GONE, NOTE_ROLE_ENDED, NOTE_SAYS, NOTE_FENCED };
+enum note_type { NOTE_STARTED, NOTE_FAILED, NOTE_EXITED, NOTE_TREE_GONE, NOTE_ROLE_ENDED, NOTE_SAYS, NOTE_FENCED, NOTE_LOOKED };
 struct note {
     struct note *next;
     enum note_type type;
@@ -278,7 +278,8 @@ enum packet_type {
     PACKET_STORE,
     PACKET_STORE_HOST,
     PACKET_FENCE,
-    PACKET_LEASE
+    PACKET_LEASE,
+    PACKET_LOOK
 };
 struct packet {
     struct packet *next;
@@ -321,6 +322,7 @@ void process_role(struct world *w, unsigned host, const char *app, uint64_t star
 void process_signal(struct world *w, unsigned host, const char *app, uint64_t start_id, int signal);
 void process_kill_tree(struct world *w, unsigned host, const char *app, uint64_t start_id);
 void process_kill_role(struct world *w, unsigned host, const char *app);
+void process_look(struct world *w, unsigned host, struct slot *s);
 void process_fence(struct world *w, unsigned host, struct slot *s);
 void process_fence_kill(struct world *w, unsigned host, struct slot *s);
 /* The agent ends (and comes back), the keeper ends with it, the host loses power, the host boots. */

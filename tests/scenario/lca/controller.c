@@ -40,12 +40,44 @@ static unsigned words_fill(char *text, ProtobufCBinaryData *out, unsigned max)
     return n;
 }
 
+/* probe=tcp, http or a command: its address is 127.0.0.1:80. */
+static Understudy__Agent__Probe *probe_of(const char *line, const char *key, Understudy__Agent__Probe *p,
+                                          ProtobufCBinaryData *words)
+{
+    static char text[4][64];
+    static unsigned turn;
+    char *value = text[turn++ % 4], other[32];
+    if (!value_of(line, key, value, sizeof text[0]))
+        return NULL;
+    understudy__agent__probe__init(p);
+    p->kind = strcmp(value, "tcp") == 0    ? UNDERSTUDY__AGENT__PROBE__KIND__TCP
+              : strcmp(value, "http") == 0 ? UNDERSTUDY__AGENT__PROBE__KIND__HTTP
+                                           : UNDERSTUDY__AGENT__PROBE__KIND__EXEC;
+    p->address = wire_text("127.0.0.1");
+    p->port = 80;
+    p->host = wire_text("localhost");
+    p->path = wire_text("/health");
+    p->expect = 200;
+    p->command = words;
+    p->n_command = words_fill(value, words, 4);
+    snprintf(other, sizeof other, "%s-interval", key);
+    p->interval_ms = ms_of(line, other, SPAN_S(5));
+    snprintf(other, sizeof other, "%s-timeout", key);
+    p->timeout_ms = ms_of(line, other, SPAN_S(1));
+    p->fail = (uint32_t)number_of(line, "probe-fail", 3);
+    p->pass = (uint32_t)number_of(line, "probe-pass", 2);
+    return p;
+}
+
 static void send_define(struct world *w, unsigned scs, const struct model_app *a)
 {
     char command[256] = "/bin/app", primary[256] = "", backup[256] = "", peer[64] = "", text[64];
     const char *line = a->definition;
     ProtobufCBinaryData words[3][16];
     Understudy__Agent__Define d = UNDERSTUDY__AGENT__DEFINE__INIT;
+    Understudy__Agent__Probe probe, ready;
+    ProtobufCBinaryData probe_words[4], ready_words[4];
+    uint32_t classes[9];
     Understudy__Agent__PairMember p = UNDERSTUDY__AGENT__PAIR_MEMBER__INIT;
     Understudy__Agent__Message m = UNDERSTUDY__AGENT__MESSAGE__INIT;
     value_of(line, "command", command, sizeof command);
@@ -54,6 +86,16 @@ static void send_define(struct world *w, unsigned scs, const struct model_app *a
     d.command = words[0];
     if (value_of(line, "readiness", text, sizeof text) && strcmp(text, "notify") == 0)
         d.readiness = UNDERSTUDY__AGENT__READINESS__NOTIFY;
+    if (value_of(line, "readiness", text, sizeof text) && strcmp(text, "probe") == 0)
+        d.readiness = UNDERSTUDY__AGENT__READINESS__PROBE;
+    d.probe = probe_of(line, "probe", &probe, probe_words);
+    d.readiness_probe = probe_of(line, "ready-probe", &ready, ready_words);
+    d.heartbeat_class_ms = classes;
+    for (; d.n_heartbeat_class_ms < 9; d.n_heartbeat_class_ms++) {
+        char key[] = "heartbeat-0";
+        key[10] = (char)('1' + d.n_heartbeat_class_ms);
+        classes[d.n_heartbeat_class_ms] = ms_of(line, key, SPAN_ZERO);
+    }
     d.startup_timeout_ms = ms_of(line, "startup", SPAN_S(90));
     d.shutdown_timeout_ms = ms_of(line, "shutdown", SPAN_S(10));
     d.auto_restart = number_of(line, "auto-restart", 1) != 0;

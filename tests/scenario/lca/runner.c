@@ -136,11 +136,30 @@ static void keeper_says(struct world *w, enum lca_event_type type, const char *a
     struct lca_event e = {.type = type, .name = app, .start_id = role ? a->role_id : a->start_id, .reason = rest};
     if (strstr(line, " former-start"))
         e.start_id ^= 1;
-    if (type == LCA_EV_KEEPER_STARTED)
+    if (type == LCA_EV_PROBE_RESULT || type == LCA_EV_KEEPER_PROBE_ENDED || strstr(line, " of-probe"))
+        e.start_id = a->probe_id;
+    if (strstr(line, " former-question"))
+        e.start_id ^= 1;
+    if (type == LCA_EV_PROBE_RESULT)
+        e.probe.outcome = strstr(line, " ok") ? PROBE_OK : strstr(line, " not-asked") ? PROBE_NOT_ASKED : PROBE_BAD;
+    if (type == LCA_EV_KEEPER_LOOKED) {
+        e.looked.seen = (unsigned)number_of(line, "seen", 1);
+        e.looked.told = (unsigned)number_of(line, "told", 1);
+    }
+    if (type == LCA_EV_KEEPER_THREAD) {
+        e.thread.pid = (uint32_t)number_of(line, "pid", 100);
+        e.thread.tid = (uint32_t)number_of(line, "tid", 100);
+        e.thread.state = 'S';
+        e.thread.call = 202;
+        e.thread.name = "worker";
+        e.thread.place = "futex_wait";
+        e.thread.stack = "futex_wait < do_futex";
+    }
+    if (type == LCA_EV_KEEPER_STARTED || type == LCA_EV_KEEPER_MAIN)
         e.started.pid = (uint32_t)number_of(line, "pid", 100);
     if (type == LCA_EV_KEEPER_START_FAILED)
         e.failed.error = (int)number_of(line, "errno", ENOENT);
-    if (type == LCA_EV_KEEPER_EXITED || type == LCA_EV_KEEPER_ROLE_ENDED) {
+    if (type == LCA_EV_KEEPER_EXITED || type == LCA_EV_KEEPER_ROLE_ENDED || type == LCA_EV_KEEPER_PROBE_ENDED) {
         e.exited.exit = exit_of(line);
         e.exited.at = w->now;
     }
@@ -238,6 +257,9 @@ static bool keeper_line(struct world *w, const char *verb, const char *name, con
         {"exited", LCA_EV_KEEPER_EXITED},         {"gone", LCA_EV_KEEPER_TREE_GONE},
         {"role-ended", LCA_EV_KEEPER_ROLE_ENDED}, {"link-lost", LCA_EV_APP_LINK_LOST},
         {"link-back", LCA_EV_APP_LINK_BACK},      {"fenced", LCA_EV_KEEPER_FENCED},
+        {"main", LCA_EV_KEEPER_MAIN},             {"thread", LCA_EV_KEEPER_THREAD},
+        {"looked", LCA_EV_KEEPER_LOOKED},        
+        {"probe", LCA_EV_PROBE_RESULT},           {"probe-ended", LCA_EV_KEEPER_PROBE_ENDED},
     };
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
         if (is(verb, verbs[i].verb)) {

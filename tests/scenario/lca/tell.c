@@ -150,7 +150,8 @@ static void say_command(struct world *w, const struct lca_action *action)
                                                   : action->type == LCA_DO_FIND ? "FIND"
                                                   : action->hook == HOOK_PRE_START ? "PRE-START"
                                                   : action->hook == HOOK_POST_STOP ? "POST-STOP"
-                                                  : action->type == LCA_DO_ROLE ? "ROLE"
+                                                  : action->type == LCA_DO_ROLE  ? "ROLE"
+                                                  : action->type == LCA_DO_PROBE ? "PROBE"
                                                                                 : "FENCE",
         lca_core_app_name(w->core, action->app), argv0, role, *epoch ? " " : "", epoch, action->reason);
 }
@@ -178,6 +179,21 @@ static void say_app(struct world *w, const struct lca_action *action)
         action->reason[0] ? ": " : "", action->reason);
 }
 
+static void say_probe(struct world *w, const struct lca_action *action)
+{
+    struct lca_probe ask;
+    const char *which = action->readiness ? "readiness probe" : "probe", *name = lca_core_app_name(w->core, action->app);
+    if (lca_wire_probe(w->core, action, &ask) < 0)
+        die("no probe", name);
+    if (ask.exec)
+        say_command(w, action);
+    else if (ask.http)
+        say(w, "PROBE %s %s http %s port %u host %s path %s expect %u", name, which, ask.address, ask.port, ask.host,
+            ask.path, ask.expect);
+    else
+        say(w, "PROBE %s %s tcp %s port %u", name, which, ask.address, ask.port);
+}
+
 void do_action(struct world *w, const struct lca_action *action)
 {
     const char *name = action->app == LCA_NO_APP ? "" : lca_core_app_name(w->core, action->app);
@@ -199,6 +215,16 @@ void do_action(struct world *w, const struct lca_action *action)
         break;
     case LCA_DO_KILL_ROLE:
         say(w, "KILL_ROLE %s", name);
+        break;
+    case LCA_DO_LOOK:
+        say(w, "LOOK %s", name);
+        break;
+    case LCA_DO_PROBE:
+        a->probe_id = action->start_id;
+        say_probe(w, action);
+        break;
+    case LCA_DO_PROBE_STOP:
+        say(w, "PROBE_STOP %s", name);
         break;
     case LCA_DO_STORE: {
         int n = lca_app_save(w->core, action->app, a->blob, sizeof a->blob);

@@ -16,7 +16,7 @@
 
 struct model_app {
     char name[NAME_SIZE];
-    uint64_t start_id, role_id, told_id; /* told: the newest role or command over its connection */
+    uint64_t start_id, role_id, probe_id, told_id; /* told: the newest role or command over its connection */
     uint8_t blob[6144];
     size_t blob_len;
     bool defined;

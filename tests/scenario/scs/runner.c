@@ -364,7 +364,7 @@ static void on_view(struct script *s, const struct line *l)
 
 static void on_event(struct script *s, const struct line *l)
 {
-    static const char *const keys[] = {"application", "host", "period", "how"};
+    static const char *const keys[] = {"application", "host", "reason", "how"};
     const struct record_def *def = record_by_number((unsigned)atoi(word(l, 2)));
     if (!def)
         die("unknown record", word(l, 2));

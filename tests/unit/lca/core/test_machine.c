@@ -208,7 +208,9 @@ static void late_packets(void **state)
     uint64_t id = c->apps[0].start_id;
     static const enum lca_event_type types[] = {
         LCA_EV_KEEPER_STARTED,    LCA_EV_KEEPER_START_FAILED, LCA_EV_KEEPER_EXITED, LCA_EV_KEEPER_TREE_GONE,
-        LCA_EV_KEEPER_ROLE_ENDED, LCA_EV_KEEPER_NOTIFY,       LCA_EV_APP_LINK_LOST, LCA_EV_APP_LINK_BACK};
+        LCA_EV_KEEPER_ROLE_ENDED, LCA_EV_KEEPER_NOTIFY,       LCA_EV_APP_LINK_LOST, LCA_EV_APP_LINK_BACK,
+        LCA_EV_KEEPER_MAIN,       LCA_EV_KEEPER_LOOKED,       LCA_EV_APP_BEAT,      LCA_EV_PROBE_RESULT,
+        LCA_EV_KEEPER_PROBE_ENDED};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         step(c, &(struct lca_event){.type = types[i], .name = "one", .start_id = id + 1}, now);
         assert_int_equal(c->apps[0].phase, PHASE_STARTING);

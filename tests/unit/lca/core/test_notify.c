@@ -1,5 +1,6 @@
 /* lca/core/notify.c: text of sd_notify, good and hostile. */
 #include "lca/core/notify.h"
+#include "lca/core/wire.h"
 #include "tests/lib/seed.h"
 
 #include <setjmp.h>
@@ -55,6 +56,51 @@ static void what_others_say(void **state)
     assert_false(n.ready);
     assert_true(n.reloading && n.stopping);
     assert_int_equal(n.refused, 0);
+}
+
+static void numbers(void **state)
+{
+    struct notify n = read_text("EXTEND_TIMEOUT_USEC=30000000\nWATCHDOG_USEC=1500\nERRNO=13\nRELOADING=1\nMONOTONIC_USEC=77");
+    assert_true(n.has_extend && n.has_period && n.has_error && n.reloading && n.refused == 0);
+    assert_true(n.extend.ns == SPAN_S(30).ns && n.period.ns == SPAN_US(1500).ns);
+    assert_true(n.error == 13 && n.reload_us == 77);
+    n = read_text("WATCHDOG_USEC=0\nEXTEND_TIMEOUT_USEC=18446744073709551615");
+    assert_true(n.has_period && n.period.ns == 0 && n.extend.ns == NOTIFY_SPAN_MAX.ns);
+    n = read_text("WATCHDOG_USEC=\nERRNO=-1\nERRNO=5000\nMONOTONIC_USEC=1x\nEXTEND_TIMEOUT_USEC=18446744073709551616");
+    assert_true(!n.has_period && !n.has_error && !n.has_extend && n.reload_us == 0);
+    assert_int_equal(n.refused, 5);
+}
+
+static void heartbeats(void **state)
+{
+    struct notify n = read_text("WATCHDOG=1\nX_HEARTBEAT_CLASS=1\nX_HEARTBEAT_CLASS=9");
+    assert_true(n.watchdog && !n.trigger && n.refused == 0);
+    assert_int_equal(n.classes, 1u << 1 | 1u << 9);
+    n = read_text("X_HEARTBEAT_CLASS=0\nX_HEARTBEAT_CLASS=10\nX_HEARTBEAT_CLASS=one");
+    assert_true(n.classes == 0 && n.refused == 3);
+    n = read_text("WATCHDOG=trigger");
+    assert_true(n.trigger && !n.watchdog);
+}
+
+static int http(const char *text)
+{
+    return lca_http_status(text, strlen(text));
+}
+
+/* The first line of a web server's answer, in whatever pieces. */
+static void http_answers(void **state)
+{
+    static const char good[] = "HTTP/1.1 200 OK\r\n";
+    assert_int_equal(http(good), 200);
+    for (size_t n = 0; n <= 12; n++)
+        assert_int_equal(lca_http_status(good, n), 0);
+    assert_int_equal(lca_http_status(good, 13), 200);
+    assert_int_equal(http("HTTP/1.0 503\r\n"), 503);
+    assert_int_equal(http("HTTP/1.1 404\n"), 404);
+    static const char *const bad[] = {"HTTP/2 200 OK\r\n",   "HTTP/1.1  200 OK\r\n", "http/1.1 200 OK\r\n", "+PONG\r\n",
+                                      "HTTP/1.1 2x0 OK\r\n", "HTTP/1.1 2000 OK\r\n", "HTTP/1.1 042 OK\r\n", "\r\n"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_true(http(bad[i]) < 0);
 }
 
 static void bad_lines_do_not_spoil_good_ones(void **state)
@@ -113,6 +159,9 @@ int main(void)
         cmocka_unit_test(plain_lines),
         cmocka_unit_test(sync_marks),
         cmocka_unit_test(what_others_say),
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(heartbeats),
+        cmocka_unit_test(http_answers),
         cmocka_unit_test(bad_lines_do_not_spoil_good_ones),
         cmocka_unit_test(long_text_is_cut_between_characters),
         cmocka_unit_test(random_bytes),

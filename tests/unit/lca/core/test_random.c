@@ -20,7 +20,7 @@
 
 struct model_app {
     char name[NAME_SIZE];
-    uint64_t start_id, role_id;
+    uint64_t start_id, role_id, look;
     bool asked, alive, tree; /* START sent and not answered; main process; anything of it */
     bool exit_kept;          /* until EXIT_SEEN */
     uint64_t exit_of;
@@ -217,6 +217,13 @@ static void act(struct world *w, const struct lca_action *a)
     case LCA_DO_FORGET:
         fail_msg("%s was forgotten", name);
         break;
+    case LCA_DO_LOOK:
+        m->look = a->start_id;
+        break;
+    case LCA_DO_PROBE: /* no application here has any */
+    case LCA_DO_PROBE_STOP:
+        fail_msg("%s is asked", name);
+        break;
     case LCA_DO_SEND:
         sent(w, a);
         break;
@@ -291,6 +298,11 @@ static struct exit_info random_exit(struct world *w)
 
 static void process_ends(struct world *w, struct model_app *m)
 {
+    if (m->look && m->alive) {
+        happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_LOOKED, .name = m->name, .start_id = m->look});
+        m->look = 0;
+        return;
+    }
     if (m->asked && rng_below(&w->rng, 8) == 0 && !w->well) {
         m->asked = m->tree = false;
         happen(w, &(struct lca_event){.type = LCA_EV_KEEPER_START_FAILED,

@@ -28,7 +28,7 @@ static struct lca_core *full_core(void)
     a->granted_seq = (UINT64_C(1) << 32) + 5;
     a->released_seq = 3;
     a->sync = (struct sync_state){.position = 120, .final = 119, .point = {{5, 8}, 100}};
-    a->notify_started = true;
+    a->waits_ready = true;
     a->done[1].key = (struct order_key){.kind = ORDER_GRANT, .term = 5, .order_id = 11, .epoch = {5, 9}};
     a->done[1].outcome = RESULT_DONE;
     a->done_next = 2;

@@ -270,6 +270,12 @@ void rig_fence(struct rig *r, const char *app, uint64_t start_id, const char *sc
     rig_command(r, KM_FENCE, app, start_id, script ? &c : &none);
 }
 
+void rig_seen(struct rig *r, const char *app, uint64_t seq)
+{
+    struct keeper_seen p = {.seq = seq};
+    rig_send(r, &p, sizeof p, KM_NOTIFY_SEEN, app, 1);
+}
+
 static bool receive(struct rig *r, int ms)
 {
     struct pollfd p = {.fd = r->fd, .events = POLLIN};

@@ -21,6 +21,8 @@ union rig_packet {
     struct keeper_exit exit;
     struct keeper_notify notify;
     struct keeper_fenced fenced;
+    struct keeper_thread thread;
+    struct keeper_looked looked;
     uint8_t bytes[KEEPER_PACKET_MAX];
 };
 
@@ -83,6 +85,9 @@ mono_t rig_lease(struct rig *r, const char *app, uint64_t start_id, int64_t ms, 
                  uint32_t fencing_ms);
 /* KM_FENCE: sh -c SCRIPT; NULL: none. */
 void rig_fence(struct rig *r, const char *app, uint64_t start_id, const char *script);
+
+/* KM_NOTIFY_SEEN. */
+void rig_seen(struct rig *r, const char *app, uint64_t seq);
 
 /* The next packet, which has to be this one. */
 void rig_expect(struct rig *r, uint32_t type, const char *app, uint64_t start_id);

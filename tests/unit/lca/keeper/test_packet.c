@@ -158,7 +158,8 @@ static void refuses_unknown_types_and_signals(void **state)
     (void)state;
     for (uint32_t type = 0; type < 100; type++) {
         struct keeper_ref ref = {.h = {.type = type, .size = sizeof ref, .app = "a", .start_id = 1}};
-        bool known = type == KM_KILL_TREE || type == KM_KILL_ROLE || type == KM_EXIT_SEEN || type == KM_FORGET;
+        bool known = type == KM_KILL_TREE || type == KM_KILL_ROLE || type == KM_EXIT_SEEN || type == KM_FORGET ||
+                     type == KM_LOOK || type == KM_KILL_PROBE;
         assert_int_equal(packet_check(&ref, sizeof ref) == NULL, known);
     }
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

@@ -179,6 +179,9 @@ static void a_definition_within_the_limit_fits_the_wire(void **state)
         HEAD "[application x]\nhost = a\nbackup = y\nworking-directory = /w\nuser = u\noutput = /o\ncommand = /bin/x\n";
     for (int i = 0; i < 120; i++) /* one-byte words cost the most */
         strcat(text, "command = 1\non-primary = /\non-backup = /\nenvironment = A=\n");
+    strcat(text, "readiness = probe\nprobe = exec / 1 2 3 4 5 6 7 8 9 10\nprobe-interval = 1h\n");
+    for (int i = 1; i <= 9; i++)
+        snprintf(text + strlen(text), 100, "heartbeat-period-thread-class-%d = 1h\n", i);
     strcat(text, APP("y", "b"));
     struct scs_config *c = site_load(text, &complaints);
     assert_int_equal(complaints.errors, 0);
