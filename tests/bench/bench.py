@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 
+import applications
 import failover
 import footprint
 import restart
@@ -16,7 +17,8 @@ import silence
 import world
 from report import Report
 
-FIGURES = {"failover": failover.measure, "restart": restart.measure, "silence": silence.measure, "footprint": footprint.measure, "safety": safe.measure}
+FIGURES = {"failover": failover.measure, "restart": restart.measure, "silence": silence.measure, "footprint": footprint.measure, "safety": safe.measure,
+           "applications": applications.measure}
 GATE = ("failover", "restart", "silence", "footprint")
 TIMED = {"failover", "restart", "silence", "safety"}
 
@@ -46,15 +48,17 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--samples")
     parser.add_argument("--fair", action="store_true")
-    parser.add_argument("--part", action="append", choices=safe.PARTS)
+    parser.add_argument("--part", action="append", choices=(*safe.PARTS, *applications.PARTS))
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     args = parser.parse_args()
     unknown = [n for n in args.names if n not in FIGURES]
     if unknown:
         parser.error(f"there is no figure '{unknown[0]}'; there are: {' '.join(FIGURES)}")
-    if "safety" not in args.names and (args.part or args.minutes):
-        parser.error("--part and --minutes are of safety")
+    if "safety" not in args.names and args.minutes:
+        parser.error("--minutes is of safety")
+    if args.part and args.names not in (["safety"], ["applications"]):
+        parser.error("--part is of safety or of applications, named alone")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
     report = Report(samples_folder(args))
@@ -64,7 +68,7 @@ def main():
         for name in args.names or GATE:
             begun = time.monotonic()
             report.policy = set_policy(name, args.fair)
-            more = {"parts": args.part, "minutes": args.minutes} if name == "safety" else {}
+            more = {"safety": {"parts": args.part, "minutes": args.minutes}, "applications": {"parts": args.part}}.get(name, {})
             FIGURES[name](report, args.quick, random.Random(f"{args.seed} {name}"), **more)
             report.say(f"  ({time.monotonic() - begun:.0f} s)")
     except AssertionError as e:

@@ -252,6 +252,45 @@ def test_nobody_controls_the_host(one):
     wait(lambda: w.ctl("status").code == 0 and w.app("x")["status"] == "Started")
 
 
+# -- the examples --------------------------------------------------------------------------------------------------------------------------
+
+EXAMPLES = tree.SOURCE / "lca/client/examples"
+
+
+class Example(Linked):
+    """Applications are one of lca/client/examples, built, or in Python."""
+
+    def testapp(self):
+        for name in ("lca.py", "service.py"):
+            shutil.copy2(EXAMPLES / name, self.bin / name)
+        return super().testapp()
+
+
+@pytest.mark.parametrize("name", ["example-poll", "example-libev", "service.py"])
+def test_example(make_world, name):
+    if name.endswith(".py") and "asan" in tree.run("readelf", "-d", LIBRARY).stdout:
+        pytest.skip("Python cannot load a library with a sanitizer")
+    kind = type("One", (Example,), {"app_program": "linked" if name.endswith(".py") else name})
+    w = make_world(kind=kind)
+    options = {"environment": f"LIBLCA={w.bin}/liblca.so.0", "readiness": "notify", "heartbeat_period": "10s"}
+    w.pair(**options)
+    for app in ("p1", "p2"):
+        w.scs_conf[f"application {app}"]["command"] = str(w.bin / name)
+    w.pairs.clear()  # they keep no record that could be audited
+    w.start()
+    w.wait_normal("p1")
+    assert w.ctl("switchover", "p1").code == 0
+    w.wait_normal("p2")
+    for app, role in (("p1", "Backup"), ("p2", "Primary")):
+        wait(lambda: f"{role}, epoch " in w.path(f"{app}.out").read_text(), what=f"{app} prints {role}")
+    done = w.ctl("command", "p2", "hello", json=False)
+    assert done.code == 0 and "hello" in done.out, done
+    assert w.ctl("stop", "p1", "--graceful").code == 0
+    w.kill_agent("b")
+    assert w.ctl("start", "p1").code == 0
+    w.wait_normal("p2")
+
+
 # -- who is not who it says ---------------------------------------------------------------------------------------------------------------
 
 SPEAK = """

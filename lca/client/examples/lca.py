@@ -36,7 +36,7 @@ class _Event(ctypes.Structure):
 
 
 def _load():
-    library = ctypes.CDLL(os.environ.get("LCA_LIBRARY", "liblca.so.0"))
+    library = ctypes.CDLL(os.environ.get("LIBLCA", "liblca.so.0"))
     handle, text, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint64
     for name, result, arguments in (
             ("open", ctypes.c_int, [ctypes.POINTER(handle)]), ("close", None, [handle]), ("fd", ctypes.c_int, [handle]),
