@@ -504,10 +504,55 @@ def notifies(rng):
         yield f"flipped-{i}", bytes(data)
 
 
+def apps(rng):
+    """Packets of an application and of its agent (proto/app.proto), right and wrong."""
+    def body(field, *parts):
+        return block(field, b"".join(parts))
+
+    register = (block(1, b"db1"), fixed64(2, 0x1234), number(3, 1), number(4, 1), number(7, 6), block(8, b"serving"), number(9, 10), number(10, 9))
+    good = {
+        "register": body(1, *register), "status": body(2, number(1, 8), block(2, b"disk full")), "beat": body(3, number(1, 0x3FF)),
+        "answer": body(4, number(1, 1 << 63), number(2, 3), block(3, b"busy")), "mark": body(5, number(1, 1 << 63), number(2, 5)),
+        "reply": body(6, number(1, 4), number(2, 3), block(3, b"no")), "registered": body(16, number(1, 2), number(2, 5), number(3, 1), number(4, 1), number(5, 333)),
+        "refused": body(17, block(1, b"pid 7 is no process of it")), "role": body(18, number(1, 77), number(2, 2), number(3, 5), number(4, 1), number(5, 1000), block(6, b"why")),
+        "suspend": body(19, number(1, 10000), block(2, b"stop")), "control": body(20, number(1, 1)),
+        "command": body(21, number(1, 9), block(2, b"flush"), block(2, b""), block(2, b"all"), number(3, 30000)),
+    }
+    yield from ((f"good-{name}", data) for name, data in good.items())
+    yield "empty", b""
+    yield "later-body", body(40, number(1, 1))
+    yield "later-field", body(20, number(1, 1), number(9, 5), block(10, b"x"), fixed64(11, 1))
+    yield "two-bodies", good["register"] + good["status"]
+    yield "no-name", body(1, fixed64(2, 1), number(7, 6))
+    yield "bad-name", body(1, block(1, b"../etc"), fixed64(2, 1), number(7, 6))
+    yield "no-start", body(1, block(1, b"db1"), number(7, 6))
+    yield "bad-role", body(1, block(1, b"db1"), fixed64(2, 1), number(4, 3), number(7, 6))
+    yield "bad-term", body(1, block(1, b"db1"), fixed64(2, 1), number(5, 1 << 40), number(7, 6))
+    yield "bad-status", body(2, number(1, 1))
+    yield "status-nul", body(2, number(1, 6), block(2, b"a\0b"))
+    yield "status-not-utf8", body(2, number(1, 6), block(2, b"\xff\xfe"))
+    yield "status-long", body(2, number(1, 6), block(2, b"x" * 128))
+    yield "reply-long", body(6, number(1, 1), block(3, b"x" * 4001))
+    yield "reply-longest", body(6, number(1, 1), block(3, b"x" * 4000))
+    yield "reason-long", body(17, block(1, "\u00e4".encode() * 200))
+    yield "words-many", body(21, number(1, 1), *(block(2, b"w") for _ in range(33)))
+    yield "words-long", body(21, number(1, 1), block(2, b"w" * 8000))
+    yield "words-nul", body(21, number(1, 1), block(2, b"a\0b"))
+    yield "wrong-type", body(18, block(1, b"x"))
+    yield "body-a-number", number(18, 5)
+    yield "varint-endless", b"\xff" * 20
+    yield "length-beyond", b"\x82\x01\x7f\x08"
+    yield "group", b"\x0b\x0c"
+    for i in range(12):
+        data = bytearray(rng.choice(list(good.values())))
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        yield f"flipped-{i}", bytes(data)
+
+
 def inputs():
     """Each stored input: (path below the corpus, bytes)."""
     for target, make in (("session", sessions), ("wire", wires), ("option", options), ("lca", lcas), ("scs", scss), ("packet", packets),
-                         ("notify", notifies)):
+                         ("notify", notifies), ("app", apps)):
         for name, data in make(random.Random(4999)):
             yield f"{target}/{name}", data
 
