@@ -105,7 +105,8 @@ bool member_is_stale(const struct scs_core *c, uint16_t pair, uint8_t m)
 {
     const struct core_pair *p = &c->pairs[pair];
     const struct core_app *a = member(c, pair, m);
-    return a->was_lost && p->holder == other_member(m) && scs_epoch_compare(a->joined, p->epoch) < 0;
+    bool has_all = p->sync.mark && a->position >= p->sync.mark; /* of what was acknowledged: it has missed nothing */
+    return a->was_lost && !has_all && p->holder == other_member(m) && scs_epoch_compare(a->joined, p->epoch) < 0;
 }
 
 static uint64_t bit(bool is, uint64_t fact)

@@ -17,7 +17,7 @@ void check_reset(struct world *w)
     struct checker *c = checker_of(w);
     memset(c, 0, sizeof *c);
     for (unsigned p = 0; p < PAIRS_MAX; p++) {
-        c->pair[p].owner = c->pair[p].former = c->pair[p].last_acting = -1;
+        c->pair[p].owner = c->pair[p].former = c->pair[p].last_acting = c->pair[p].last_primary = -1;
         c->pair[p].moved[0] = c->pair[p].moved[1] = c->pair[p].moved[2] = -SEC(1000);
         c->pair[p].both_since = NEVER;
     }
@@ -113,7 +113,7 @@ void check_flapping(struct world *w, const struct slot *s)
     const struct site_app *a = &w->site.apps[s->app];
     struct pair_truth *p = &w->checker.pair[a->pair];
     bool moved = p->last_acting >= 0 && p->last_acting != (int)a->member && !app_acts(w, peer_of(w, s->app));
-    p->last_acting = (int)a->member;
+    p->last_acting = p->last_primary = (int)a->member;
     if (!moved)
         return;
     bool again = w->now - p->moved[0] < w->site.flip.ns,

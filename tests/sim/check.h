@@ -60,7 +60,8 @@ struct pair_truth {
         uint64_t mark; /* acknowledged, as primaries told this controller */
         struct epoch epoch;
     } told[CONTROLLERS_MAX];
-    int last_acting;  /* member that began to act last, -1: nobody yet */
+    int last_acting;  /* member that began to act last, -1: nobody yet, or its host has booted since */
+    int last_primary; /* the same, over boots */
     int64_t moved[3]; /* when the role moved from one member to the other, the latest three */
     bool both;        /* primaries, where somebody sees both */
 };

@@ -201,7 +201,7 @@ static void grant_marks(struct world *w, const struct controller *c, uint16_t ap
     struct member_truth *t = &w->checker.app[app];
     const struct pair_truth *p = &w->checker.pair[w->site.apps[app].pair];
     uint64_t mark = p->told[at].mark;
-    bool silent = t->at[at].position == 0 && p->last_acting == (int)w->site.apps[app].member;
+    bool silent = t->at[at].position == 0 && p->last_primary == (int)w->site.apps[app].member;
     t->needs_epoch = epoch_of(g->epoch);
     t->needs = 0;
     if (!w->marks.on || !w->site.licence || operator_asked(w, app, true))
