@@ -299,7 +299,7 @@ void app_exited(struct lca_core *c, struct app *a, const struct exit_info *exit,
         strbuf_add(&how, ", it had said ");
         error_print(a->error, &how);
     }
-    app_reason(a, "%s%s", cause_text(a->cause), text);
+    app_reason(a, "%s%s%s", cause_text(a->cause), text, a->found ? "; not started by lca" : "");
     app_set_status(c, a, APP_STOP_TRANSITION);
     say_exit(c, a);
     role_app_ended(c, a);

@@ -73,7 +73,8 @@ static void send_define(struct world *w, unsigned scs, const struct model_app *a
 {
     char command[256] = "/bin/app", primary[256] = "", backup[256] = "", peer[64] = "", text[64];
     const char *line = a->definition;
-    ProtobufCBinaryData words[3][16];
+    char before[256] = "", behind[256] = "", pid_file[128] = "";
+    ProtobufCBinaryData words[5][16];
     Understudy__Agent__Define d = UNDERSTUDY__AGENT__DEFINE__INIT;
     Understudy__Agent__Probe probe, ready;
     ProtobufCBinaryData probe_words[4], ready_words[4];
@@ -107,6 +108,14 @@ static void send_define(struct world *w, unsigned scs, const struct model_app *a
     d.hangup_restart = number_of(line, "hangup-restart", 1) != 0;
     d.reconnect_timeout_ms = ms_of(line, "reconnect", SPAN_S(2));
     d.suspending_wait_timeout_ms = ms_of(line, "suspending", SPAN_S(10));
+    value_of(line, "pre-start", before, sizeof before);
+    value_of(line, "post-stop", behind, sizeof behind);
+    d.n_pre_start = words_fill(before, words[3], 16);
+    d.pre_start = words[3];
+    d.n_post_stop = words_fill(behind, words[4], 16);
+    d.post_stop = words[4];
+    d.third_party = value_of(line, "pid-file", pid_file, sizeof pid_file);
+    d.pid_file = wire_text(pid_file);
     if (value_of(line, "peer", peer, sizeof peer)) {
         value_of(line, "on-primary", primary, sizeof primary);
         value_of(line, "on-backup", backup, sizeof backup);

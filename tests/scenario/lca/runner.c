@@ -156,7 +156,8 @@ static void keeper_says(struct world *w, enum lca_event_type type, const char *a
         e.thread.stack = "futex_wait < do_futex";
     }
     if (type == LCA_EV_KEEPER_STARTED || type == LCA_EV_KEEPER_MAIN)
-        e.started.pid = (uint32_t)number_of(line, "pid", 100);
+        e.started = (__typeof__(e.started)){.pid = (uint32_t)number_of(line, "pid", 100),
+                                            .found = strstr(line, " found") != NULL};
     if (type == LCA_EV_KEEPER_START_FAILED)
         e.failed.error = (int)number_of(line, "errno", ENOENT);
     if (type == LCA_EV_KEEPER_EXITED || type == LCA_EV_KEEPER_ROLE_ENDED || type == LCA_EV_KEEPER_PROBE_ENDED) {

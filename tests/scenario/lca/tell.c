@@ -268,8 +268,11 @@ void do_action(struct world *w, const struct lca_action *action)
     case LCA_DO_END:
         say(w, "END");
         break;
-    case LCA_DO_FENCE:
     case LCA_DO_FIND:
+        a->start_id = action->start_id;
+        say_command(w, action);
+        break;
+    case LCA_DO_FENCE:
         say_command(w, action);
         break;
     case LCA_DO_LEASE:
