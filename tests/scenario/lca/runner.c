@@ -259,7 +259,7 @@ static bool keeper_line(struct world *w, const char *verb, const char *name, con
         {"role-ended", LCA_EV_KEEPER_ROLE_ENDED}, {"link-lost", LCA_EV_APP_LINK_LOST},
         {"link-back", LCA_EV_APP_LINK_BACK},      {"fenced", LCA_EV_KEEPER_FENCED},
         {"main", LCA_EV_KEEPER_MAIN},             {"thread", LCA_EV_KEEPER_THREAD},
-        {"looked", LCA_EV_KEEPER_LOOKED},        
+        {"looked", LCA_EV_KEEPER_LOOKED},
         {"probe", LCA_EV_PROBE_RESULT},           {"probe-ended", LCA_EV_KEEPER_PROBE_ENDED},
     };
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
