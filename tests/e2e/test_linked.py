@@ -180,6 +180,14 @@ def test_heartbeats_by_the_library(one):
     assert 5160 in [r["number"] for r in w.history("--application", "x")]
 
 
+def test_silent_thread_class_is_named(one):
+    w = one(heartbeat_period_thread_class_2="2s", hangup_restart="no")
+    w.tell("x", "beat 2")
+    wait(lambda: any(r["number"] == 5160 and "2" in r["text"] for r in w.history("--application", "x")), what="the class is missed")
+    w.tell("x", "beat 2")
+    wait(lambda: 5161 in [r["number"] for r in w.history("--application", "x")], what="and has come back")
+
+
 def test_command_and_its_answer(one):
     w = one()
     done = w.ctl("command", "x", "echo", "--all", "two words", json=False)
