@@ -190,7 +190,8 @@ static const char *field_key(ProtobufCBinaryData key)
     static const char *const known[] = {"application", "host",   "pair",    "how",     "reason", "pid",   "epoch",
                                         "period",      "peer",   "timeout", "address", "role",   "delay", "count",
                                         "limit",       "window", "text",    "detail",  "scs",    "what",  "late",
-                                        "program",     "order",  "status",  "code",    "signal"};
+                                        "program",     "order",  "status",  "code",    "signal", "tid",   "name",
+                                        "state",       "place",  "call",    "stack"};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strlen(known[i]) == key.len && memcmp(known[i], key.data, key.len) == 0)
             return known[i];
