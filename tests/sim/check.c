@@ -265,10 +265,11 @@ void check_lost(struct world *w, unsigned node, const struct slink *l)
 
 /* ---- two primaries in sight of a controller ---- */
 
+/* Where the keeper stands still nothing can be made to obey, whatever its agent is told. */
 static bool host_in_sight(const struct world *w, const struct controller *c, unsigned host)
 {
     const struct path *to = path_of(w, c->node, host), *from = path_of(w, host, c->node);
-    return node_runs(w, host) && c->host_up[host] && to->cuts + from->cuts + to->loss + from->loss == 0;
+    return node_runs(w, host) && keeper_held(w, host) <= w->now && c->host_up[host] && to->cuts + from->cuts + to->loss + from->loss == 0;
 }
 
 static bool pair_in_sight(const struct world *w, unsigned pair)
