@@ -193,10 +193,11 @@ static bool wants_change(const struct scs_core *c, uint16_t host, bool *ret_forc
     return is_elector(c, host) && may_begin_records(c);
 }
 
-static bool wants_confirm(const struct scs_core *c, const struct core_elector *el)
+/* Who is none of its electors stays outside: confirmed in it, it would count as one when this set is left. */
+static bool wants_confirm(const struct scs_core *c, uint16_t host)
 {
-    const struct scs_elector_record *r = &el->record;
-    return r->recorded && is_ours(c, &r->set) && r->set.number <= c->lead.request.number &&
+    const struct scs_elector_record *r = &c->hosts[host].elector.record;
+    return is_elector(c, host) && r->recorded && is_ours(c, &r->set) && r->set.number <= c->lead.request.number &&
            (!r->confirmed || r->set.number < c->lead.request.number);
 }
 
@@ -210,7 +211,7 @@ static void ask_host(struct scs_core *c, uint16_t host, bool open)
         h->elector.asked = c->lead.request.round;
         ask(c, host, VOTE_KIND_CHANGE, force);
     }
-    if (open && h->elector.confirming != c->lead.request.round && wants_confirm(c, &h->elector)) {
+    if (open && h->elector.confirming != c->lead.request.round && wants_confirm(c, host)) {
         h->elector.confirming = c->lead.request.round;
         ask(c, host, VOTE_KIND_CONFIRM, false);
     }
@@ -312,6 +313,13 @@ static void succeed(struct scs_core *c)
     lead_request_end(c, true, "", text);
 }
 
+/* Who is none of this set's electors has no more to do than to leave the former one. */
+static bool has_gone(const struct scs_core *c, uint16_t host)
+{
+    const struct scs_elector_record *r = &c->hosts[host].elector.record;
+    return !is_elector(c, host) && r->recorded && is_ours(c, &r->set);
+}
+
 /* Everybody that can be asked has been, and has answered. */
 static bool is_settled(const struct scs_core *c)
 {
@@ -319,7 +327,7 @@ static bool is_settled(const struct scs_core *c)
     for (unsigned i = 0; i < c->config->n_hosts; i++) {
         const struct core_host *h = &c->hosts[i];
         if (h->up && h->elector.known && !h->elector.refused[0] &&
-            (wants_confirm(c, &h->elector) || wants_change(c, (uint16_t)i, &force)))
+            (wants_confirm(c, (uint16_t)i) || (wants_change(c, (uint16_t)i, &force) && !has_gone(c, (uint16_t)i))))
             return false;
     }
     return true;
