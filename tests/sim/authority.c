@@ -6,7 +6,10 @@
  * restarts what they are to remember. It refuses to know how a term was won. */
 #include "tests/sim/sim.h"
 
+#include "lca/core/core_state.h"
 #include "scs/core/core_state.h"
+
+#include <string.h>
 
 static bool arbitrated(const struct world *w)
 {
@@ -26,9 +29,19 @@ bool controller_leads(const struct world *w, const struct controller *c)
     return authority_ends(w, c) > w->now;
 }
 
+static void led(struct world *w, const struct controller *c, uint64_t term)
+{
+    struct set_truth *s = &w->checker.set;
+    s->led = term > s->led ? term : s->led;
+    if (c->electors != w->site.electors)
+        s->former_led = term > s->former_led ? term : s->former_led;
+}
+
 void check_authority(struct world *w, struct controller *c)
 {
     bool leads = controller_leads(w, c);
+    if (leads)
+        led(w, c, scs_core_term(c->core));
     if (leads && !c->led) {
         c->led_since = w->now;
         c->leads++;
@@ -58,22 +71,21 @@ void check_register(struct world *w, unsigned controller, const struct authority
 
 /* ---- electors ---- */
 
-void check_vote(struct world *w, unsigned host, enum lca_vote_kind kind, uint64_t term, bool yes)
+static void voted(struct world *w, unsigned host, uint64_t term)
 {
     struct elector_truth *e = &w->checker.elector[host];
+    const struct set_truth *s = &w->checker.set;
     int64_t now = node_now(w, host).ns;
-    unsigned owner = (unsigned)(term % 4) % CONTROLLERS_MAX;
-    if (kind == VOTE_RELEASE && yes && term == e->voted)
-        e->promised_until = 0;
-    if (kind == VOTE_RELEASE && yes && term > e->released[owner])
-        e->released[owner] = term; /* its owner counts no answer for it any more, not one that is being written either */
-    if (kind != VOTE_REQUEST || !yes)
-        return;
+    unsigned owner = (unsigned)(term % 4) % CONTROLLERS_MAX, in = s->change - e->asked[owner].former;
     w->checker.votes++;
+    if (s->change > 0 && e->asked[owner].former && e->left == s->change)
+        violation(w, "vote-set", "the elector on host%u votes for term %llu in the set that it has left", host + 1,
+                  (unsigned long long)term);
     if (term < e->voted)
         violation(w, "vote-term", "the elector on host%u votes for term %llu after %llu", host + 1,
                   (unsigned long long)term, (unsigned long long)e->voted);
-    if (term != e->voted && e->promised_until > now && e->asked[owner].previous != e->voted)
+    /* Who has learned a set (V6) promised nothing in it; what it had promised in the former one is over with that. */
+    if (term != e->voted && e->promised_until > now && e->asked[owner].previous != e->voted && e->promised_in >= in)
         violation(w, "vote-promise",
                   "the elector on host%u votes for term %llu %.6f s before its promise to %llu is over", host + 1,
                   (unsigned long long)term, (double)(e->promised_until - now) / 1e9, (unsigned long long)e->voted);
@@ -84,9 +96,147 @@ void check_vote(struct world *w, unsigned host, enum lca_vote_kind kind, uint64_
         violation(w, "not-durable", "the elector on host%u votes for term %llu, on disk is %llu", host + 1,
                   (unsigned long long)term, (unsigned long long)kept);
     e->voted = term;
+    e->waits = false;
+    e->promised_in = in;
     /* A candidate that gave a term back has done with its lower ones, too. */
     e->promised_until = term <= e->released[owner] ? 0 : now + lease_takeover(&w->site.timing).ns;
     e->promised_world = node_to_world(w, host, (mono_t){e->promised_until});
+}
+
+static void released(struct world *w, unsigned host, uint64_t term)
+{
+    struct elector_truth *e = &w->checker.elector[host];
+    unsigned owner = (unsigned)(term % 4) % CONTROLLERS_MAX;
+    if (term == e->voted)
+        e->promised_until = 0;
+    if (term > e->released[owner])
+        e->released[owner] = term; /* its owner counts no answer for it any more, not one that is being written either */
+}
+
+/* ---- their set ---- */
+
+static bool has_set(const struct world *w, unsigned host)
+{
+    const struct elector *el = &w->agents[host].core->elector;
+    return el->recorded && memcmp(el->set.hash, w->checker.set.hash, sizeof el->set.hash) == 0;
+}
+
+void check_set_changes(struct world *w, uint8_t former)
+{
+    struct set_truth *s = &w->checker.set;
+    struct controller *c = &w->controllers[0];
+    uint8_t file = c->electors;
+    c->electors = w->site.electors;
+    site_configure(w, c, c->next);
+    c->electors = file;
+    memcpy(s->former_hash, s->hash, sizeof s->hash);
+    memcpy(s->hash, c->next->electors_hash, sizeof s->hash);
+    s->former = former;
+    s->former_led = s->led;
+    s->confirmed = 0;
+    if (former == 0)
+        return;
+    s->change++;
+    for (unsigned i = 0; i < w->site.n_hosts; i++) {
+        const struct elector *el = &w->agents[i].core->elector;
+        s->number = el->recorded && el->set.number > s->number ? el->set.number : s->number;
+    }
+}
+
+static void left(struct world *w, unsigned host)
+{
+    struct elector_truth *e = &w->checker.elector[host];
+    if (has_set(w, host) && !w->agents[host].core->elector.confirmed)
+        e->left = e->left_ever = w->checker.set.change;
+}
+
+/* E2: it goes out when a majority of the former set has left that; and it binds as a vote does. */
+static void confirm_came(struct world *w, unsigned host, const struct lca_vote *v)
+{
+    struct set_truth *s = &w->checker.set;
+    unsigned n = 0;
+    if (s->former == 0 || v->number <= s->number || memcmp(v->electors_hash, s->hash, sizeof s->hash) != 0)
+        return;
+    for (unsigned i = 0; i < w->site.n_hosts; i++)
+        n += s->former >> i & 1 && w->checker.elector[i].left_ever == s->change;
+    if (n <= (unsigned)__builtin_popcount(s->former) / 2)
+        violation(w, "set-early", "host%u is to vote in its set, and %u of %d electors have left the former one",
+                  host + 1, n, __builtin_popcount(s->former));
+    s->confirmed |= 1u << host;
+    if (w->agents[host].core->elector.confirmed)
+        return;
+    w->checker.elector[host].confirming = true;
+    w->checker.elector[host].confirmed_at = node_now(w, host).ns;
+}
+
+static void confirmed(struct world *w, unsigned host, uint64_t highest)
+{
+    struct elector_truth *e = &w->checker.elector[host];
+    const struct set_truth *s = &w->checker.set;
+    if (!e->confirming)
+        return;
+    e->confirming = false;
+    if (!has_set(w, host))
+        return;
+    if (highest < s->former_led)
+        violation(w, "set-term", "host%u votes in its set from term %llu on, and the former one has elected %llu",
+                  host + 1, (unsigned long long)highest, (unsigned long long)s->former_led);
+    e->waits = true;
+    e->voted = highest > e->voted ? highest : e->voted;
+    e->promised_in = s->change;
+    e->promised_until = e->confirmed_at + lease_takeover(&w->site.timing).ns;
+    e->promised_world = node_to_world(w, host, (mono_t){e->promised_until});
+}
+
+/* V6: who has not been confirmed has learned the set from a majority that has. */
+void check_set_told(struct world *w, unsigned host, const uint8_t hash[32], uint64_t number, bool confirmed)
+{
+    const struct set_truth *s = &w->checker.set;
+    unsigned n = (unsigned)__builtin_popcount(s->confirmed & w->site.electors);
+    if (s->former == 0 || !confirmed || number <= s->number || memcmp(hash, s->hash, sizeof s->hash) != 0)
+        return;
+    if (!(s->confirmed >> host & 1) && n <= (unsigned)__builtin_popcount(w->site.electors) / 2)
+        violation(w, "set-learned", "host%u votes in its set, in which only %u others were confirmed", host + 1, n);
+}
+
+/* ---- what they are asked and answer ---- */
+
+void check_vote(struct world *w, unsigned host, const struct lca_vote_answer *answer)
+{
+    if (!answer->yes)
+        return;
+    switch (answer->asked.kind) {
+    case VOTE_REQUEST:
+        voted(w, host, answer->asked.term);
+        return;
+    case VOTE_RELEASE:
+        released(w, host, answer->asked.term);
+        return;
+    case VOTE_CHANGE:
+        left(w, host);
+        return;
+    case VOTE_CONFIRM:
+        confirmed(w, host, answer->highest);
+        return;
+    case VOTE_NONE:
+    case VOTE_ASK:
+    case VOTE_INSTALL:
+        return;
+    }
+}
+
+void check_vote_asked(struct world *w, unsigned host, const struct lca_vote *vote)
+{
+    unsigned owner = (unsigned)(vote->term % 4) % CONTROLLERS_MAX;
+    __typeof__(&w->checker.elector[0].asked[0]) asked = &w->checker.elector[host].asked[owner];
+    if (vote->kind == VOTE_CONFIRM)
+        confirm_came(w, host, vote);
+    if (vote->kind != VOTE_REQUEST)
+        return;
+    asked->term = vote->term;
+    asked->previous = vote->previous_term;
+    asked->former = w->checker.set.change > 0 &&
+                    memcmp(vote->electors_hash, w->checker.set.former_hash, sizeof vote->electors_hash) == 0;
 }
 
 void check_elector_boots(struct world *w, unsigned host)
@@ -94,12 +244,5 @@ void check_elector_boots(struct world *w, unsigned host)
     struct elector_truth *e = &w->checker.elector[host];
     int64_t left = e->promised_until && e->promised_world > w->now ? e->promised_world - w->now : 0;
     e->promised_until = left ? node_now(w, host).ns + left - left / 250 : 0;
-}
-
-void check_vote_asked(struct world *w, unsigned host, uint64_t term, uint64_t previous)
-{
-    struct elector_truth *e = &w->checker.elector[host];
-    unsigned owner = (unsigned)(term % 4) % CONTROLLERS_MAX;
-    e->asked[owner].term = term;
-    e->asked[owner].previous = previous;
+    e->confirming = false;
 }

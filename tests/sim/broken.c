@@ -61,6 +61,10 @@ void mutant_agent_core(struct world *w, unsigned host)
     case MUTANT_B3_TERM:
         c->term = 0;
         return;
+    case MUTANT_SET_NO_WAIT:
+        if (w->checker.elector[host].waits)
+            c->elector.promised = MONO_ZERO;
+        return;
     case MUTANT_S9_FORMER_PROCESS:
         keep_positions(w, host, c);
         return;
@@ -119,6 +123,18 @@ static void prove_all(struct scs_core *c)
     }
 }
 
+/* Sets of one elector each; and who did not take this one counts as if it had. */
+static void believe_the_first(struct scs_core *c)
+{
+    for (unsigned h = 0; h < c->config->n_hosts; h++) {
+        struct core_elector *el = &c->hosts[h].elector;
+        el->record.set.electors = 1;
+        el->record.former.electors = el->record.former.electors > 0;
+        if (c->lead.request.open && c->lead.request.kind == SO_CHANGE)
+            el->took = c->lead.request.round;
+    }
+}
+
 void mutant_scs_core(struct world *w, struct controller *c)
 {
     struct scs_core *core = c->core;
@@ -161,6 +177,9 @@ void mutant_scs_core(struct world *w, struct controller *c)
     case MUTANT_6_UNCONFIRMED:
         for (unsigned i = 0; i < c->config->n_pairs; i++)
             core->pairs[i].change.planned = false;
+        return;
+    case MUTANT_SET_ONE_LEFT:
+        believe_the_first(core);
         return;
     case MUTANT_B5_LATE_RELEASE:
         for (unsigned i = 0; i < c->config->n_apps; i++)

@@ -42,6 +42,8 @@ static void calm_authority(struct world *w)
         leading += controller_leads(w, &w->controllers[i]);
     if (leading != 1)
         missing(w, "authority", "%u of %u controllers lead at the end", leading, w->site.n_controllers);
+    if (w->site.arbiter == ARBITER_AGENTS && !electors_vote(w))
+        missing(w, "electors", "less than a majority of the electors votes in the set that is configured at the end");
 }
 
 static void calm_hosts(struct world *w, const struct controller *c)

@@ -70,13 +70,28 @@ struct pair_truth {
 struct elector_truth {
     uint64_t voted, released[CONTROLLERS_MAX];
     int64_t promised_until, promised_world; /* of its host's clock, and of the world */
+    unsigned promised_in;                   /* in the set of which change */
+    unsigned left, left_ever;               /* its set, by which change; ever: and lost its disk since, perhaps */
+    bool confirming, waits;                 /* CONFIRM has come and is not answered; and nothing was voted since it was */
+    int64_t confirmed_at;                   /* of its host's clock */
     struct {
         uint64_t term, previous; /* of the newest request that came from this owner of terms */
+        bool former;             /* in the set before the present one */
     } asked[CONTROLLERS_MAX];
+};
+
+/* The set that operators want, and the one before. Between them the number is the highest of any record then. */
+struct set_truth {
+    unsigned change; /* how many there were */
+    uint8_t former;  /* bit i: host i; 0: there is none before */
+    uint8_t former_hash[32], hash[32];
+    uint64_t number, led, former_led; /* terms: led, and led in former sets */
+    unsigned confirmed;               /* bit i: CONFIRM has come to host i */
 };
 
 struct checker {
     struct elector_truth elector[HOSTS_MAX];
+    struct set_truth set;
     uint64_t register_term;
     struct member_truth app[APPS_MAX];
     struct pair_truth pair[PAIRS_MAX];
@@ -142,8 +157,12 @@ void truth_keeper_back(struct world *w, unsigned host);
 void truth_two(struct world *w, unsigned pair, bool both);
 /* authority.c: who may grant, and how electors vote. */
 void check_authority(struct world *w, struct controller *c);
-void check_vote(struct world *w, unsigned host, enum lca_vote_kind kind, uint64_t term, bool yes);
-void check_vote_asked(struct world *w, unsigned host, uint64_t term, uint64_t previous);
+void check_vote(struct world *w, unsigned host, const struct lca_vote_answer *answer);
+void check_vote_asked(struct world *w, unsigned host, const struct lca_vote *vote);
+/* Operators want another set than this one; 0: the first. */
+void check_set_changes(struct world *w, uint8_t former);
+/* A record is told. */
+void check_set_told(struct world *w, unsigned host, const uint8_t hash[32], uint64_t number, bool confirmed);
 /* Its host has booted, with another clock. */
 void check_elector_boots(struct world *w, unsigned host);
 void check_register(struct world *w, unsigned controller, const struct authority_register *value);
@@ -209,6 +228,12 @@ enum mutant {
     MUTANT_S9_FORGOTTEN,
     MUTANT_S9_FORMER_PROCESS,
     MUTANT_6_UNCONFIRMED,
+    /* and of the change of the set of electors (tests/model/README.md, E1 to E3) */
+    MUTANT_SET_STAYS,
+    MUTANT_SET_ONE_LEFT,
+    MUTANT_SET_NO_WAIT,
+    MUTANT_SET_TERMS,
+    MUTANT_SET_LEARNED,
     MUTANT_COUNT
 };
 void mutant_agent_core(struct world *w, unsigned host);

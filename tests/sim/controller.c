@@ -502,51 +502,50 @@ struct controller *controller_leading(struct world *w)
 
 /* ---- operators ---- */
 
+/* An order about a host, or about the authority. */
+static void order(struct world *w, struct controller *c, enum scs_order_kind kind, const char *what, const char *host,
+                  bool force)
+{
+    if (!node_runs(w, c->node) || w->n_requests == REQUESTS_MAX)
+        return;
+    struct request *r = &w->requests[w->n_requests++];
+    *r = (struct request){.id = 1000 + w->n_requests,
+                          .at = w->now,
+                          .kind = kind,
+                          .forced = force,
+                          .node = c->node,
+                          .run = w->nodes[c->node].run};
+    struct scs_event e = {.type = SCS_EV_REQUEST, .host = SCS_NONE, .app = host};
+    e.request.id = r->id;
+    e.request.kind = kind;
+    e.request.force = force;
+    e.request.operator= "operator";
+    say(w, "operator: request %llu to %s: %s %s%s", (unsigned long long)r->id, c->name, what, host,
+        force ? " --force" : "");
+    controller_step(w, c, &e);
+    node_notice(w, c->node);
+}
+
 /* A first installation (SAFETY V6): whichever controller runs is told. */
 void controller_install(struct world *w, unsigned host, bool force)
 {
-    for (unsigned i = 0; i < w->site.n_controllers; i++) {
-        struct controller *c = &w->controllers[i];
-        if (!node_runs(w, c->node) || w->n_requests == REQUESTS_MAX)
-            continue;
-        struct request *r = &w->requests[w->n_requests++];
-        *r = (struct request){.id = 1000 + w->n_requests,
-                              .at = w->now,
-                              .kind = SO_INSTALL,
-                              .forced = force,
-                              .node = c->node,
-                              .run = w->nodes[c->node].run};
-        struct scs_event e = {.type = SCS_EV_REQUEST, .host = SCS_NONE, .app = w->site.hosts[host].name};
-        e.request.id = r->id;
-        e.request.kind = SO_INSTALL;
-        e.request.force = force;
-        e.request.operator= "operator";
-        say(w, "operator: request %llu to %s: elector install %s%s", (unsigned long long)r->id, c->name,
-            e.app, force ? " --force" : "");
-        controller_step(w, c, &e);
-        node_notice(w, c->node);
-        return;
-    }
+    for (unsigned i = 0; i < w->site.n_controllers; i++)
+        if (node_runs(w, w->controllers[i].node)) {
+            order(w, &w->controllers[i], SO_INSTALL, "elector install", w->site.hosts[host].name, force);
+            return;
+        }
+}
+
+void controller_change(struct world *w, struct controller *c)
+{
+    order(w, c, SO_CHANGE, "elector change", "", false);
 }
 
 void controller_drain(struct world *w, unsigned host, bool on)
 {
     struct controller *c = controller_leading(w);
-    if (!c || !node_runs(w, c->node) || w->n_requests == REQUESTS_MAX)
-        return;
-    struct request *r = &w->requests[w->n_requests++];
-    *r = (struct request){.id = 1000 + w->n_requests,
-                          .at = w->now,
-                          .kind = on ? SO_DRAIN : SO_UNDRAIN,
-                          .node = c->node,
-                          .run = w->nodes[c->node].run};
-    struct scs_event e = {.type = SCS_EV_REQUEST, .host = SCS_NONE, .app = w->site.hosts[host].name};
-    e.request.id = r->id;
-    e.request.kind = r->kind;
-    e.request.operator= "operator";
-    say(w, "operator: request %llu to %s: %s %s", (unsigned long long)r->id, c->name, on ? "drain" : "undrain", e.app);
-    controller_step(w, c, &e);
-    node_notice(w, c->node);
+    if (c)
+        order(w, c, on ? SO_DRAIN : SO_UNDRAIN, on ? "drain" : "undrain", w->site.hosts[host].name, false);
 }
 
 void controller_ask(struct world *w, enum scs_order_kind kind, uint16_t app, bool force)

@@ -47,6 +47,7 @@ const char *fault_name(enum fault f)
         [FAULT_ECHO] = "echo",
         [FAULT_OPERATOR] = "operator",
         [FAULT_RELOAD] = "reload",
+        [FAULT_ELECTORS] = "electors",
     };
     return names[f];
 }
@@ -161,21 +162,25 @@ static void power_off(struct world *w, unsigned host)
     w->machines[host].power = false;
 }
 
+void host_power_fails(struct world *w, unsigned host, int64_t length)
+{
+    say(w, "fault: host%u loses power for %.3f s", host + 1, (double)length / 1e9);
+    machine_cause(w, host, w->now + length + SEC(1));
+    power_off(w, host);
+    world_at(w, w->now + length, power_back, host, w->machines[host].boot);
+}
+
 static void strike_power(struct world *w)
 {
     unsigned host = faults_host(w);
     if (!w->machines[host].power)
         return;
-    int64_t length = faults_length(w) + MS(300);
-    say(w, "fault: host%u loses power for %.3f s", host + 1, (double)length / 1e9);
-    machine_cause(w, host, w->now + length + SEC(1));
-    power_off(w, host);
+    host_power_fails(w, host, faults_length(w) + MS(300));
     if (chance(fr(w), w->swarm.loses_disk)) {
         say(w, "fault: and its disk is another one");
         disk_lose(w, host);
         w->checker.agent_term[host] = 0;
     }
-    world_at(w, w->now + length, power_back, host, w->machines[host].boot);
 }
 
 static void scs_back(struct world *w, uint64_t i, uint64_t b)
@@ -427,6 +432,7 @@ static void strike(struct world *w, enum fault f)
     case FAULT_RELOAD:
         strike_reload(w);
         return;
+    case FAULT_ELECTORS: /* not of the storm */
     case FAULT_COUNT:
         return;
     }
@@ -447,7 +453,7 @@ static void storm(struct world *w, uint64_t a, uint64_t b)
         return;
     enum fault f = FAULT_COUNT;
     for (unsigned tries = 0; tries < 100 && f == FAULT_COUNT; tries++) {
-        f = (enum fault)chance_below(r, FAULT_COUNT);
+        f = (enum fault)chance_below(r, FAULT_DRAWN);
         if (!w->swarm.on[f])
             f = FAULT_COUNT;
     }
@@ -473,12 +479,12 @@ static void start_app(struct world *w, uint64_t app, uint64_t unused)
 }
 
 /* Again and again, until it has a record: its agent may not be connected yet. In the end with --force: where a majority
- * of the records is lost nobody can learn from the others (SAFETY V6). */
+ * of the records is lost nobody can learn from the others (SAFETY V6); but not where sets change, and the former one may still vote. */
 static void install(struct world *w, uint64_t host, uint64_t times)
 {
-    if (times == 0 || w->agents[host].core->elector.recorded)
+    if (times == 0 || !(w->site.electors >> host & 1) || w->agents[host].core->elector.recorded)
         return;
-    controller_install(w, (unsigned)host, w->calm && times <= 3);
+    controller_install(w, (unsigned)host, w->calm && times <= 3 && !w->site.set_changes);
     world_at(w, w->now + MS(700), install, host, times - 1);
 }
 
@@ -486,7 +492,7 @@ void faults_begin(struct world *w)
 {
     struct swarm *s = &w->swarm;
     memset(s, 0, sizeof *s);
-    for (unsigned f = 0; f < FAULT_COUNT; f++)
+    for (unsigned f = 0; f < FAULT_DRAWN; f++)
         s->on[f] = chance(&w->rng_fault, 40);
     s->interval = chance_scale(&w->rng_fault, MS(500), SEC(12));
     s->longest = chance_scale(&w->rng_fault, MS(300), SEC(20));
@@ -504,7 +510,7 @@ void faults_begin(struct world *w)
     for (unsigned i = 0; i < w->site.n_apps; i++)
         if (!w->site.apps[i].autostart)
             world_at(w, SEC(4) + MS(10 * i), start_app, i, 0);
-    for (unsigned i = 0; i < w->site.n_electors; i++)
+    for (unsigned i = 0; i < w->site.n_hosts; i++)
         world_at(w, SEC(1) + MS(200 + 100 * i), install, i, 20);
     s->loses_answers = sometimes(w, 10);
     world_at(w, SEC(5), storm, 0, 0);
@@ -583,7 +589,7 @@ void faults_heal(struct world *w)
         for (unsigned i = 0; i < APPS_MAX; i++)
             if (w->keepers[h].slots[i].used)
                 process_unfreeze(&w->keepers[h].slots[i]);
-    for (unsigned i = 0; i < w->site.n_electors; i++)
+    for (unsigned i = 0; i < w->site.n_hosts; i++)
         world_at(w, w->now + SEC(6) + MS(100 * i), install, i, 10);
     for (unsigned h = 0; h < w->site.n_hosts; h++)
         world_at(w, w->now + SEC(4) + MS(150 * h), undrain, h, 10);
@@ -592,4 +598,5 @@ void faults_heal(struct world *w)
     for (unsigned i = 0; i < w->site.n_apps; i++)
         w->site.apps[i].removed = false;
     controllers_reload(w, false);
+    electors_heal(w);
 }

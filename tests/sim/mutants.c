@@ -64,6 +64,11 @@ const char *mutant_name(enum mutant m)
         [MUTANT_S9_FORGOTTEN] = "S9: nobody remembers what was acknowledged",
         [MUTANT_S9_FORMER_PROCESS] = "S9: a position outlives its process",
         [MUTANT_6_UNCONFIRMED] = "6: a planned switchover does not wait for the mark",
+        [MUTANT_SET_STAYS] = "E2: an elector votes in the set that it has left",
+        [MUTANT_SET_ONE_LEFT] = "E2: one elector that left a set is enough",
+        [MUTANT_SET_NO_WAIT] = "E2, V5: an elector that is confirmed waits for nothing",
+        [MUTANT_SET_TERMS] = "E2: terms are not taken over into the next set",
+        [MUTANT_SET_LEARNED] = "V6: a set is learned from electors that do not vote in it",
     };
     return names[m];
 }
@@ -78,7 +83,8 @@ uint64_t mutant_seed(enum mutant m)
         [MUTANT_B2_NO_LEASE] = 48,     [MUTANT_B3_PROMISE] = 31,  [MUTANT_B3_QUARANTINE] = 5,
         [MUTANT_B5_LATE_RELEASE] = 51, [MUTANT_KEEPER_IDLE] = 5,  [MUTANT_KEEPER_OF_FROZEN] = 274,
         [MUTANT_LINKED_DEAF] = 93,     [MUTANT_S9_FORGOTTEN] = 43, [MUTANT_S9_FORMER_PROCESS] = 52,
-        [MUTANT_6_UNCONFIRMED] = 63,
+        [MUTANT_6_UNCONFIRMED] = 63,   [MUTANT_SET_STAYS] = 6,    [MUTANT_SET_ONE_LEFT] = 6,
+        [MUTANT_SET_NO_WAIT] = 6,      [MUTANT_SET_TERMS] = 6,    [MUTANT_SET_LEARNED] = 30,
     };
     return seeds[m] ? seeds[m] : 1;
 }
@@ -156,6 +162,18 @@ static bool lengthen(message *m)
     return true;
 }
 
+/* Whoever is asked in the set that it has left is in it again, at once. */
+static void go_back(struct world *w, unsigned host, const Understudy__Agent__Vote *v)
+{
+    struct elector *el = &w->agents[host].core->elector;
+    bool asked = v->kind == UNDERSTUDY__AGENT__VOTE__KIND__ASK || v->kind == UNDERSTUDY__AGENT__VOTE__KIND__REQUEST;
+    if (!asked || el->former.n == 0 || v->electors_hash.len != sizeof el->former.hash ||
+        memcmp(v->electors_hash.data, el->former.hash, sizeof el->former.hash) != 0)
+        return;
+    el->set = el->former;
+    el->confirmed = true;
+}
+
 /* A rule broken on the way to an agent. */
 static bool mutant_rule_to_agent(struct world *w, unsigned host, message *m)
 {
@@ -163,8 +181,12 @@ static bool mutant_rule_to_agent(struct world *w, unsigned host, message *m)
     bool vote = m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE;
     if (w->mutant == MUTANT_B3_VALIDITY)
         return lengthen(m);
+    if (w->mutant == MUTANT_SET_STAYS && vote)
+        go_back(w, host, m->vote);
     if (w->mutant == MUTANT_V8_ANY_TERM && vote && m->vote->kind == UNDERSTUDY__AGENT__VOTE__KIND__RELEASE)
         m->vote->term = core->elector.voted;
+    else if (w->mutant == MUTANT_SET_TERMS && vote && m->vote->kind == UNDERSTUDY__AGENT__VOTE__KIND__CONFIRM)
+        m->vote->term = 0;
     else
         return false;
     return true;
@@ -177,6 +199,11 @@ size_t mutant_to_peer(struct world *w, unsigned host, uint8_t *payload, size_t n
         return n;
     if (w->mutant == MUTANT_PEER_ORDER && m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_ANSWER) {
         m->peer_answer->poll_seq = w->agents[host].core->poll_seq;
+        n = message_pack(m, payload, n, size);
+    }
+    if (w->mutant == MUTANT_SET_LEARNED && m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_HIGHEST &&
+        m->highest->number > 0) {
+        m->highest->recorded = true;
         n = message_pack(m, payload, n, size);
     }
     understudy__agent__message__free_unpacked(m, NULL);

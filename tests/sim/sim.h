@@ -469,6 +469,7 @@ struct controller {
         int64_t at;
     } answers[HOSTS_MAX][64]; /* to polls, when they were sent, a ring */
     int64_t proven[HOSTS_MAX]; /* when the newest answer was sent that a poll has echoed */
+    uint8_t electors;   /* of its configuration file, read when it begins: as site.electors */
     struct slink *peer; /* the connection to the other one, once it is up */
     int64_t peer_call_at;
     bool led; /* it had the authority when it was looked at last */
@@ -488,6 +489,8 @@ bool controller_leads(const struct world *w, const struct controller *c);
 /* Of the one that leads. */
 void controller_ask(struct world *w, enum scs_order_kind kind, uint16_t app, bool force);
 void controller_install(struct world *w, unsigned host, bool force);
+/* Of this one, if it runs. */
+void controller_change(struct world *w, struct controller *c);
 void controller_drain(struct world *w, unsigned host, bool on);
 /* Everywhere. False: refused by one, which is a violation unless it may be. */
 bool controllers_reload(struct world *w, bool may_refuse);
@@ -541,7 +544,8 @@ struct site {
     bool licence, confirmed, unreachable;
     span_t addp, addp_remote, disconnect, flip, agent_return;
     int arbiter; /* enum scs_arbiter */
-    unsigned n_electors;
+    uint8_t electors;  /* bit i: host i is one, as the operators want it */
+    bool set_changes;  /* and they change their minds (electors.c) */
     struct lease_timing timing;
     int profile; /* enum scs_profile */
     bool profile_only; /* no timing is written out */
@@ -553,85 +557,7 @@ void site_generate(struct world *w);
 void site_configure(const struct world *w, const struct controller *c, struct scs_config *config);
 int site_app(const struct world *w, const char *name);
 
-/* ---- faults.c ---- */
-
-enum fault {
-    FAULT_KILL_AGENT,
-    FAULT_KILL_KEEPER,
-    FAULT_KILL_SCS,
-    FAULT_APP_DIES,
-    FAULT_APP_EXITS,
-    FAULT_APP_HANGS,
-    FAULT_APP_UNAVAILABLE,
-    FAULT_POWER,
-    FAULT_SCS_POWER,
-    FAULT_CUT_SCS,
-    FAULT_CUT_PEER,
-    FAULT_CUT_HOST,
-    FAULT_CUT_ONE_WAY,
-    FAULT_CUT_CONTROLLERS,
-    FAULT_SPLIT,
-    FAULT_FLAP,
-    FAULT_FREEZE_AGENT,
-    FAULT_FREEZE_SCS,
-    FAULT_FREEZE_KEEPER,
-    FAULT_PAUSE_HOST,
-    FAULT_CLOCK,
-    FAULT_DISK,
-    FAULT_REGISTER,
-    FAULT_LOSS,
-    FAULT_JITTER,
-    FAULT_APP_LINK,
-    FAULT_ECHO,
-    FAULT_OPERATOR,
-    FAULT_RELOAD,
-    FAULT_COUNT
-};
-
-struct swarm {
-    bool on[FAULT_COUNT];
-    int64_t interval; /* mean time between two faults */
-    int64_t longest;  /* of a cut, a freeze, a power loss */
-    /* percent of the starts, stops, role commands that go wrong */
-    unsigned start_fails, slow_start, never_ready, declines, role_fails, role_hangs, ignores_term, slow_kill,
-        loses_database, loses_disk, loses_answers, dies_young;
-};
-
-/* Which strikes of a seed are left out: what --shrink finds, and what its re-run line says. */
-#define STRIKES_MAX 1024
-struct plan {
-    uint64_t without; /* bits of enum fault */
-    bool skip[STRIKES_MAX];
-};
-
-/* shrink.c. "--without" and "--skip" with their words; false: they are none. */
-bool plan_parse(struct plan *p, const char *option, const char *words);
-void plan_print(const struct plan *p);
-/* Finds fewer strikes with which the seed that has just failed fails in the same way, and prints how to run it. */
-void shrink(struct world *w, int64_t faults_last, const char *program);
-
-const char *fault_name(enum fault f);
-void faults_begin(struct world *w);
-/* Chance of the strike that is being struck. */
-unsigned faults_host(struct world *w);
-unsigned faults_machine(struct world *w);
-struct controller *faults_controller(struct world *w);
-int64_t faults_length(struct world *w);
-/* cuts.c */
-void machine_cause(struct world *w, unsigned machine, int64_t until);
-void strike_cut_scs(struct world *w);
-void strike_cut_peer(struct world *w);
-void strike_cut_host(struct world *w);
-void strike_cut_one_way(struct world *w);
-void strike_cut_controllers(struct world *w);
-void strike_split(struct world *w);
-void strike_flap(struct world *w);
-void strike_loss(struct world *w);
-void strike_jitter(struct world *w);
-void strike_register(struct world *w);
-void faults_heal(struct world *w);
-/* Its keeper, agent, and the controller that runs on it. */
-void host_boot(struct world *w, unsigned host);
+#include "tests/sim/faults.h"
 
 #include "tests/sim/check.h"
 
@@ -652,7 +578,7 @@ struct world {
         const char *invariant;
         char text[400];
     } missing; /* of the latest look of the calm */
-    struct rng rng_net, rng_process, rng_fault, rng_site, rng_strike;
+    struct rng rng_net, rng_process, rng_fault, rng_site, rng_strike, rng_electors;
     const struct plan *plan;
     unsigned n_strikes, strikes_done, strike; /* planned; carried out; the latest one's number */
     struct event *heap;

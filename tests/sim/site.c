@@ -75,7 +75,10 @@ static void controllers_generate(struct world *w)
     s->arbiter = s->n_controllers == 2 ? two[chance_below(r, 5)] : alone[chance_below(r, 4)];
     if (s->arbiter == ARBITER_AGENTS && s->n_hosts < 3)
         s->n_hosts = 3;
-    s->n_electors = s->arbiter != ARBITER_AGENTS ? 0 : s->n_hosts >= 5 && chance(r, 50) ? 5 : 3;
+    s->set_changes = s->arbiter == ARBITER_AGENTS && w->seed % 2 == 0;
+    if (s->set_changes && s->n_hosts < 4 + w->seed / 2 % 3)
+        s->n_hosts = 4 + w->seed / 2 % 3;
+    s->electors = s->arbiter != ARBITER_AGENTS ? 0 : s->n_hosts >= 5 && chance(r, 50) ? 0x1f : 0x7;
     w->n_nodes = s->n_hosts + s->n_controllers;
     for (unsigned i = 0; i < s->n_controllers; i++)
         s->machine[i] = s->arbiter != ARBITER_PAIR && chance(r, 60) ? s->n_hosts + i : i;
@@ -289,9 +292,10 @@ static void fill_arbiter(const struct world *w, const struct controller *c, cons
     struct strbuf list;
     fill(f, "arbiter", "%s", words[s->arbiter]);
     strbuf_init(&list, names, sizeof names);
-    for (unsigned i = 0; i < s->n_electors; i++)
-        strbuf_printf(&list, " %s", s->hosts[i].name);
-    if (s->n_electors > 0)
+    for (unsigned i = 0; i < s->n_hosts; i++)
+        if (c->electors >> i & 1)
+            strbuf_printf(&list, " %s", s->hosts[i].name);
+    if (c->electors)
         fill(f, "electors", "%s", names);
     if (s->arbiter == ARBITER_ETCD)
         fill(f, "etcd-endpoints", "http://127.0.0.1:2379");

@@ -449,6 +449,22 @@ static void term_received(struct world *w, unsigned host, uint64_t term)
         w->checker.agent_heard[host] = term;
 }
 
+static void hash_of(ProtobufCBinaryData bytes, uint8_t ret[32])
+{
+    memset(ret, 0, 32);
+    memcpy(ret, bytes.data, bytes.len < 32 ? bytes.len : 32);
+}
+
+static void vote_received(struct world *w, unsigned host, const Understudy__Agent__Vote *v)
+{
+    struct lca_vote vote = {.kind = (enum lca_vote_kind)v->kind,
+                            .term = v->term,
+                            .previous_term = v->previous_term,
+                            .number = v->number};
+    hash_of(v->electors_hash, vote.electors_hash);
+    check_vote_asked(w, host, &vote);
+}
+
 void tap_agent_receives(struct world *w, unsigned host, unsigned by, const uint8_t *payload, size_t n)
 {
     message *m = message_of(w, payload, n);
@@ -465,9 +481,8 @@ void tap_agent_receives(struct world *w, unsigned host, unsigned by, const uint8
         grant_received(w, by, m->grant);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_GRANT)
         role_ordered(w, app_of(w, m->grant->application), false, epoch_of(m->grant->epoch).term, m->grant->order_id);
-    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE &&
-        m->vote->kind == UNDERSTUDY__AGENT__VOTE__KIND__REQUEST)
-        check_vote_asked(w, host, m->vote->term, m->vote->previous_term);
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE)
+        vote_received(w, host, m->vote);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_DEMOTE)
         role_ordered(w, app_of(w, m->demote->application), true, m->demote->term, m->demote->order_id);
 }
@@ -520,6 +535,23 @@ static void poll_sent(struct world *w, unsigned host, const Understudy__Agent__P
             released_sent(w, host, p->members[i]->released, p->members[i]->application);
 }
 
+static void vote_sent(struct world *w, unsigned host, const Understudy__Agent__VoteAnswer *a)
+{
+    struct lca_vote_answer answer = {.asked = {.kind = (enum lca_vote_kind)a->kind, .term = a->term},
+                                     .yes = a->yes,
+                                     .highest = a->highest};
+    check_vote(w, host, &answer);
+}
+
+static void record_sent(struct world *w, unsigned host, const Understudy__Agent__ElectorRecord *r)
+{
+    uint8_t hash[32];
+    if (!r->set)
+        return;
+    hash_of(r->set->hash, hash);
+    check_set_told(w, host, hash, r->set->number, r->confirmed);
+}
+
 void tap_agent_sends(struct world *w, unsigned host, const uint8_t *payload, size_t n)
 {
     message *m = message_of(w, payload, n);
@@ -534,5 +566,7 @@ void tap_agent_sends(struct world *w, unsigned host, const uint8_t *payload, siz
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_ANSWER)
         peer_answered(w, m->peer_answer);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE_ANSWER)
-        check_vote(w, host, (enum lca_vote_kind)m->vote_answer->kind, m->vote_answer->term, m->vote_answer->yes);
+        vote_sent(w, host, m->vote_answer);
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_ELECTOR_RECORD)
+        record_sent(w, host, m->elector_record);
 }

@@ -337,6 +337,7 @@ static void node_begin(struct world *w, unsigned node)
         struct controller *c = &w->controllers[node - n];
         c->node = node;
         c->database_counter = 0;
+        c->electors = w->site.electors;
         c->led_since = 0;
         c->leads = 0;
         snprintf(c->name, sizeof c->name, "scs%u", node - n + 1);
@@ -398,6 +399,7 @@ void world_run(struct world *w, uint64_t seed, enum mutant mutant, int64_t fault
             world_at(w, chance_span(&w->rng_fault, 0, SEC(1)), begin_controller, i, 0);
     faults_begin(w);
     marks_begin(w);
+    electors_begin(w);
     world_at(w, w->faults_end, calm_begins, 0, 0);
     calm_plan(w);
     while (!w->failed && calm_next(w))
