@@ -310,6 +310,8 @@ static bool step_confirm(struct scs_core *c, uint16_t pair)
         strbuf_init(&b, why, sizeof why);
         strbuf_printf(&b, "%s %s while it was to become primary%s%s", member_name(c, pair, m),
                       died ? "ended" : speaks ? "fell silent" : "was lost with its host", a->reason[0] ? ": " : "", a->reason);
+        if (ch->trip && !died) /* it may have been primary meanwhile: roles that move in silence flap as well */
+            alarms_trip(c, pair);
         change_target_failed(c, pair, why);
         return true;
     }

@@ -29,6 +29,7 @@ static void send_to(struct world *w, unsigned host, struct connection *c, const 
     }
     tap_agent_sends(w, host, w->scratch, (size_t)n);
     slink_send(w, host, c->link, w->scratch, (size_t)n);
+    c->told |= action->type == LCA_DO_SEND && action->message == MSG_REPORT_END;
 }
 
 static void act_send(struct world *w, unsigned host, const struct lca_action *action)
@@ -112,6 +113,11 @@ static void act_record(struct world *w, unsigned host, const struct lca_action *
     record_sentence(&action->record, &line);
     w->agents[host].disk_alarm |= action->record.id == REC_DURABLE_FAILED && action->to_scs;
     say(w, "agent%u: %.280s", host + 1, text);
+    for (unsigned i = 0; i < CONNECTIONS && action->to_scs; i++) {
+        struct connection *c = &w->agents[host].connections[i];
+        if (c->used && c->controller && c->link && c->told)
+            send_to(w, host, c, action);
+    }
 }
 
 static void agent_act(struct world *w, unsigned host, const struct lca_action *action)
@@ -365,6 +371,7 @@ void agent_begin(struct world *w, unsigned host)
     n->alive = true;
     n->run++;
     n->stalled = w->now;
+    check_elector_begins(w, host);
     say(w, "host%u agent begins", host + 1);
     node_notice(w, host);
 }

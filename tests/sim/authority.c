@@ -69,7 +69,74 @@ void check_register(struct world *w, unsigned controller, const struct authority
     *highest = value->term;
 }
 
+/* g = min(L, authority left) (SAFETY B2): by the giver's clock. */
+void check_within_authority(struct world *w, const struct controller *c, const char *what, int64_t lease)
+{
+    int64_t left = lead_until(c->core).ns - node_now(w, c->node).ns;
+    if (lease > left)
+        violation(w, "beyond-authority", "%s of %s lasts %.6f s, and its authority %.6f s", what, c->name,
+                  (double)lease / 1e9, (double)left / 1e9);
+}
+
 /* ---- electors ---- */
+
+uint64_t run_of_term(const struct world *w, unsigned controller, uint64_t term)
+{
+    const struct checker *k = &w->checker;
+    uint64_t first = 0;
+    for (unsigned i = 0; i < RUNS_KEPT && i < k->n_runs[controller]; i++) {
+        uint64_t began = k->run_term[controller][i];
+        first = began <= term && began > first ? began : first;
+    }
+    return first;
+}
+
+void check_vote_sent(struct world *w, const struct controller *c, enum lca_vote_kind kind, uint64_t term)
+{
+    unsigned i = (unsigned)(c - w->controllers);
+    if (kind == VOTE_RELEASE)
+        w->checker.given_back[i][w->checker.n_given_back[i]++ % RUNS_KEPT] = term;
+}
+
+/* Its owner has said so, whatever reached the elector. */
+static bool was_given_back(const struct world *w, unsigned owner, uint64_t term)
+{
+    for (unsigned i = 0; i < RUNS_KEPT && i < w->checker.n_given_back[owner]; i++)
+        if (w->checker.given_back[owner][i] == term)
+            return true;
+    return false;
+}
+
+void check_elector_begins(struct world *w, unsigned host)
+{
+    struct elector_truth *e = &w->checker.elector[host];
+    struct epoch unused;
+    uint64_t voted;
+    disk_reads(w, host, NULL, &voted, &unused);
+    e->recorded = voted > 0;
+    e->named = 0;
+    e->may_learn = node_now(w, host).ns + lease_takeover(&w->site.timing).ns;
+}
+
+void check_elector_named(struct world *w, unsigned host, unsigned by)
+{
+    w->checker.elector[host].named |= UINT32_C(1) << by;
+}
+
+/* V6: whoever does not know what it voted for has waited, and learned it from a majority that knows. */
+static void check_recorded(struct world *w, unsigned host, uint64_t term)
+{
+    struct elector_truth *e = &w->checker.elector[host];
+    int n = __builtin_popcount(w->site.electors), named = __builtin_popcount(e->named);
+    int former = __builtin_popcount(w->checker.set.former);
+    n = former > 0 && former < n ? former : n;
+    bool waited = node_now(w, host).ns >= e->may_learn, learned = waited && named >= n / 2 + 1;
+    if (!e->recorded && !e->installed && !learned)
+        violation(w, "vote-unrecorded",
+                  "the elector on host%u votes for term %llu: it has no record, heard %d others, and its wait %s",
+                  host + 1, (unsigned long long)term, named, waited ? "is over" : "is not over");
+    e->recorded = true;
+}
 
 static void voted(struct world *w, unsigned host, uint64_t term)
 {
@@ -78,6 +145,7 @@ static void voted(struct world *w, unsigned host, uint64_t term)
     int64_t now = node_now(w, host).ns;
     unsigned owner = (unsigned)(term % 4) % CONTROLLERS_MAX, in = s->change - e->asked[owner].former;
     w->checker.votes++;
+    check_recorded(w, host, term);
     if (s->change > 0 && e->asked[owner].former && e->left == s->change)
         violation(w, "vote-set", "the elector on host%u votes for term %llu in the set that it has left", host + 1,
                   (unsigned long long)term);
@@ -107,10 +175,13 @@ static void released(struct world *w, unsigned host, uint64_t term)
 {
     struct elector_truth *e = &w->checker.elector[host];
     unsigned owner = (unsigned)(term % 4) % CONTROLLERS_MAX;
+    if (!was_given_back(w, owner, term))
+        return;
     if (term == e->voted)
         e->promised_until = 0;
     if (term > e->released[owner])
-        e->released[owner] = term; /* its owner counts no answer for it any more, not one that is being written either */
+        e->released[owner] =
+            term; /* its owner counts no answer for it any more, not one that is being written either */
 }
 
 /* ---- their set ---- */
@@ -229,10 +300,17 @@ void check_vote_asked(struct world *w, unsigned host, const struct lca_vote *vot
 {
     unsigned owner = (unsigned)(vote->term % 4) % CONTROLLERS_MAX;
     __typeof__(&w->checker.elector[0].asked[0]) asked = &w->checker.elector[host].asked[owner];
+    w->checker.elector[host].installed |=
+        vote->kind == VOTE_INSTALL || vote->kind == VOTE_CHANGE || vote->kind == VOTE_CONFIRM;
     if (vote->kind == VOTE_CONFIRM)
         confirm_came(w, host, vote);
     if (vote->kind != VOTE_REQUEST)
         return;
+    if (vote->previous_term != 0 && vote->previous_term < run_of_term(w, owner, vote->term))
+        violation(w, "raise",
+                  "%s asks host%u to vote for term %llu as its former one's successor, and %llu was another run's",
+                  w->controllers[owner].name, host + 1, (unsigned long long)vote->term,
+                  (unsigned long long)vote->previous_term);
     asked->term = vote->term;
     asked->previous = vote->previous_term;
     asked->former = w->checker.set.change > 0 &&

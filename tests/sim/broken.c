@@ -16,6 +16,31 @@ static void forget_promises(struct lca_core *c)
         c->apps[i].promise.until = MONO_ZERO;
 }
 
+/* The keeper's incarnation is known, what it was promised for is not: any release of it will do. */
+static void promised_for_nothing(struct lca_core *c)
+{
+    for (unsigned i = 0; i < c->n_slots; i++)
+        c->apps[i].promise.given[0].promised = c->apps[i].promise.given[1].promised = 0;
+}
+
+static void begin_without_record(struct lca_core *c)
+{
+    if (!c->elector.member || c->elector.recorded)
+        return;
+    c->elector.recorded = c->elector.confirmed = true;
+    c->elector.set = c->elector.named;
+    c->elector.set.number = 1;
+    c->elector.promised = MONO_ZERO;
+    c->elector.ask_at = MONO_NEVER;
+}
+
+static void ask_without_waiting(struct lca_core *c)
+{
+    mono_t soon = mono_add(c->now, c->poll_period);
+    if (c->elector.ask_at.ns != INT64_MAX && mono_before(soon, c->elector.ask_at))
+        c->elector.ask_at = soon;
+}
+
 static void forget_quarantine(struct lca_core *c)
 {
     for (unsigned i = 0; i < c->n_slots; i++)
@@ -45,15 +70,22 @@ void mutant_agent_core(struct world *w, unsigned host)
     case MUTANT_V2_NO_PROMISE:
         c->elector.promised = MONO_ZERO;
         return;
-    case MUTANT_V3_LOWER:
-        c->elector.voted = 0;
-        return;
     case MUTANT_V5_START:
         if (w->now - w->agents[host].began < w->site.timing.lease.ns)
             c->elector.promised = MONO_ZERO;
         return;
+    case MUTANT_V6_GUESSED:
+        begin_without_record(c);
+        return;
+    case MUTANT_V6_AT_ONCE:
+        ask_without_waiting(c);
+        return;
     case MUTANT_B3_PROMISE:
+    case MUTANT_SUPERSEDED:
         forget_promises(c);
+        return;
+    case MUTANT_B5_PROMISE:
+        promised_for_nothing(c);
         return;
     case MUTANT_B3_QUARANTINE:
         forget_quarantine(c);
@@ -77,6 +109,18 @@ static void forget_bounds(struct scs_core *c)
 {
     for (unsigned i = 0; i < c->config->n_apps; i++)
         c->apps[i].promised_until = c->apps[i].quarantined_until = c->apps[i].insists_until = MONO_ZERO;
+}
+
+/* What the clocks may differ by in a lease, and the eps that would cover it. */
+static int64_t drift_of(const struct world *w)
+{
+    return span_drift(w->site.timing.lease).ns - w->site.timing.lease.ns + w->site.timing.margin.ns;
+}
+
+static void extend_for_whole_leases(const struct world *w, struct scs_core *c)
+{
+    for (unsigned i = 0; i < c->config->n_apps; i++)
+        c->apps[i].extended_lease = w->site.timing.lease;
 }
 
 static void forget_horizons(struct scs_core *c)
@@ -135,6 +179,25 @@ static void believe_the_first(struct scs_core *c)
     }
 }
 
+/* Any release that was ever heard of the other member, with a grant to this one. */
+static void release_again(const struct scs_core *c, struct scs_action *grant)
+{
+    uint16_t pair = c->config->apps[grant->app].pair;
+    const struct core_app *other = &c->apps[pair_app(c, pair, other_member(app_member(c, grant->app)))];
+    grant->released_incarnation = other->released_incarnation;
+    grant->released_seq = other->released_seq;
+}
+
+void mutant_grant(const struct world *w, const struct controller *c, struct scs_action *grant)
+{
+    if (w->mutant == MUTANT_BLIND_GRANT)
+        grant->poll_seq--;
+    if (w->mutant == MUTANT_B2_BEYOND && grant->lease.ns > 0)
+        grant->lease = w->site.timing.lease;
+    if (w->mutant == MUTANT_B5_PROMISE && grant->lease.ns > 0)
+        release_again(c->core, grant);
+}
+
 void mutant_scs_core(struct world *w, struct controller *c)
 {
     struct scs_core *core = c->core;
@@ -163,8 +226,19 @@ void mutant_scs_core(struct world *w, struct controller *c)
     case MUTANT_B2_NO_LEASE:
         shorten_horizons(w, c, w->site.timing.lease.ns / 2);
         return;
+    case MUTANT_B2_NO_DRIFT:
+        shorten_horizons(w, c, drift_of(w));
+        return;
+    case MUTANT_B2_BEYOND:
+        extend_for_whole_leases(w, core);
+        return;
+    case MUTANT_SUPERSEDED: /* so that there are two that can hear of each other */
+        forget_horizons(core);
+        forget_bounds(core);
+        return;
     case MUTANT_B3_PROMISE:
     case MUTANT_B3_QUARANTINE:
+    case MUTANT_B5_PROMISE:
         forget_bounds(core);
         return;
     case MUTANT_B4_UNPROVEN:

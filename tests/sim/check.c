@@ -106,6 +106,15 @@ static int64_t controllers_began(const struct world *w)
     return began;
 }
 
+/* An operator has ended the hold of its pair since `at`. */
+static bool was_resumed(const struct world *w, int pair, int64_t at)
+{
+    for (unsigned i = 0; i < w->n_requests; i++)
+        if (w->requests[i].kind == SO_RESUME && w->site.apps[w->requests[i].app].pair == pair && w->requests[i].at > at)
+            return true;
+    return false;
+}
+
 /* DOMAIN row 18, after a role command to primary succeeded: what moved there and back within haflip-detect-timeout
  * stays, unless an operator moves it. */
 void check_flapping(struct world *w, const struct slot *s)
@@ -116,8 +125,9 @@ void check_flapping(struct world *w, const struct slot *s)
     p->last_acting = p->last_primary = (int)a->member;
     if (!moved)
         return;
-    bool again = w->now - p->moved[0] < w->site.flip.ns,
-         excused = operator_asked(w, s->app, false) || controllers_began(w) > p->moved[0];
+    bool again = w->now - p->moved[0] < w->site.flip.ns, excused = operator_asked(w, s->app, false) ||
+                                                                   controllers_began(w) > p->moved[0] ||
+                                                                   was_resumed(w, a->pair, p->moved[0]);
     if (again && !excused)
         violation(w, "flapping",
                   "%s becomes primary, the fourth move of its pair in %.3f s (haflip-detect-timeout %.3f s)", s->name,
@@ -248,6 +258,8 @@ void check_term(struct world *w, const struct controller *c, bool fresh_run)
     if (term < *highest || (fresh_run && term == *highest))
         violation(w, "term", "term %llu %s after %llu", (unsigned long long)term,
                   fresh_run ? "of a run that begins" : "of a controller", (unsigned long long)*highest);
+    if (fresh_run)
+        w->checker.run_term[i][w->checker.n_runs[i]++ % RUNS_KEPT] = term;
     if (w->site.n_controllers > 1 && term % 4 != i)
         violation(w, "term", "%s has term %llu, which is not its own", c->name, (unsigned long long)term);
     *highest = term;

@@ -46,6 +46,7 @@ struct member_truth {
     int64_t lease_asked;               /* the end its agent has asked the keeper for; 0: none */
     struct epoch needs_epoch; /* of the newest grant that was sent: */
     uint64_t needs;           /* so much had to survive, and the member has to have it */
+    struct epoch lease_asked_epoch;
     struct epoch granted[GRANTS_KEPT]; /* every epoch that was granted to it lately, a ring */
     unsigned n_granted;
 };
@@ -78,6 +79,9 @@ struct elector_truth {
         uint64_t term, previous; /* of the newest request that came from this owner of terms */
         bool former;             /* in the set before the present one */
     } asked[CONTROLLERS_MAX];
+    bool recorded, installed; /* its disk told it so when its agent began; an operator did */
+    uint32_t named;           /* V6: other electors that have named their highest term since then, a bit each */
+    int64_t may_learn;        /* and not before */
 };
 
 /* The set that operators want, and the one before. Between them the number is the highest of any record then. */
@@ -89,6 +93,8 @@ struct set_truth {
     unsigned confirmed;               /* bit i: CONFIRM has come to host i */
 };
 
+#define RUNS_KEPT 64
+
 struct checker {
     struct elector_truth elector[HOSTS_MAX];
     struct set_truth set;
@@ -97,6 +103,9 @@ struct checker {
     struct pair_truth pair[PAIRS_MAX];
     uint64_t highest_term[CONTROLLERS_MAX];
     bool clock_ahead; /* a run's term was taken from a wall clock that was ahead */
+    uint64_t run_term[CONTROLLERS_MAX][RUNS_KEPT]; /* each run's first one, a ring */
+    uint64_t given_back[CONTROLLERS_MAX][RUNS_KEPT]; /* terms that it has released, a ring */
+    unsigned n_runs[CONTROLLERS_MAX], n_given_back[CONTROLLERS_MAX];
     uint64_t agent_term[HOSTS_MAX], agent_heard[HOSTS_MAX]; /* the highest it said; it was told in this run */
     struct {
         uint64_t term, id;
@@ -153,6 +162,8 @@ bool truth_is_promised(const struct world *w, uint16_t app, int64_t since);
 void truth_agent_begins(struct world *w, unsigned host);
 void truth_accepts(struct world *w, unsigned host, uint16_t app, struct epoch epoch);
 void truth_lease(struct world *w, uint16_t app, struct epoch epoch, int64_t end);
+/* A peer's message names a higher epoch than a member's lease has: its agent ends that in this step. */
+void truth_superseded(struct world *w, uint16_t app, struct epoch by);
 void truth_keeper_back(struct world *w, unsigned host);
 void truth_two(struct world *w, unsigned pair, bool both);
 /* authority.c: who may grant, and how electors vote. */
@@ -165,6 +176,12 @@ void check_set_changes(struct world *w, uint8_t former);
 void check_set_told(struct world *w, unsigned host, const uint8_t hash[32], uint64_t number, bool confirmed);
 /* Its host has booted, with another clock. */
 void check_elector_boots(struct world *w, unsigned host);
+void check_vote_sent(struct world *w, const struct controller *c, enum lca_vote_kind kind, uint64_t term);
+void check_elector_begins(struct world *w, unsigned host);
+void check_elector_named(struct world *w, unsigned host, unsigned by);
+void check_within_authority(struct world *w, const struct controller *c, const char *what, int64_t lease);
+/* The first term of the run that used `term`; 0: too long ago. */
+uint64_t run_of_term(const struct world *w, unsigned controller, uint64_t term);
 void check_register(struct world *w, unsigned controller, const struct authority_register *value);
 
 /* Messages on their way. The sender's or receiver's end tells the tap; with a mutant the tap may change the copy, drop
@@ -173,6 +190,9 @@ void tap_scs_sends(struct world *w, struct controller *c, unsigned host, const u
 void tap_scs_receives(struct world *w, struct controller *c, unsigned host, const uint8_t *payload, size_t n);
 /* `by`: the controller. */
 void tap_agent_receives(struct world *w, unsigned host, unsigned by, const uint8_t *payload, size_t n);
+/* From another agent: what it supersedes, judged when the step is done. Its application, or -1. */
+int tap_agent_hears(struct world *w, unsigned host, unsigned by, const uint8_t *payload, size_t n,
+                    struct epoch *ret_epoch);
 void tap_agent_sends(struct world *w, unsigned host, const uint8_t *payload, size_t n);
 
 /* ---- mutants.c: the world or the messages broken on purpose, to prove that the checker bites ---- */
@@ -207,19 +227,27 @@ enum mutant {
     MUTANT_V3_LOWER,
     MUTANT_V4_ANSWER_TIME,
     MUTANT_V5_START,
+    MUTANT_V6_GUESSED,
+    MUTANT_V6_AT_ONCE,
     MUTANT_V7_REFUSED,
     MUTANT_V8_ANY_TERM,
+    MUTANT_V9_ANY_RAISE,
+    MUTANT_V9_OTHER_RUN,
     MUTANT_B2_NO_HORIZON,
     MUTANT_B2_NO_K,
     MUTANT_B2_NO_LEASE,
+    MUTANT_B2_NO_DRIFT,
+    MUTANT_B2_BEYOND,
     MUTANT_B3_VALIDITY,
     MUTANT_B3_PROMISE,
     MUTANT_B3_QUARANTINE,
     MUTANT_B3_TERM,
     MUTANT_B4_UNPROVEN,
     MUTANT_B5_LATE_RELEASE,
+    MUTANT_B5_PROMISE,
     MUTANT_B6_AS_PRIMARY,
     MUTANT_PEER_ORDER,
+    MUTANT_SUPERSEDED,
     MUTANT_KEEPER_IDLE,
     MUTANT_KEEPER_OF_FROZEN,
     MUTANT_LINKED_DEAF,
@@ -238,8 +266,15 @@ enum mutant {
 };
 void mutant_agent_core(struct world *w, unsigned host);
 void mutant_scs_core(struct world *w, struct controller *c);
+void mutant_grant(const struct world *w, const struct controller *c, struct scs_action *grant);
 size_t mutant_to_peer(struct world *w, unsigned host, uint8_t *payload, size_t n, size_t size);
 const char *mutant_name(enum mutant m);
+/* What the checker found is what this mutant breaks, not something else. */
+/* Its rule is one of the electors': it gets a site that has some. */
+bool mutant_of_electors(enum mutant m);
+bool mutant_found(const struct world *w);
+/* It needs a world in which this is broken as well: what finds that is not listened to. */
+bool mutant_hides(const struct world *w, const char *invariant);
 uint64_t mutant_seed(enum mutant m);
 /* Each may change bytes in place (up to `size`), or return 0 to drop the message. */
 size_t mutant_to_agent(struct world *w, unsigned host, uint8_t *payload, size_t n, size_t size);

@@ -36,10 +36,10 @@ static void act_send(struct world *w, struct controller *c, const struct scs_act
     if (!l || !l->up)
         return;
     arena_init(&arena, w->arena_memory, 1024 * 1024);
-    struct scs_action blind = *action;
-    if (mutant_now(w, MUTANT_BLIND_GRANT, 100) && action->message == SM_GRANT) {
-        blind.poll_seq--;
-        action = &blind;
+    struct scs_action changed = *action;
+    if (w->mutant && action->message == SM_GRANT) {
+        mutant_grant(w, c, &changed);
+        action = &changed;
     }
     int n = scs_wire_pack(c->core, action, w->scratch, FRAME_PAYLOAD_MAX, &arena);
     if (n < 0) {

@@ -56,14 +56,18 @@ void strike_cut_peer(struct world *w)
     cut_both(w, a, b, length);
 }
 
-void strike_cut_host(struct world *w)
+void cut_host_off(struct world *w, unsigned host, int64_t length)
 {
-    unsigned host = faults_host(w);
-    int64_t length = faults_length(w);
     say(w, "fault: host%u is cut off for %.3f s", host + 1, (double)length / 1e9);
     for (unsigned i = 0; i < w->n_nodes; i++)
         if (i != host)
             cut_both(w, host, i, length);
+}
+
+void strike_cut_host(struct world *w)
+{
+    unsigned host = faults_host(w);
+    cut_host_off(w, host, faults_length(w));
 }
 
 void strike_cut_one_way(struct world *w)
@@ -99,6 +103,8 @@ void strike_split(struct world *w)
 {
     uint64_t side = rng_next(&w->rng_strike);
     int64_t length = faults_length(w);
+    if (w->site.arbiter == ARBITER_PAIR && chance(&w->rng_strike, 50))
+        side = (side | 1) & ~UINT64_C(2); /* the two controllers apart: what this arbiter cannot arbitrate */
     say(w, "fault: the machines%s are cut off from the others for %.3f s", islands_text(w, side), (double)length / 1e9);
     for (unsigned a = 0; a < w->n_nodes; a++)
         for (unsigned b = 0; b < w->n_nodes; b++)

@@ -96,6 +96,7 @@ void disk_lose(struct world *w, unsigned host)
     disk_clear(&w->disks[host]);
     w->checker.elector[host].voted = 0; /* of which it knows nothing any more; its promise stands */
     w->checker.elector[host].left = 0;
+    w->checker.elector[host].installed = false;
 }
 
 void disk_clear(struct disk *d)

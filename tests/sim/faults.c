@@ -47,6 +47,9 @@ const char *fault_name(enum fault f)
         [FAULT_ECHO] = "echo",
         [FAULT_OPERATOR] = "operator",
         [FAULT_RELOAD] = "reload",
+        [FAULT_PAIR_UNAVAILABLE] = "pair-unavailable",
+        [FAULT_STUCK] = "app-stuck",
+        [FAULT_STALE_RETURN] = "stale-return",
         [FAULT_ELECTORS] = "electors",
     };
     return names[f];
@@ -265,12 +268,8 @@ static void strike_app(struct world *w, enum fault f)
         say(w, "fault: %s hangs", s->name);
         s->process.hung = true;
         s->process.hung_at = w->now;
-    } else if (s->process.ready && !s->process.hung) {
-        s->process.unavailable = !s->process.unavailable;
-        s->process.was_unavailable = true;
-        say(w, "fault: %s is %s", s->name, s->process.unavailable ? "ServiceUnavailable" : "Started again");
-        process_says(w, host, s, s->process.unavailable ? "X_STATUS=ServiceUnavailable" : "X_STATUS=Started");
-    }
+    } else
+        app_available(w, app, s->process.unavailable);
 }
 
 static void link_back(struct world *w, uint64_t app, uint64_t start_id)
@@ -306,9 +305,9 @@ static void strike_operator(struct world *w)
         controller_drain(w, host, !w->agents[host].core->drained);
         return;
     }
-    static const enum scs_order_kind kinds[] = {SO_SWITCHOVER, SO_SWITCHOVER, SO_SWITCHOVER,
-                                                SO_START,      SO_STOP,       SO_RESET};
-    enum scs_order_kind kind = kinds[chance_below(fr(w), 6)];
+    static const enum scs_order_kind kinds[] = {SO_SWITCHOVER, SO_SWITCHOVER, SO_SWITCHOVER, SO_STOP,   SO_STOP,
+                                                SO_STOP,       SO_START,      SO_RESET,      SO_RESUME, SO_MOVE};
+    enum scs_order_kind kind = kinds[chance_below(fr(w), sizeof kinds / sizeof kinds[0])];
     uint16_t app = any_app(w);
     controller_ask(w, kind, app, kind == SO_SWITCHOVER && chance(fr(w), 15));
 }
@@ -432,6 +431,15 @@ static void strike(struct world *w, enum fault f)
     case FAULT_RELOAD:
         strike_reload(w);
         return;
+    case FAULT_PAIR_UNAVAILABLE:
+        strike_pair_unavailable(w);
+        return;
+    case FAULT_STUCK:
+        strike_stuck(w);
+        return;
+    case FAULT_STALE_RETURN:
+        strike_stale_return(w);
+        return;
     case FAULT_ELECTORS: /* not of the storm */
     case FAULT_COUNT:
         return;
@@ -479,7 +487,8 @@ static void start_app(struct world *w, uint64_t app, uint64_t unused)
 }
 
 /* Again and again, until it has a record: its agent may not be connected yet. In the end with --force: where a majority
- * of the records is lost nobody can learn from the others (SAFETY V6); but not where sets change, and the former one may still vote. */
+ * of the records is lost nobody can learn from the others (SAFETY V6); but not where sets change, and the former one
+ * may still vote. */
 static void install(struct world *w, uint64_t host, uint64_t times)
 {
     if (times == 0 || !(w->site.electors >> host & 1) || w->agents[host].core->elector.recorded)
@@ -494,7 +503,9 @@ void faults_begin(struct world *w)
     memset(s, 0, sizeof *s);
     for (unsigned f = 0; f < FAULT_DRAWN; f++)
         s->on[f] = chance(&w->rng_fault, 40);
-    s->interval = chance_scale(&w->rng_fault, MS(500), SEC(12));
+    s->interval = chance_scale(&w->rng_fault, MS(500), w->mutant ? SEC(2) : SEC(12));
+    for (unsigned f = 0; f < FAULT_COUNT && w->mutant; f++)
+        s->on[f] |= chance(&w->rng_fault, 50); /* the checker is on trial: more of everything */
     s->longest = chance_scale(&w->rng_fault, MS(300), SEC(20));
     s->start_fails = sometimes(w, 10);
     s->slow_start = sometimes(w, 20);

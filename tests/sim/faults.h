@@ -33,6 +33,9 @@ enum fault {
     FAULT_ECHO,
     FAULT_OPERATOR,
     FAULT_RELOAD,
+    FAULT_PAIR_UNAVAILABLE,
+    FAULT_STUCK,
+    FAULT_STALE_RETURN,
     FAULT_DRAWN, /* up to here a storm draws them; the others have chance and time of their own */
     FAULT_ELECTORS = FAULT_DRAWN,
     FAULT_COUNT
@@ -69,6 +72,7 @@ struct controller *faults_controller(struct world *w);
 int64_t faults_length(struct world *w);
 /* cuts.c */
 void machine_cause(struct world *w, unsigned machine, int64_t until);
+void cut_host_off(struct world *w, unsigned host, int64_t length);
 void strike_cut_scs(struct world *w);
 void strike_cut_peer(struct world *w);
 void strike_cut_host(struct world *w);
@@ -79,6 +83,11 @@ void strike_flap(struct world *w);
 void strike_loss(struct world *w);
 void strike_jitter(struct world *w);
 void strike_register(struct world *w);
+/* pairfaults.c */
+void app_available(struct world *w, uint64_t app, uint64_t available);
+void strike_pair_unavailable(struct world *w);
+void strike_stuck(struct world *w);
+void strike_stale_return(struct world *w);
 void faults_heal(struct world *w);
 /* electors.c: the set of electors changes, in worlds that are drawn for it. */
 void electors_begin(struct world *w);

@@ -1,11 +1,11 @@
 /* The simulator's command line: which seeds to run, how loudly, and whether the checker itself is on trial.
  *
- *   simulator --seeds 1..300 --coverage
+ *   simulator --seeds 101..400 --coverage
  *       run them; the first violation prints its transcript and how to run it again, and the exit code is 1;
  *       --coverage: also where a rule of the engine never fired
  *   simulator --seed 17 --verbose        one of them, every line as it happens
  *   simulator --seed 17 --shrink         a failing one with as few strikes as do it
- *   simulator --mutants --seeds 1..300   each mutant must be caught within these seeds
+ *   simulator --mutants --seeds 1..1000  each mutant must be caught within these seeds; with --mutant K that one
  *   simulator --mutant 4 --seed 3        one of them
  *   simulator --bench                    how fast it is, in the machine's own time */
 #include "tests/sim/sim.h"
@@ -184,27 +184,29 @@ static int seeds_run(struct world *w, const struct options *o, const char *progr
     return t.failures || !covered ? 1 : 0;
 }
 
+static bool mutant_caught_by(struct world *w, enum mutant m, uint64_t seed, const struct options *o)
+{
+    world_run(w, seed, m, (int64_t)(o->minutes * 60e9));
+    return mutant_found(w);
+}
+
 /* Which seed caught it; 0: none did. */
 static uint64_t mutant_caught(struct world *w, enum mutant m, const struct options *o)
 {
     uint64_t first = mutant_seed(m);
-    if (o->first <= first && first <= o->last) {
-        world_run(w, first, m, (int64_t)(o->minutes * 60e9));
-        if (w->failed)
-            return first;
-    }
-    for (uint64_t seed = o->first; seed <= o->last; seed++) {
-        world_run(w, seed, m, (int64_t)(o->minutes * 60e9));
-        if (w->failed)
+    if (o->first <= first && first <= o->last && mutant_caught_by(w, m, first, o))
+        return first;
+    for (uint64_t seed = o->first; seed <= o->last; seed++)
+        if (mutant_caught_by(w, m, seed, o))
             return seed;
-    }
     return 0;
 }
 
 static int mutants_run(struct world *w, const struct options *o, const char *program)
 {
     int missed = 0;
-    for (int m = 1; m < MUTANT_COUNT; m++) {
+    int first = o->mutant ? o->mutant : 1, last = o->mutant ? o->mutant : MUTANT_COUNT - 1;
+    for (int m = first; m <= last; m++) {
         uint64_t seed = mutant_caught(w, (enum mutant)m, o);
         if (seed)
             printf("mutant %2d, %s: caught by seed %llu: %s: %.120s\n", m, mutant_name((enum mutant)m),

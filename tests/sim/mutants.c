@@ -12,81 +12,107 @@
 
 typedef Understudy__Agent__Message message;
 
+/* `by`: the checks that this one is for; another one's finding does not count. `seed`: where it was caught last, looked
+ * at first: seeds give other worlds when the simulator grows, then all are tried. */
+static const struct {
+    const char *name, *by;
+    unsigned seed;
+} mutants[] = {
+    [MUTANT_NONE] = {"none", "", 1},
+    [MUTANT_DROP_DEMOTE] = {"demotions are lost", "two-primaries", 61},
+    [MUTANT_FORGED_GRANT] = {"grants carry an epoch that nobody gave", "epoch-unknown validity", 1},
+    [MUTANT_GRANT_BOTH] = {"a grant reaches both members", "epoch-unknown", 1},
+    [MUTANT_BLIND_GRANT] = {"grants answer an old poll", "grant-poll", 1},
+    [MUTANT_LYING_ROLE] = {"on-backup succeeds without effect", "released-acting", 4},
+    [MUTANT_LYING_STATUS] = {"Stopped is reported as Started", "view", 1},
+    [MUTANT_TWO_PROCESSES] = {"a start is carried out twice", "two-processes", 1},
+    [MUTANT_UNWANTED_START] = {"the keeper starts by itself", "unwanted-start", 4},
+    [MUTANT_OLD_TERM] = {"a restarted controller takes its former term", "term", 2},
+    [MUTANT_DEAF_LINK] = {"received bytes are not read", "lost-too-early", 1},
+    [MUTANT_GARBLED_BYTES] = {"bytes change on their way", "wire session-broken", 1},
+    [MUTANT_LOST_STATE] = {"the keeper loses what it keeps for the agent", "start-against-stop view forgotten", 6},
+    [MUTANT_SILENT_DEATH] = {"the end of a process is not told", "view not-started", 2},
+    [MUTANT_NO_RESULT] = {"operators are not answered", "unanswered", 2},
+    [MUTANT_FALSE_ALARM] = {"a connected host is called lost", "host-not-running grant-over-acting seen-by-peer", 1},
+    [MUTANT_DOUBLE_ORDER] = {"an agent carries out an order twice", "order-twice", 1},
+    [MUTANT_NEEDLESS_DEMOTE] = {"an agent demotes what serves, by nobody's order", "demoted-serving", 1},
+    [MUTANT_NEEDLESS_KILL] = {"an agent kills what serves, by nobody's order", "killed-serving", 1},
+    [MUTANT_A1_LATE] = {"A1: an authority outlives its refreshes", "two-authorities", 4},
+    [MUTANT_A2_EARLY] = {"A2: the register's holder is not waited for", "two-authorities", 2},
+    [MUTANT_A3_AT_ONCE] = {"A3, 7: a leader grants at once, and learns in no time",
+                           "horizon two-holders two-acting recovering-acts", 191},
+    [MUTANT_A4_DEAF] = {"A4: nobody hears a higher term", "two-authorities authority", 3},
+    [MUTANT_V1_MEMORY] = {"V1: a vote is answered before it is on disk", "not-durable", 3},
+    [MUTANT_V2_NO_PROMISE] = {"V2: a vote promises nothing", "vote-promise", 3},
+    [MUTANT_V3_LOWER] = {"V3: an elector votes for lower terms", "vote-term", 48},
+    [MUTANT_V4_ANSWER_TIME] = {"V4: a round counts from its answers", "two-authorities", 1},
+    [MUTANT_V5_START] = {"V5: an elector that was started waits for nothing", "vote-promise", 6},
+    [MUTANT_V6_GUESSED] = {"V6: an elector without a record votes for anybody", "vote-unrecorded", 1},
+    [MUTANT_V6_AT_ONCE] = {"V6: an elector without a record asks before its wait is over", "vote-unrecorded", 6},
+    [MUTANT_V7_REFUSED] = {"V7: whoever asks is told that nobody would vote", "authority no-controller", 3},
+    [MUTANT_V8_ANY_TERM] = {"V8: a release ends the promise to any term", "vote-promise", 12},
+    [MUTANT_V9_ANY_RAISE] = {"V9: a promise to another one makes room for a raise", "vote-promise", 34},
+    [MUTANT_V9_OTHER_RUN] = {"V9: a run raises the term of the former one", "raise", 52},
+    [MUTANT_B2_NO_HORIZON] = {"B2: no horizon is kept", "horizon", 2},
+    [MUTANT_B2_NO_K] = {"B2: horizons without K", "horizon", 26},
+    [MUTANT_B2_NO_LEASE] = {"B2: horizons of half a lease", "horizon", 20},
+    [MUTANT_B2_NO_DRIFT] = {"B2: horizons without the drift of clocks, nor the eps that covers it", "horizon", 224},
+    [MUTANT_B2_BEYOND] = {"B2: leases last longer than the authority that gives them", "beyond-authority", 1},
+    [MUTANT_B3_VALIDITY] = {"B3: a lease is used for longer than it was granted", "validity", 1},
+    [MUTANT_B3_PROMISE] = {"B3: a promise binds nobody", "promise", 1},
+    [MUTANT_B3_QUARANTINE] = {"B3: no start-up quarantine", "quarantine", 4},
+    [MUTANT_B3_TERM] = {"B3: an agent forgets the highest term", "agent-term", 1},
+    [MUTANT_B4_UNPROVEN] = {"B4: every round trip counts as proven", "unproven", 4},
+    [MUTANT_B5_LATE_RELEASE] = {"B5: any release clears the horizon", "horizon", 26},
+    [MUTANT_B5_PROMISE] = {"B5: any release ends the promise", "promise", 109},
+    [MUTANT_B6_AS_PRIMARY] = {"B6: a member begins as primary", "two-acting", 1},
+    [MUTANT_PEER_ORDER] = {"4: a promise answers the newest poll, whichever was asked", "validity", 4},
+    [MUTANT_SUPERSEDED] = {"4: a higher epoch at the peer is not heard", "superseded", 18},
+    [MUTANT_KEEPER_IDLE] = {"5: the keeper ends no lease", "two-acting two-holders", 102},
+    [MUTANT_KEEPER_OF_FROZEN] = {"5: the keeper ends no lease while its agent stands still", "two-acting", 102},
+    [MUTANT_LINKED_DEAF] = {"5: the library does not read its word", "two-acting", 231},
+    [MUTANT_INTENT_REDONE] = {"6: a returning agent makes primary again what was", "two-acting epoch-unknown", 45},
+    [MUTANT_DISK_EARLY] = {"8: writes are told as done when they begin", "not-durable", 1},
+    [MUTANT_S9_FORGOTTEN] = {"S9: nobody remembers what was acknowledged", "sync-grant sync-promoted", 7},
+    [MUTANT_S9_FORMER_PROCESS] = {"S9: a position outlives its process", "sync-grant sync-promoted", 9},
+    [MUTANT_6_UNCONFIRMED] = {"6: a planned switchover does not wait for the mark", "sync-lost", 252},
+    [MUTANT_SET_STAYS] = {"E2: an elector votes in the set that it has left", "vote-set", 6},
+    [MUTANT_SET_ONE_LEFT] = {"E2: one elector that left a set is enough", "set-early", 6},
+    [MUTANT_SET_NO_WAIT] = {"E2, V5: an elector that is confirmed waits for nothing", "vote-promise", 6},
+    [MUTANT_SET_TERMS] = {"E2: terms are not taken over into the next set", "set-term", 6},
+    [MUTANT_SET_LEARNED] = {"V6: a set is learned from electors that do not vote in it", "set-learned", 34},
+};
+
 const char *mutant_name(enum mutant m)
 {
-    static const char *const names[] = {
-        [MUTANT_NONE] = "none",
-        [MUTANT_DROP_DEMOTE] = "demotions are lost",
-        [MUTANT_FORGED_GRANT] = "grants carry an epoch that nobody gave",
-        [MUTANT_GRANT_BOTH] = "a grant reaches both members",
-        [MUTANT_BLIND_GRANT] = "grants answer an old poll",
-        [MUTANT_LYING_ROLE] = "on-backup succeeds without effect",
-        [MUTANT_LYING_STATUS] = "Stopped is reported as Started",
-        [MUTANT_TWO_PROCESSES] = "a start is carried out twice",
-        [MUTANT_UNWANTED_START] = "the keeper starts by itself",
-        [MUTANT_OLD_TERM] = "a restarted controller takes its former term",
-        [MUTANT_DEAF_LINK] = "received bytes are not read",
-        [MUTANT_GARBLED_BYTES] = "bytes change on their way",
-        [MUTANT_LOST_STATE] = "the keeper loses what it keeps for the agent",
-        [MUTANT_SILENT_DEATH] = "the end of a process is not told",
-        [MUTANT_NO_RESULT] = "operators are not answered",
-        [MUTANT_FALSE_ALARM] = "a connected host is called lost",
-        [MUTANT_DOUBLE_ORDER] = "an agent carries out an order twice",
-        [MUTANT_NEEDLESS_DEMOTE] = "an agent demotes what serves, by nobody's order",
-        [MUTANT_NEEDLESS_KILL] = "an agent kills what serves, by nobody's order",
-        [MUTANT_A1_LATE] = "A1: an authority outlives its refreshes",
-        [MUTANT_A2_EARLY] = "A2: the register's holder is not waited for",
-        [MUTANT_A3_AT_ONCE] = "A3, 7: a leader grants at once, and learns in no time",
-        [MUTANT_A4_DEAF] = "A4: nobody hears a higher term",
-        [MUTANT_V1_MEMORY] = "V1: a vote is answered before it is on disk",
-        [MUTANT_V2_NO_PROMISE] = "V2: a vote promises nothing",
-        [MUTANT_V3_LOWER] = "V3: an elector votes for lower terms",
-        [MUTANT_V4_ANSWER_TIME] = "V4: a round counts from its answers",
-        [MUTANT_V5_START] = "V5: an elector that was started waits for nothing",
-        [MUTANT_V7_REFUSED] = "V7: whoever asks is told that nobody would vote",
-        [MUTANT_V8_ANY_TERM] = "V8: a release ends the promise to any term",
-        [MUTANT_B2_NO_HORIZON] = "B2: no horizon is kept",
-        [MUTANT_B2_NO_K] = "B2: horizons without K",
-        [MUTANT_B2_NO_LEASE] = "B2: horizons of half a lease",
-        [MUTANT_B3_VALIDITY] = "B3: a lease is used for longer than it was granted",
-        [MUTANT_B3_PROMISE] = "B3: a promise binds nobody",
-        [MUTANT_B3_QUARANTINE] = "B3: no start-up quarantine",
-        [MUTANT_B3_TERM] = "B3: an agent forgets the highest term",
-        [MUTANT_B4_UNPROVEN] = "B4: every round trip counts as proven",
-        [MUTANT_B5_LATE_RELEASE] = "B5: any release clears the horizon",
-        [MUTANT_B6_AS_PRIMARY] = "B6: a member begins as primary",
-        [MUTANT_PEER_ORDER] = "4: a promise answers the newest poll, whichever was asked",
-        [MUTANT_KEEPER_IDLE] = "5: the keeper ends no lease",
-        [MUTANT_KEEPER_OF_FROZEN] = "5: the keeper ends no lease while its agent stands still",
-        [MUTANT_LINKED_DEAF] = "5: the library does not read its word",
-        [MUTANT_INTENT_REDONE] = "6: a returning agent makes primary again what was",
-        [MUTANT_DISK_EARLY] = "8: writes are told as done when they begin",
-        [MUTANT_S9_FORGOTTEN] = "S9: nobody remembers what was acknowledged",
-        [MUTANT_S9_FORMER_PROCESS] = "S9: a position outlives its process",
-        [MUTANT_6_UNCONFIRMED] = "6: a planned switchover does not wait for the mark",
-        [MUTANT_SET_STAYS] = "E2: an elector votes in the set that it has left",
-        [MUTANT_SET_ONE_LEFT] = "E2: one elector that left a set is enough",
-        [MUTANT_SET_NO_WAIT] = "E2, V5: an elector that is confirmed waits for nothing",
-        [MUTANT_SET_TERMS] = "E2: terms are not taken over into the next set",
-        [MUTANT_SET_LEARNED] = "V6: a set is learned from electors that do not vote in it",
-    };
-    return names[m];
+    return mutants[m].name;
 }
 
-/* Where it was caught last, looked at first: seeds give other worlds when the simulator grows, then all are tried. */
 uint64_t mutant_seed(enum mutant m)
 {
-    static const uint16_t seeds[MUTANT_COUNT] = {
-        [MUTANT_DROP_DEMOTE] = 62,     [MUTANT_LYING_ROLE] = 12,  [MUTANT_OLD_TERM] = 5,
-        [MUTANT_A1_LATE] = 4,          [MUTANT_A3_AT_ONCE] = 245, [MUTANT_V4_ANSWER_TIME] = 38,
-        [MUTANT_V5_START] = 6,         [MUTANT_V8_ANY_TERM] = 23, [MUTANT_B2_NO_K] = 48,
-        [MUTANT_B2_NO_LEASE] = 48,     [MUTANT_B3_PROMISE] = 31,  [MUTANT_B3_QUARANTINE] = 5,
-        [MUTANT_B5_LATE_RELEASE] = 51, [MUTANT_KEEPER_IDLE] = 5,  [MUTANT_KEEPER_OF_FROZEN] = 274,
-        [MUTANT_LINKED_DEAF] = 93,     [MUTANT_S9_FORGOTTEN] = 43, [MUTANT_S9_FORMER_PROCESS] = 52,
-        [MUTANT_6_UNCONFIRMED] = 63,   [MUTANT_SET_STAYS] = 6,    [MUTANT_SET_ONE_LEFT] = 6,
-        [MUTANT_SET_NO_WAIT] = 6,      [MUTANT_SET_TERMS] = 6,    [MUTANT_SET_LEARNED] = 30,
-    };
-    return seeds[m] ? seeds[m] : 1;
+    return mutants[m].seed;
+}
+
+bool mutant_found(const struct world *w)
+{
+    size_t n = strlen(w->invariant);
+    const char *at = mutants[w->mutant].by;
+    while (w->failed && (at = strstr(at, w->invariant))) {
+        if ((at == mutants[w->mutant].by || at[-1] == ' ') && (at[n] == ' ' || at[n] == 0))
+            return true;
+        at += n;
+    }
+    return false;
+}
+
+bool mutant_of_electors(enum mutant m)
+{
+    return m >= MUTANT_V1_MEMORY && m <= MUTANT_V9_OTHER_RUN;
+}
+
+bool mutant_hides(const struct world *w, const char *invariant)
+{
+    return w->mutant == MUTANT_SUPERSEDED && strcmp(invariant, mutants[w->mutant].by) != 0;
 }
 
 bool mutant_now(struct world *w, enum mutant m, unsigned percent)
@@ -162,6 +188,20 @@ static bool lengthen(message *m)
     return true;
 }
 
+/* V9: a promise to whomever makes room for a raise; a run takes the electors of the former one over. */
+static bool raise_broken(const struct world *w, struct lca_core *core, Understudy__Agent__Vote *v)
+{
+    uint64_t voted = core->elector.voted;
+    unsigned owner = (unsigned)(v->term % 4);
+    if (w->mutant == MUTANT_V9_ANY_RAISE && v->previous_term != 0)
+        core->elector.promised = MONO_ZERO;
+    if (w->mutant != MUTANT_V9_OTHER_RUN || v->previous_term != 0 || voted == 0 || voted % 4 != owner ||
+        voted >= run_of_term(w, owner, v->term))
+        return false;
+    v->previous_term = voted;
+    return true;
+}
+
 /* Whoever is asked in the set that it has left is in it again, at once. */
 static void go_back(struct world *w, unsigned host, const Understudy__Agent__Vote *v)
 {
@@ -177,19 +217,27 @@ static void go_back(struct world *w, unsigned host, const Understudy__Agent__Vot
 /* A rule broken on the way to an agent. */
 static bool mutant_rule_to_agent(struct world *w, unsigned host, message *m)
 {
-    const struct lca_core *core = w->agents[host].core;
+    struct lca_core *core = w->agents[host].core;
     bool vote = m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE;
     if (w->mutant == MUTANT_B3_VALIDITY)
         return lengthen(m);
-    if (w->mutant == MUTANT_SET_STAYS && vote)
-        go_back(w, host, m->vote);
-    if (w->mutant == MUTANT_V8_ANY_TERM && vote && m->vote->kind == UNDERSTUDY__AGENT__VOTE__KIND__RELEASE)
-        m->vote->term = core->elector.voted;
-    else if (w->mutant == MUTANT_SET_TERMS && vote && m->vote->kind == UNDERSTUDY__AGENT__VOTE__KIND__CONFIRM)
-        m->vote->term = 0;
-    else
+    if (!vote)
         return false;
-    return true;
+    if (w->mutant == MUTANT_SET_STAYS)
+        go_back(w, host, m->vote);
+    if (w->mutant == MUTANT_SET_TERMS && m->vote->kind == UNDERSTUDY__AGENT__VOTE__KIND__CONFIRM) {
+        m->vote->term = 0;
+        return true;
+    }
+    if (w->mutant == MUTANT_V8_ANY_TERM && m->vote->kind == UNDERSTUDY__AGENT__VOTE__KIND__RELEASE &&
+        core->elector.voted > 0) {
+        m->vote->term = core->elector.voted;
+        return true;
+    }
+    if (w->mutant == MUTANT_V3_LOWER && m->vote->kind != UNDERSTUDY__AGENT__VOTE__KIND__RELEASE &&
+        m->vote->term < core->elector.voted)
+        core->elector.voted = m->vote->term - 1;
+    return m->vote->kind == UNDERSTUDY__AGENT__VOTE__KIND__REQUEST && raise_broken(w, core, m->vote);
 }
 
 size_t mutant_to_peer(struct world *w, unsigned host, uint8_t *payload, size_t n, size_t size)
@@ -206,6 +254,13 @@ size_t mutant_to_peer(struct world *w, unsigned host, uint8_t *payload, size_t n
         m->highest->recorded = true;
         n = message_pack(m, payload, n, size);
     }
+    if (w->mutant == MUTANT_SUPERSEDED && m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_ANSWER &&
+        m->peer_answer->superseded) {
+        m->peer_answer->superseded->term = m->peer_answer->superseded->n = 0;
+        n = message_pack(m, payload, n, size);
+    }
+    if (w->mutant == MUTANT_SUPERSEDED && m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_POLL)
+        n = 0;
     understudy__agent__message__free_unpacked(m, NULL);
     return n;
 }

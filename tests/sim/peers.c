@@ -148,21 +148,32 @@ static void controller_message(struct world *w, unsigned host, const struct conn
     w->checker.executing = 0;
 }
 
-static void message(struct world *w, unsigned host, struct connection *c, const uint8_t *payload, size_t length)
+/* What the core gets of it: `n` bytes of their own, so that a read behind their end is found. */
+static void message_read(struct world *w, unsigned host, const struct connection *c, size_t n)
 {
-    size_t n = length;
-    memcpy(w->scratch, payload, n);
-    if (w->mutant && c->controller && (n = mutant_to_agent(w, host, w->scratch, n, FRAME_PAYLOAD_MAX)) == 0)
+    if (n == 0)
         return;
-    if (w->mutant && !c->controller)
-        n = mutant_to_peer(w, host, w->scratch, n, FRAME_PAYLOAD_MAX);
-    uint8_t *bytes = malloc(n); /* of its own, so that a read behind its end is found */
+    uint8_t *bytes = malloc(n);
     memcpy(bytes, w->scratch, n);
     if (c->controller)
         controller_message(w, host, c, bytes, n);
     else
         peer_message(w, host, c, bytes, n);
     free(bytes);
+}
+
+static void message(struct world *w, unsigned host, struct connection *c, const uint8_t *payload, size_t n)
+{
+    struct epoch epoch;
+    memcpy(w->scratch, payload, n);
+    if (c->controller) {
+        message_read(w, host, c, w->mutant ? mutant_to_agent(w, host, w->scratch, n, FRAME_PAYLOAD_MAX) : n);
+        return;
+    }
+    int app = tap_agent_hears(w, host, (unsigned)host_index(w, c->name), payload, n, &epoch);
+    message_read(w, host, c, w->mutant ? mutant_to_peer(w, host, w->scratch, n, FRAME_PAYLOAD_MAX) : n);
+    if (app >= 0 && !w->failed)
+        truth_superseded(w, (uint16_t)app, epoch);
 }
 
 static void tell(struct world *w, unsigned host, struct connection *c, bool up, const char *reason)
@@ -186,6 +197,7 @@ static void tell(struct world *w, unsigned host, struct connection *c, bool up, 
 static void established(struct world *w, unsigned host, struct connection *c, struct slink *l)
 {
     c->link = l;
+    c->told = false;
     c->failures = 0;
     tell(w, host, c, true, "connected");
 }

@@ -146,8 +146,9 @@ static void process_killed(struct world *w, uint64_t at, uint64_t token)
 /* SIGKILL. In uninterruptible sleep it is there for a while, and does nothing more. */
 static void process_end(struct world *w, unsigned host, struct slot *s)
 {
-    int64_t delay = s->process.slow_kill ? chance_span(&w->rng_process, MS(200), SEC(4))
-                                         : chance_span(&w->rng_process, US(50), MS(1));
+    int64_t delay = s->process.stuck       ? chance_scale(&w->rng_process, SEC(2), SEC(40))
+                    : s->process.slow_kill ? chance_span(&w->rng_process, MS(200), SEC(4))
+                                           : chance_span(&w->rng_process, US(50), MS(1));
     s->process.killed = true;
     world_at(w, w->now + delay, process_killed, AT(host, s), s->process.token);
 }
@@ -256,7 +257,8 @@ void process_start(struct world *w, unsigned host, const char *app, uint64_t sta
 
 void process_unfreeze(struct slot *s)
 {
-    s->process.hung = s->process.unavailable = false; /* hung_at stays: its agent may be about to kill it */
+    s->process.hung = s->process.stuck = s->process.unavailable =
+        false; /* hung_at stays: its agent may be about to kill it */
 }
 
 /* ---- role commands ---- */
@@ -326,7 +328,7 @@ static void role_begin(struct world *w, unsigned host, struct slot *s, const str
     s->role.started = w->now;
     say(w, "host%u %s role command %s begins%s, epoch %llu.%llu", host + 1, s->name, app_role_name(run->role),
         run->fence ? " at its lease's end" : "", (unsigned long long)run->epoch.term, (unsigned long long)run->epoch.n);
-    if (chance(r, w->calm ? 0 : w->swarm.role_hangs)) {
+    if (chance(r, w->calm ? 0 : w->swarm.role_hangs) || s->process.stuck) {
         if (chance(r, 50))
             world_at(w, w->now + chance_scale(r, MS(1), MS(100)), role_early, at, s->role.token);
         return;

@@ -117,14 +117,15 @@ void shrink(struct world *w, int64_t faults_last, const char *program)
     bool verbose = w->verbose;
     struct plan p = *before;
     memcpy(s.invariant, w->invariant, sizeof s.invariant);
+    unsigned all = w->strikes_done;
     w->verbose = false;
     w->plan = &p;
     shrink_kinds(w, &s, &p);
     if (fails(w, &s))
         shrink_strikes(w, &s, &p);
     bool still = fails(w, &s);
-    printf("shorter%s: %u strikes, %s: %s --seed %llu --minutes %g", still ? "" : " (no: it needs everything)",
-           w->strikes_done, w->invariant, program, (unsigned long long)s.seed, (double)faults_last / 60e9);
+    printf("shorter%s: %u of %u strikes, %s: %s --seed %llu --minutes %g", still ? "" : " (no: it needs everything)",
+           w->strikes_done, all, w->invariant, program, (unsigned long long)s.seed, (double)faults_last / 60e9);
     if (s.mutant)
         printf(" --mutant %d", (int)s.mutant);
     plan_print(&p);

@@ -211,6 +211,7 @@ int64_t node_lateness(struct world *w);
 struct process {
     bool alive, ready, hung, unavailable, was_unavailable, acting;
     bool told_to_end, terminating; /* the second: and it obeys */
+    bool stuck;                    /* in uninterruptible sleep: hung, and long in dying */
     bool killed;                   /* SIGKILL is on its way: it does nothing more, wherever it sleeps */
     uint32_t pid;
     uint64_t token; /* of its events */
@@ -401,6 +402,7 @@ struct early;
 /* One identity that is connected to an agent, or is to be. */
 struct connection {
     bool used, controller, wanted; /* wanted: this agent calls it */
+    bool told;                     /* everything, on this connection: records go there */
     unsigned scs;
     char name[NAME_SIZE];
     struct slink *link, *second, *dialled;

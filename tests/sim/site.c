@@ -43,6 +43,10 @@ static void pairs_generate(struct world *w)
     for (unsigned p = 0; p < s->n_pairs; p++) {
         unsigned host = (unsigned)chance_below(r, s->n_hosts);
         unsigned other = chance(r, 5) ? host : (host + 1 + (unsigned)chance_below(r, s->n_hosts - 1)) % s->n_hosts;
+        if (s->arbiter == ARBITER_PAIR && p == 0 && chance(r, 60)) {
+            host = s->machine[0]; /* a split of the controllers is one of this pair */
+            other = s->machine[1];
+        }
         for (unsigned m = 0; m < 2; m++) {
             uint16_t app = (uint16_t)s->n_apps++;
             s->pairs[p][m] = app;
@@ -73,6 +77,10 @@ static void controllers_generate(struct world *w)
     struct rng *r = &w->rng_site;
     s->n_controllers = chance(r, 70) ? 2 : 1;
     s->arbiter = s->n_controllers == 2 ? two[chance_below(r, 5)] : alone[chance_below(r, 4)];
+    if (mutant_of_electors(w->mutant)) {
+        s->n_controllers = 2;
+        s->arbiter = ARBITER_AGENTS;
+    }
     if (s->arbiter == ARBITER_AGENTS && s->n_hosts < 3)
         s->n_hosts = 3;
     s->set_changes = s->arbiter == ARBITER_AGENTS && w->seed % 2 == 0;
@@ -90,7 +98,7 @@ static void timing_generate(struct world *w)
     struct site *s = &w->site;
     struct rng *r = &w->rng_site;
     struct lease_timing *t = &s->timing;
-    s->squeezed = chance(r, 35);
+    s->squeezed = chance(r, 35) || w->mutant == MUTANT_B2_NO_DRIFT;
     s->profile = chance(r, 50) ? PROFILE_FAST : PROFILE_DEFAULT;
     s->profile_only = chance(r, 30);
     if (w->plain) {
@@ -134,9 +142,9 @@ static void paths_generate(struct world *w)
         for (unsigned b = 0; b < w->n_nodes; b++) {
             struct path *p = &w->paths[a][b];
             *p = (struct path){.delay = chance_scale(r, US(20), half / 2), .jitter = chance_scale(r, US(10), half / 2)};
-            if (w->site.squeezed && chance(r, 30))
+            if (w->site.squeezed && w->mutant != MUTANT_B2_NO_DRIFT && chance(r, 30))
                 *p = (struct path){.delay = half, .jitter = 0};
-            else if (w->site.squeezed && chance(r, 40))
+            else if (w->site.squeezed && w->mutant != MUTANT_B2_NO_DRIFT && chance(r, 40))
                 *p = (struct path){.delay = US(1), .jitter = half - US(1)};
             else if (w->site.squeezed)
                 *p = (struct path){.delay = US(1), .jitter = 0};

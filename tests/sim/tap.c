@@ -84,9 +84,10 @@ static void grant_eligible(struct world *w, const struct controller *c, uint16_t
     const struct pair_truth *p = &w->checker.pair[w->site.apps[app].pair];
     int member = (int)w->site.apps[app].member;
     bool known = p->owner == member || p->former == member || operator_asked(w, app, true);
-    int other = w->checker.app[peer_of(w, app)].at[at].status;
-    bool back = (known || other != UNDERSTUDY__AGENT__STATUS__STARTED) &&
-                t->at[at].status == UNDERSTUDY__AGENT__STATUS__SERVICE_UNAVAILABLE;
+    uint16_t other = peer_of(w, app);
+    bool other_serves = w->checker.app[other].at[at].status == UNDERSTUDY__AGENT__STATUS__STARTED &&
+                        c->host_up[w->site.apps[other].host];
+    bool back = (known || !other_serves) && t->at[at].status == UNDERSTUDY__AGENT__STATUS__SERVICE_UNAVAILABLE;
     if (t->at[at].status != UNDERSTUDY__AGENT__STATUS__STARTED && !back)
         violation(w, "grant-ineligible", "%s is granted the primary role, but its last reported status is %d", name,
                   t->at[at].status);
@@ -177,8 +178,10 @@ static void given(struct world *w, const struct controller *c, int app, const Un
 {
     struct given what = {
         .incarnation = incarnation, .seq = seq, .epoch = epoch_of(epoch), .by = (int)(c - w->controllers)};
-    if (lease_ms > 0)
-        truth_given(w, (uint16_t)app, &what, MS(lease_ms));
+    if (lease_ms == 0)
+        return;
+    check_within_authority(w, c, w->site.apps[app].name, MS(lease_ms));
+    truth_given(w, (uint16_t)app, &what, MS(lease_ms));
 }
 
 /* A planned switchover loses nothing that the old primary wrote, as long as that one is there to send it. */
@@ -187,7 +190,8 @@ static bool loses(struct world *w, const struct controller *c, uint16_t app, con
     unsigned at = (unsigned)(c - w->controllers);
     uint16_t other = peer_of(w, app);
     const struct slot *o = app_slot(w, other);
-    bool planned = g->reason.len > 7 && (!memcmp(g->reason.data, "rule 8 ", 7) || !memcmp(g->reason.data, "rule 14", 7));
+    bool planned =
+        g->reason.len > 7 && (!memcmp(g->reason.data, "rule 8 ", 7) || !memcmp(g->reason.data, "rule 14", 7));
     bool there = o && o->process.alive && o->process.ready && !o->process.acting && o->process.epoch.term &&
                  c->host_up[w->site.apps[other].host] && c->host_told[w->site.apps[other].host] &&
                  w->checker.app[other].at[at].status == UNDERSTUDY__AGENT__STATUS__STARTED;
@@ -212,8 +216,7 @@ static void grant_marks(struct world *w, const struct controller *c, uint16_t ap
                   w->site.apps[app].name, (unsigned long long)t->at[at].position, (unsigned long long)mark);
     if (loses(w, c, app, g))
         violation(w, "sync-lost", "%s is granted the primary role by order: it has %llu, %s ended with %llu",
-                  w->site.apps[app].name, (unsigned long long)t->at[at].position,
-                  w->site.apps[peer_of(w, app)].name,
+                  w->site.apps[app].name, (unsigned long long)t->at[at].position, w->site.apps[peer_of(w, app)].name,
                   (unsigned long long)w->checker.app[peer_of(w, app)].at[at].position);
 }
 
@@ -314,6 +317,8 @@ void tap_scs_sends(struct world *w, struct controller *c, unsigned host, const u
         grant_sent(w, c, m->grant);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_ORDER)
         order_sent(w, m->order);
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_VOTE)
+        check_vote_sent(w, c, (enum lca_vote_kind)m->vote->kind, m->vote->term);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL_ANSWER)
         answer_sent(c, host, m->poll_answer->answer, w->now);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_POLL_ANSWER)
@@ -344,8 +349,8 @@ static void marks_received(struct world *w, const struct controller *c, const Un
         told->mark = m->sync_position;
         told->epoch = epoch;
     }
-    if (m->sync_point && m->sync_point->mark > told->mark && epoch_compare(epoch_of(m->sync_point->epoch), epoch) == 0 &&
-        epoch_compare(epoch, told->epoch) >= 0) {
+    if (m->sync_point && m->sync_point->mark > told->mark &&
+        epoch_compare(epoch_of(m->sync_point->epoch), epoch) == 0 && epoch_compare(epoch, told->epoch) >= 0) {
         told->mark = m->sync_point->mark;
         told->epoch = epoch;
     }
@@ -457,10 +462,8 @@ static void hash_of(ProtobufCBinaryData bytes, uint8_t ret[32])
 
 static void vote_received(struct world *w, unsigned host, const Understudy__Agent__Vote *v)
 {
-    struct lca_vote vote = {.kind = (enum lca_vote_kind)v->kind,
-                            .term = v->term,
-                            .previous_term = v->previous_term,
-                            .number = v->number};
+    struct lca_vote vote = {
+        .kind = (enum lca_vote_kind)v->kind, .term = v->term, .previous_term = v->previous_term, .number = v->number};
     hash_of(v->electors_hash, vote.electors_hash);
     check_vote_asked(w, host, &vote);
 }
@@ -485,6 +488,27 @@ void tap_agent_receives(struct world *w, unsigned host, unsigned by, const uint8
         vote_received(w, host, m->vote);
     if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_DEMOTE)
         role_ordered(w, app_of(w, m->demote->application), true, m->demote->term, m->demote->order_id);
+}
+
+/* A newer poll of the other one, or its answer to a poll of this keeper's. */
+int tap_agent_hears(struct world *w, unsigned host, unsigned by, const uint8_t *payload, size_t n,
+                    struct epoch *ret_epoch)
+{
+    message *m = message_of(w, payload, n);
+    if (!m)
+        return -1;
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_HIGHEST && m->highest->recorded)
+        check_elector_named(w, host, by);
+    int app = -1;
+    if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_ANSWER &&
+        m->peer_answer->incarnation == w->keepers[host].incarnation) {
+        app = app_of(w, m->peer_answer->application);
+        *ret_epoch = epoch_of(m->peer_answer->superseded);
+    } else if (m->body_case == UNDERSTUDY__AGENT__MESSAGE__BODY_PEER_POLL) {
+        app = app_of(w, m->peer_poll->application);
+        *ret_epoch = epoch_of(m->peer_poll->epoch);
+    }
+    return app >= 0 && w->site.apps[app].host == host && app_leased(w, (uint16_t)app) ? app : -1;
 }
 
 static void released_sent(struct world *w, unsigned host, const Understudy__Agent__Released *r,
@@ -537,9 +561,8 @@ static void poll_sent(struct world *w, unsigned host, const Understudy__Agent__P
 
 static void vote_sent(struct world *w, unsigned host, const Understudy__Agent__VoteAnswer *a)
 {
-    struct lca_vote_answer answer = {.asked = {.kind = (enum lca_vote_kind)a->kind, .term = a->term},
-                                     .yes = a->yes,
-                                     .highest = a->highest};
+    struct lca_vote_answer answer = {
+        .asked = {.kind = (enum lca_vote_kind)a->kind, .term = a->term}, .yes = a->yes, .highest = a->highest};
     check_vote(w, host, &answer);
 }
 

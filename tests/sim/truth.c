@@ -207,6 +207,7 @@ void truth_lease(struct world *w, uint16_t app, struct epoch epoch, int64_t end)
 {
     struct member_truth *t = member(w, app);
     t->lease_asked = end;
+    t->lease_asked_epoch = epoch;
     if (end <= node_now(w, w->site.apps[app].host).ns)
         return; /* over, or to be enforced at once */
     int64_t given = 0;
@@ -217,6 +218,21 @@ void truth_lease(struct world *w, uint16_t app, struct epoch epoch, int64_t end)
         violation(w, "validity", "%s gets a lease that ends %.6f s behind what it was given for epoch %llu.%llu",
                   w->site.apps[app].name, (double)(end - given) / 1e9, (unsigned long long)epoch.term,
                   (unsigned long long)epoch.n);
+}
+
+/* SAFETY section 4, L4. A lease that the keeper does not hold, or holds for nobody that acts, ends by itself. */
+void truth_superseded(struct world *w, uint16_t app, struct epoch by)
+{
+    const struct member_truth *t = member(w, app);
+    const struct slot *s = app_slot(w, app);
+    int64_t now = node_now(w, w->site.apps[app].host).ns;
+    bool held = s && s->process.alive && s->process.acting && !s->lease.enforced && s->lease.end > now;
+    if (held && t->lease_asked > now && epoch_compare(by, t->lease_asked_epoch) > 0)
+        violation(w, "superseded",
+                  "%s keeps its lease of epoch %llu.%llu for %.6f s, and %llu.%llu is known to its agent",
+                  w->site.apps[app].name, (unsigned long long)t->lease_asked_epoch.term,
+                  (unsigned long long)t->lease_asked_epoch.n, (double)(t->lease_asked - now) / 1e9,
+                  (unsigned long long)by.term, (unsigned long long)by.n);
 }
 
 /* ---- two at once ---- */
