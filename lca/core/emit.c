@@ -27,20 +27,13 @@ struct lca_action *core_act(struct lca_core *c, enum lca_action_type type, const
 {
     assert(c->out->count < LCA_ACTIONS_MAX);
     struct lca_action *action = &c->out->list[c->out->count++];
+    memset(action, 0, offsetof(struct lca_action, record)); /* the list is used again in every step */
     action->type = type;
     action->app = a ? app_index(c, a) : LCA_NO_APP;
     action->start_id = a ? a->start_id : 0;
-    action->signal = 0;
-    action->readiness = false;
     action->role = APP_NO_ROLE;
-    action->epoch = (struct epoch){0};
-    action->reason[0] = '\0';
     action->scs = LCA_ALL_SCS;
     action->to_scs = false;
-    action->peer = 0;
-    action->ticket = 0;
-    action->nonce = 0;
-    action->fencing = SPAN_ZERO;
     action->at = c->now;
     return action;
 }

@@ -86,6 +86,7 @@ struct epoch epoch_of(const char *line)
 
 static void step_once(struct world *w, const struct lca_event *e)
 {
+    memset(&w->actions, 0x5a, sizeof w->actions); /* what an earlier step left there means nothing */
     lca_core_step(w->core, e, w->now, &w->actions);
     for (unsigned i = 0; i < w->actions.count; i++)
         do_action(w, &w->actions.list[i]);
