@@ -91,13 +91,6 @@ uint64_t run_of_term(const struct world *w, unsigned controller, uint64_t term)
     return first;
 }
 
-void check_vote_sent(struct world *w, const struct controller *c, enum lca_vote_kind kind, uint64_t term)
-{
-    unsigned i = (unsigned)(c - w->controllers);
-    if (kind == VOTE_RELEASE)
-        w->checker.given_back[i][w->checker.n_given_back[i]++ % RUNS_KEPT] = term;
-}
-
 /* Its owner has said so, whatever reached the elector. */
 static bool was_given_back(const struct world *w, unsigned owner, uint64_t term)
 {
@@ -105,6 +98,13 @@ static bool was_given_back(const struct world *w, unsigned owner, uint64_t term)
         if (w->checker.given_back[owner][i] == term)
             return true;
     return false;
+}
+
+void check_vote_sent(struct world *w, const struct controller *c, enum lca_vote_kind kind, uint64_t term)
+{
+    unsigned i = (unsigned)(c - w->controllers);
+    if (kind == VOTE_RELEASE && !was_given_back(w, i, term))
+        w->checker.given_back[i][w->checker.n_given_back[i]++ % RUNS_KEPT] = term;
 }
 
 void check_elector_begins(struct world *w, unsigned host)
