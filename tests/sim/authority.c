@@ -167,7 +167,9 @@ static void voted(struct world *w, unsigned host, uint64_t term)
     e->waits = false;
     e->promised_in = in;
     /* A candidate that gave a term back has done with its lower ones, too. */
-    e->promised_until = term <= e->released[owner] ? 0 : now + lease_takeover(&w->site.timing).ns;
+    /* V2 counts from the request's arrival: a vote that waited for the disk goes out later. */
+    int64_t from = e->asked[owner].term == term ? e->asked[owner].at : now;
+    e->promised_until = term <= e->released[owner] ? 0 : from + lease_takeover(&w->site.timing).ns;
     e->promised_world = node_to_world(w, host, (mono_t){e->promised_until});
 }
 
@@ -312,6 +314,7 @@ void check_vote_asked(struct world *w, unsigned host, const struct lca_vote *vot
                   w->controllers[owner].name, host + 1, (unsigned long long)vote->term,
                   (unsigned long long)vote->previous_term);
     asked->term = vote->term;
+    asked->at = node_now(w, host).ns;
     asked->previous = vote->previous_term;
     asked->former = w->checker.set.change > 0 &&
                     memcmp(vote->electors_hash, w->checker.set.former_hash, sizeof vote->electors_hash) == 0;

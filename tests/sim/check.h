@@ -77,6 +77,7 @@ struct elector_truth {
     int64_t confirmed_at;                   /* of its host's clock */
     struct {
         uint64_t term, previous; /* of the newest request that came from this owner of terms */
+        int64_t at;              /* of its host's clock */
         bool former;             /* in the set before the present one */
     } asked[CONTROLLERS_MAX];
     bool recorded, installed; /* its disk told it so when its agent began; an operator did */
