@@ -31,7 +31,7 @@ static void words(struct plan *p, const struct tree *t, const struct keeper_star
     p->words[n++] = p->start_id;
     snprintf(p->socket, sizeof p->socket, "LCA_SOCKET=%s/" KEEPER_APP_SOCKET, t->app->keeper->run);
     p->words[n++] = p->socket;
-    if (packet->notify && !t->is_role) {
+    if (t->is_role ? t->app->wants_notify : packet->notify) { /* role commands and probes may say something too */
         snprintf(p->notify_socket, sizeof p->notify_socket, "NOTIFY_SOCKET=%s/notify/%s.sock", t->app->keeper->run,
                  t->app->name);
         p->words[n++] = p->notify_socket;
