@@ -21,17 +21,17 @@ link, agent, admin, controller = (wire.schema(name) for name in ("link", "agent"
 SCHEMAS = (link, agent, admin, controller)
 
 OPERATORS_VERBS = {"STATUS", "START", "STOP", "RESET", "SWITCHOVER", "HISTORY", "WHY", "CONFIG_RELOAD", "CONFIG_CHECK", "RESUME", "AUTHORITY", "AUTHORITY_MOVE",
-                   "ELECTOR_INSTALL", "ELECTOR_CHANGE", "DRAIN", "UNDRAIN"}
+                   "ELECTOR_INSTALL", "ELECTOR_CHANGE", "DRAIN", "UNDRAIN", "COMMAND"}
 # What is allowed. Everything else is refused.
 ALLOWED = {
-    ("agent", "SCS"): {"Configure", "Define", "DefineEnd", "PollAnswer", "Vote", "Grant", "Demote", "Order"},
+    ("agent", "SCS"): {"Configure", "Define", "DefineEnd", "PollAnswer", "Vote", "Grant", "Demote", "Order", "Drain", "Command"},
     ("agent", "LCA"): {"PeerPoll", "PeerAnswer", "HighestAsk", "Highest"},
     ("admin", "OPERATOR"): OPERATORS_VERBS,
     ("socket", "OPERATOR"): OPERATORS_VERBS,
     ("controller", "SCS"): {"controller.State", "controller.Handover"},  # only where scs has a peer, and only that one
 }
 # The other direction: scs called, an agent answered, and this is what the agent may say.
-ALLOWED_TO_AN_AGENT_THAT_WAS_CALLED = {"Report", "ReportEnd", "Poll", "Released", "OrderResult", "Event", "PeerView", "VoteAnswer"}
+ALLOWED_TO_AN_AGENT_THAT_WAS_CALLED = {"Report", "ReportEnd", "Poll", "Released", "OrderResult", "Event", "PeerView", "VoteAnswer", "CommandResult", "ElectorRecord"}
 FRAMES_OF_AN_OPEN_SESSION = {"POLL"}  # and MESSAGE, by the table above; any other ends the connection
 
 NO_HELLO = "no hello"
