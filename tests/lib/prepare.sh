@@ -2,7 +2,7 @@
 # For tests/run and tests/demo to source: what has to be installed, and how a build tree is made. Expects the tree's top as working directory.
 set -euo pipefail
 
-PACKAGES=(gcc libc6-dev clang meson ninja-build pkg-config libev-dev libinih-dev libssl-dev protobuf-compiler protobuf-c-compiler libprotobuf-c-dev
+PACKAGES=(gcc g++ libc6-dev clang meson ninja-build pkg-config libev-dev libinih-dev libssl-dev protobuf-compiler protobuf-c-compiler libprotobuf-c-dev
     libsqlite3-dev libcurl4-openssl-dev libjansson-dev libcmocka-dev openssl python3 python3-pytest python3-protobuf iproute2 nftables procps util-linux mount mandoc redis-server redis-tools etcd-server binutils spin keepalived stress-ng nginx-light haproxy)
 
 # Installs what is missing, and touches nothing when nothing is.
